@@ -1,0 +1,292 @@
+/*
+ * The API model: what the compiler knows of an API once the header has been read, rules have inferred what they can,
+ * and the specification has said the rest. The front end (lexer, parser, import, infer, resolve, check) fills it;
+ * the emitter and the `hira spec` verbs read it. Nothing here knows the syntax of Lapis, nothing knows generated C.
+ *
+ * Everything is allocated from model->pool and lives until lapis_model_destroy(): no member is freed alone, and
+ * strings may be shared. Arrays are plain pointer + count. One thread at a time.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef HIRA_LAPIS_MODEL_H
+#define HIRA_LAPIS_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct hira_pool;
+
+/* A place in a source text. `file` is shared, line and column count from 1; line 0 means "nowhere". */
+struct lapis_loc {
+    const char *file;
+    unsigned line, column;
+};
+
+/* Why a fact is believed: the rule ("type.const-pointer", "name.count-sibling", "doc.returned", "spec", ...), a sentence
+ * for people, and where its evidence stands (header line for inference, spec line for annotations). */
+struct lapis_reason {
+    const char *rule;
+    const char *text;
+    struct lapis_loc loc;
+};
+
+/* ---- C types, as the header has them ---- */
+
+enum lapis_ctype_kind {
+    LAPIS_VOID,
+    LAPIS_INT,         /* any integer, bool, char and enum type; see `is_signed`, `size`, `is_enum` */
+    LAPIS_FLOAT,       /* float and double */
+    LAPIS_HANDLE,      /* a type that the model lists in `handles` (pointer to incomplete struct, or declared in the spec) */
+    LAPIS_POINTER,     /* see `pointee` */
+    LAPIS_FUNCTION,    /* pointer to function; see `ret`, `args` */
+    LAPIS_STRUCT,
+    LAPIS_UNION,
+    LAPIS_ARRAY,       /* constant array: `length` elements of `pointee` */
+    LAPIS_OPAQUE,      /* incomplete record behind a pointer, va_list, anything whose bytes cannot be known */
+};
+
+struct lapis_field {
+    const char *name;
+    struct lapis_ctype *type;
+    size_t offset; /* bytes */
+    const char *doc;
+};
+
+struct lapis_ctype {
+    enum lapis_ctype_kind kind;
+    const char *spelling;  /* as written, e.g. "const cl_event *"; with a name put after it declares a variable, but for
+                              function pointers and arrays: use lapis_ctype_declare() */
+    const char *name;      /* spelling without const: "cl_event", "unsigned int", "struct foo" */
+    const char *canonical; /* typedefs resolved */
+    size_t size;           /* bytes; 0 where unknown */
+    size_t align;
+    bool is_const;         /* this level is const */
+    bool is_signed, is_enum, is_char;
+    struct lapis_ctype *pointee; /* POINTER, ARRAY */
+    size_t length;               /* ARRAY */
+    struct lapis_field *fields;  /* STRUCT, UNION */
+    size_t n_fields;
+    struct lapis_ctype *ret;     /* FUNCTION */
+    struct lapis_field *args;    /* FUNCTION: names may be NULL */
+    size_t n_args;
+    struct lapis_handle *handle; /* HANDLE */
+};
+
+/* ---- handles ---- */
+
+struct lapis_code { /* C taken verbatim from the spec */
+    const char *text; /* NULL: none; without the outer braces */
+    struct lapis_loc loc;
+};
+
+/* A type whose values name objects that live on the other side. */
+struct lapis_handle {
+    const char *name;          /* typedef name, "cl_event" */
+    unsigned index;            /* 1.. in order of declaration; 0 is "no type" */
+    struct lapis_ctype *ctype; /* the C type */
+    struct lapis_function *retain, *release; /* NULL: not reference counted */
+    const char *invalid;       /* C expression returned by a call that is handed a dead or foreign handle; NULL: failure value */
+    struct lapis_code done;    /* server: expression in `handle`, nonzero once the command it stands for is complete or failed */
+    struct lapis_code guest_state, server_state; /* struct members kept beside each object, on that side */
+    struct lapis_code guest_destroy;  /* guest: runs when the last reference goes, before the release crosses; sees `object`, `state` */
+    bool immutable;            /* no call changes it: asynchronous calls naming it need not be ordered against each other */
+    bool dispatch;             /* its guest objects begin with the API's dispatch table pointer */
+    struct lapis_reason why;
+    struct lapis_loc loc;
+};
+
+/* ---- values: parameters, return values, elements, fields ---- */
+
+enum lapis_direction { LAPIS_IN = 1, LAPIS_OUT = 2, LAPIS_INOUT = 3 };
+
+enum lapis_value_kind {
+    LAPIS_V_UNSETTLED, /* a pointer of which too little is known: an error after check */
+    LAPIS_V_SCALAR,    /* passed by its bytes: integers, floats, enums, plain structs without pointers */
+    LAPIS_V_HANDLE,
+    LAPIS_V_BUFFER,    /* pointer to `count` elements (bytes when `unit_bytes`); see `element` */
+    LAPIS_V_STRING,    /* NUL-terminated, or `count` bytes if count is set */
+    LAPIS_V_LIST,      /* pointer to elements, ended by one equal to `terminator` */
+    LAPIS_V_PROPERTIES,/* a LIST of key, value pairs ended by a key equal to `terminator`; handles by `keys` */
+    LAPIS_V_RECORD,    /* struct or union passed by value or as element, with fields that need care: see `fields` */
+    LAPIS_V_CALLBACK,  /* pointer to function of the application */
+    LAPIS_V_USERDATA,  /* the application's cookie of the callback parameter `companion` */
+    LAPIS_V_TOKEN,     /* a pointer whose value alone is passed, never followed (`opaque`) */
+    LAPIS_V_NOTHING,   /* not carried; the other side sees NULL or 0 (`ignored`) */
+};
+
+enum lapis_lifetime {
+    LAPIS_LIFE_CALL,    /* until the call returns */
+    LAPIS_LIFE_EVENT,   /* until the handle made by parameter `until` is done */
+    LAPIS_LIFE_OBJECT,  /* as long as the object made by the call lives */
+    LAPIS_LIFE_STATIC,
+};
+
+/* For LIST/PROPERTIES and query results: under key `key` the value is a handle (or an array of them). */
+struct lapis_key {
+    const char *key; /* C constant expression, "CL_CONTEXT_PLATFORM" */
+    struct lapis_handle *handle;
+    struct lapis_loc loc;
+};
+
+struct lapis_value {
+    enum lapis_value_kind kind;
+    const char *name;          /* parameter or field name as expressions of the spec use it; NULL for elements */
+    struct lapis_ctype *ctype;
+    enum lapis_direction direction;
+    bool nullable;             /* informational: NULL always passes as NULL */
+    bool is_error;             /* out parameter that receives the failure value when the call cannot be carried (errcode_ret) */
+    bool always;               /* out value is written back even when the call reports failure */
+    bool allocates;            /* HANDLE (often as element of an out buffer): the call makes a new object, guest-named */
+    bool deallocates;          /* HANDLE: the object is gone after the call */
+    bool unit_bytes;           /* BUFFER: count is in bytes */
+    const char *count;         /* C expression over parameter names; for elements of elements `index` names the outer index */
+    const char *filled;        /* out BUFFER: C expression: elements (bytes) really written; NULL: all of them */
+    const char *terminator;    /* LIST, PROPERTIES: C expression, default "0" */
+    struct lapis_key *keys;    /* PROPERTIES; and query results: BUFFER with `selector` */
+    size_t n_keys;
+    const char *selector;      /* query result: the parameter whose value chooses among model->values */
+    struct lapis_handle *handle; /* HANDLE */
+    struct lapis_value *element; /* BUFFER, LIST */
+    struct lapis_value *fields;  /* RECORD */
+    size_t n_fields;
+    const char *discriminant;  /* RECORD that is a union: C expression; fields carry `when` */
+    const char *when;          /* union member: value of the discriminant under which it is the live one */
+    struct lapis_callback *callback; /* CALLBACK */
+    const char *companion;     /* CALLBACK: its userdata parameter; USERDATA: its callback parameter */
+    const char *files;         /* STRING: an options string: the flag ("-I") whose directories are shipped; NULL: none */
+    enum lapis_lifetime lifetime;
+    const char *until;         /* LIFE_EVENT: name of the out parameter with the handle */
+    struct lapis_reason *reasons; /* every fact above has one; the last about the same fact wins */
+    size_t n_reasons;
+    const char *question;      /* UNSETTLED: what the spec has to answer */
+    const char *doc;           /* what the header's documentation says of it, or NULL */
+    struct lapis_loc loc;      /* in the header */
+};
+
+/* A function type that the application passes in and the other side calls. */
+struct lapis_callback {
+    const char *name;          /* of its own, unique: "clSetEventCallback.pfn_notify" */
+    unsigned index;            /* 0.. */
+    struct lapis_ctype *ctype; /* FUNCTION */
+    struct lapis_value *args;
+    size_t n_args;
+    struct lapis_value ret;
+    bool waits;                /* the other side waits for it to return (`wait`); otherwise it is posted */
+    bool once;                 /* called at most once: forgotten after the first call */
+    struct lapis_loc loc;
+};
+
+/* ---- functions ---- */
+
+/* One way of a call. The first whose condition holds is taken; a list ends with one without condition. */
+enum lapis_mode { LAPIS_SYNC, LAPIS_ASYNC };
+
+struct lapis_policy {
+    const char *condition; /* C expression, or NULL: always */
+    enum lapis_mode mode;
+    const char **once;     /* ASYNC: expressions; the first call with equal values is sync, later ones async. NULL: always async */
+    size_t n_once;
+    struct lapis_loc loc;
+};
+
+struct lapis_fails { /* an error that native decides at once, decided in the guest */
+    const char *condition, *code;
+    struct lapis_loc loc;
+};
+
+enum lapis_order {
+    LAPIS_ORDER_OBJECTS,  /* after what touched the objects it names (default) */
+    LAPIS_ORDER_ALL,      /* after every earlier returned call of the application */
+    LAPIS_ORDER_CREATION, /* after the creation of the objects it names only (a call that unblocks others) */
+};
+
+/* Throughput or storage that a call consumes: kept for the router. */
+struct lapis_resource {
+    const char *name, *amount;
+    bool after; /* known only after the call */
+    struct lapis_loc loc;
+};
+
+struct lapis_function {
+    const char *name;
+    unsigned index;              /* 0.. in the function table, in order of declaration */
+    struct lapis_value ret;      /* ret.ctype->kind VOID: none */
+    struct lapis_value *params;
+    size_t n_params;
+    const char *version;         /* symbol version node, "OPENCL_1.2", or NULL */
+    bool exported;               /* a symbol of the guest library */
+    bool extension;              /* handed out by address only: the server looks it up through the API's getter */
+    bool internal;               /* declared in the spec, exists only between the two halves: guest code calls it, `server_replace` is it */
+    bool unsupported;            /* never carried: returns unsupported_code */
+    const char *unsupported_code;/* NULL: failure value */
+    const char *success;         /* C expression over `ret`, nonzero when the call succeeded; NULL: always succeeds */
+    const char *failure;         /* C expression returned when the call cannot be carried; NULL: zero */
+    struct lapis_policy *policies; /* never empty after resolve */
+    size_t n_policies;
+    struct lapis_fails *fails;
+    size_t n_fails;
+    enum lapis_order order;
+    bool flush;                  /* pushes what is batched before it (remote channels) */
+    bool cached;                 /* answers never change for the same object and selector: asked once */
+    const char **cache_keys;     /* globs of selectors cached; n_cache_keys 0 with cached: all */
+    size_t n_cache_keys;
+    bool retains, releases;      /* is the retain / release verb of params[0].handle: counts are kept in the guest */
+    struct lapis_code guest_replace, guest_before, guest_after;
+    struct lapis_code server_replace, server_before, server_after;
+    struct lapis_resource *resources;
+    size_t n_resources;
+    bool annotated;              /* the spec says something of this function by name */
+    const char *doc;
+    struct lapis_loc loc;        /* header */
+    struct lapis_loc spec_loc;   /* the annotation nearest to it, or line 0 */
+    const char *header;          /* file as the #include named it */
+};
+
+/* A struct of function pointers that the API wants objects to begin with (cl_icd_dispatch), or hands out (OrtApi). */
+struct lapis_table {
+    const char *name;     /* "cl_icd_dispatch" : C type name */
+    const char *header;   /* "CL/cl_icd.h" */
+    const char **slots;   /* member names in order; a member without function of that name stays NULL */
+    size_t n_slots;
+};
+
+struct lapis_setting { const char *name, *value; struct lapis_loc loc; }; /* api { name "value"; } */
+
+struct lapis_model {
+    struct hira_pool *pool;
+    const char *name;              /* "opencl" */
+    const char *spec_file;
+    const char **includes;         /* headers as written, "<CL/cl.h>" or "\"null.h\"", in order */
+    size_t n_includes;
+    const char **defines;          /* "CL_TARGET_OPENCL_VERSION=300" */
+    size_t n_defines;
+    const char **include_dirs;     /* -I */
+    size_t n_include_dirs;
+    struct lapis_setting *settings; /* vendor, library, environment, server_alias, ...: see docs/lapis.md */
+    size_t n_settings;
+    struct lapis_handle **handles;
+    size_t n_handles;
+    struct lapis_callback **callbacks;
+    size_t n_callbacks;
+    struct lapis_function **functions;
+    size_t n_functions;
+    struct lapis_key *values;      /* query selectors whose answers are handles */
+    size_t n_values;
+    struct lapis_table *dispatch;  /* or NULL */
+    struct lapis_code shared_code, guest_code, server_code; /* C put before the stubs: both sides, guest, server; several
+                                                               blocks are joined, each behind its #line */
+    bool order_all;                /* ordered(all) for every function */
+};
+
+/* One setting's value, or NULL. Repeated settings: the n-th, counting from 0. */
+const char *lapis_model_setting(const struct lapis_model *model, const char *name, size_t n);
+struct lapis_function *lapis_model_function(const struct lapis_model *model, const char *name);
+struct lapis_handle *lapis_model_handle(const struct lapis_model *model, const char *name);
+
+/* A C declaration of `name` with this type, in pool memory: "const cl_event *list", "void (*f)(int)", "char a[4]". */
+const char *lapis_ctype_declare(struct hira_pool *pool, const struct lapis_ctype *type, const char *name);
+
+void lapis_model_destroy(struct lapis_model *model); /* NULL allowed */
+
+#endif
