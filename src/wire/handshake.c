@@ -1,0 +1,115 @@
+/* Taking control messages apart and putting them together: see handshake.h.
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0 */
+#include "wire/handshake.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+#define ENTRY_HEAD (sizeof(uint32_t) + sizeof(uint8_t))
+
+int hira_message_check(const void *data, size_t size, enum hira_message_type type, size_t need)
+{
+    struct hira_message head;
+    if (size < sizeof head)
+        return -EPROTO;
+    memcpy(&head, data, sizeof head);
+    if (head.magic != HIRA_PROTOCOL_MAGIC)
+        return -EPROTO;
+    if (head.version != HIRA_PROTOCOL_VERSION)
+        return -EPROTONOSUPPORT;
+    if (head.type != type || head.size != size || size < need)
+        return -EBADMSG;
+    return 0;
+}
+
+int hira_hello_check(const void *data, size_t size)
+{
+    const struct hira_hello *hello = data;
+    int error = hira_message_check(data, size, HIRA_MSG_HELLO, sizeof *hello);
+    if (error)
+        return error;
+    size_t rest = size - sizeof *hello;
+    if (!memchr(hello->api, 0, sizeof hello->api) || hello->n_functions > HIRA_FUNCTIONS_MAX ||
+        hello->functions_size > rest || hello->environment_size != rest - hello->functions_size ||
+        hello->environment_size > HIRA_ENVIRONMENT_MAX)
+        return -EBADMSG;
+
+    const uint8_t *p = (const uint8_t *)(hello + 1);
+    size_t left = hello->functions_size;
+    for (uint32_t i = 0; i < hello->n_functions; i++) {
+        if (left < ENTRY_HEAD || p[4] > HIRA_FUNCTION_NAME_MAX || left - ENTRY_HEAD < p[4])
+            return -EBADMSG;
+        size_t entry = ENTRY_HEAD + p[4];
+        p += entry;
+        left -= entry;
+    }
+    bool terminated = hello->environment_size == 0 || p[hello->environment_size - 1] == 0;
+    return left || !terminated ? -EBADMSG : 0;
+}
+
+bool hira_hello_next(const struct hira_hello *hello, size_t *cursor, uint32_t *ret_signature, const char **ret_name,
+                     size_t *ret_length)
+{
+    if (*cursor >= hello->functions_size)
+        return false;
+    const uint8_t *p = (const uint8_t *)(hello + 1) + *cursor;
+    memcpy(ret_signature, p, sizeof *ret_signature);
+    *ret_length = p[4];
+    *ret_name = (const char *)p + ENTRY_HEAD;
+    *cursor += ENTRY_HEAD + *ret_length;
+    return true;
+}
+
+const char *hira_hello_environment(const struct hira_hello *hello, size_t *ret_size)
+{
+    *ret_size = hello->environment_size;
+    return (const char *)(hello + 1) + hello->functions_size;
+}
+
+int hira_refuse(int sock, int error, const char *format, ...)
+{
+    struct hira_refused refused = {.head = hira_message_head(HIRA_MSG_REFUSED, sizeof refused), .error = error};
+    va_list args;
+    va_start(args, format);
+    vsnprintf(refused.text, sizeof refused.text, format, args);
+    va_end(args);
+    return hira_fd_send(sock, &refused, sizeof refused, NULL, 0);
+}
+
+int hira_socket_path(char *path, size_t size)
+{
+    const char *set = getenv("HIRA_SOCKET"), *runtime = getenv("XDG_RUNTIME_DIR");
+    int n;
+    if (set && *set)
+        n = snprintf(path, size, "%s", set);
+    else if (geteuid() == 0)
+        n = snprintf(path, size, "/run/hira/hirad.sock");
+    else if (runtime && *runtime)
+        n = snprintf(path, size, "%s/hira/hirad.sock", runtime);
+    else
+        n = snprintf(path, size, "/tmp/hira-%u/hirad.sock", (unsigned)geteuid());
+    return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
+int hira_socket_connect(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path)
+        return -ENAMETOOLONG;
+    strcpy(address.sun_path, path);
+    HIRA_AUTOCLOSE int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    int ret;
+    do
+        ret = connect(fd, (struct sockaddr *)&address, sizeof address);
+    while (ret < 0 && errno == EINTR);
+    return ret < 0 ? -errno : HIRA_STEAL_FD(fd);
+}

@@ -1,0 +1,137 @@
+/*
+ * Control messages: what guest, router and server say to each other outside the calls.
+ *
+ * All travel as single messages of a unix SOCK_SEQPACKET socket, little-endian, beginning with struct hira_message.
+ *
+ *   guest -> hirad     HELLO                        hirad reads it, picks a warm server, and sends it on
+ *   hirad -> server    ADOPT + the guest's socket   the HELLO travels inside; hirad is out of the calls' way from here
+ *   server -> guest    WELCOME | REFUSED            (hirad itself may refuse)
+ *   guest -> server    OPEN_LANE, CLOSE_LANE, GROW  one request at a time; each but CLOSE_LANE is answered
+ *   server -> guest    LANE + fd, SEGMENT + fd, or REFUSED
+ *   hirad -> zygote    FORK                         the zygote answers each with FORKED + the router's end of the child's socket
+ *   server -> hirad    READY                        vendor initialized: may be handed a guest
+ *
+ * Hang-up of the socket is the only sign of death, on either side. Every field from a guest is hostile: see the
+ * hira_hello_* functions for the one place where a HELLO is taken apart.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef HIRA_WIRE_HANDSHAKE_H
+#define HIRA_WIRE_HANDSHAKE_H
+
+#include "base/util.h"
+
+#define HIRA_PROTOCOL_MAGIC 0x41524948u /* "HIRA" */
+#define HIRA_PROTOCOL_VERSION 1u        /* grows with every incompatible change of records or messages */
+
+#define HIRA_MESSAGE_MAX (128 * 1024)   /* fits the kernel's default socket buffer; a table of 2,000 functions fits in it */
+#define HIRA_API_NAME_MAX 32
+#define HIRA_FUNCTIONS_MAX 4096         /* in one API; vulkan_core.h has 578 */
+#define HIRA_FUNCTION_NAME_MAX 127
+#define HIRA_ENVIRONMENT_MAX 16384      /* bytes of NAME=value strings, each NUL-terminated */
+
+enum hira_message_type {
+    HIRA_MSG_HELLO = 1,
+    HIRA_MSG_WELCOME,
+    HIRA_MSG_REFUSED,
+    HIRA_MSG_OPEN_LANE,
+    HIRA_MSG_LANE,
+    HIRA_MSG_CLOSE_LANE,
+    HIRA_MSG_GROW,
+    HIRA_MSG_SEGMENT,
+    HIRA_MSG_ADOPT,
+    HIRA_MSG_FORK,
+    HIRA_MSG_FORKED,
+    HIRA_MSG_READY,
+};
+
+struct hira_message {
+    uint32_t magic;
+    uint16_t version;
+    uint16_t type;
+    uint32_t size; /* of the whole message, this header included */
+    uint32_t reserved;
+};
+
+/* Followed by `n_functions` entries {uint32_t signature; uint8_t length; char name[length]} (packed, in the order of the
+ * guest's function indices) and then `environment_size` bytes of environment. */
+struct hira_hello {
+    struct hira_message head;
+    char api[HIRA_API_NAME_MAX]; /* NUL-terminated: "opencl" */
+    uint32_t pid;                /* the guest's own idea of it: for logs only */
+    uint32_t n_functions;
+    uint32_t functions_size;     /* bytes of the entries */
+    uint32_t environment_size;
+};
+
+/* Followed by (n_functions + 7) / 8 bytes: bit i set when the guest's function i can be called here. */
+struct hira_welcome {
+    struct hira_message head;
+    uint32_t n_functions;
+    uint32_t max_lanes;
+    uint64_t max_arena;        /* bytes in all segments */
+    uint32_t server_pid;
+    uint32_t reserved;
+};
+
+struct hira_refused {
+    struct hira_message head;
+    int32_t error;             /* errno value: EPROTO another version, EACCES policy, ENOENT no such API, EAGAIN no room, ... */
+    char text[252];            /* one sentence for people, NUL-terminated */
+};
+
+struct hira_lane_message {     /* OPEN_LANE (index ignored), LANE, CLOSE_LANE */
+    struct hira_message head;
+    uint32_t index;
+    uint32_t callbacks;        /* nonzero: the reverse lane, on which the server calls and the guest answers */
+    uint64_t size;             /* LANE: bytes of the memory file that comes with it */
+};
+
+struct hira_segment_message {  /* GROW: `size` wanted; SEGMENT: what was made, at `base` of the arena's address space */
+    struct hira_message head;
+    uint64_t size, base;
+};
+
+struct hira_adopt {            /* + guest socket as descriptor; followed by the guest's whole HELLO message */
+    struct hira_message head;
+    uint32_t uid, gid, pid;    /* as the kernel told hirad */
+    uint32_t reserved;
+};
+
+struct hira_forked {           /* FORKED (+ descriptor), READY */
+    struct hira_message head;
+    uint32_t pid;
+    uint32_t reserved;
+};
+
+/* Fills in a header. */
+static inline struct hira_message hira_message_head(enum hira_message_type type, size_t size)
+{
+    return (struct hira_message){HIRA_PROTOCOL_MAGIC, HIRA_PROTOCOL_VERSION, (uint16_t)type, (uint32_t)size, 0};
+}
+
+/* Whether `size` received bytes are a message of this type at least `need` bytes long whose header says the same size.
+ * 0, -EPROTO (no message of ours), -EPROTONOSUPPORT (another version), -EBADMSG (another type or too short). */
+int hira_message_check(const void *data, size_t size, enum hira_message_type type, size_t need);
+
+/* Checks a HELLO through: header, API name terminated, counts within limits, entries and environment exactly filling it. */
+int hira_hello_check(const void *data, size_t size);
+
+/* Walks the entries of a checked HELLO: start with *cursor = 0; false at the end. `name` is not NUL-terminated. */
+bool hira_hello_next(const struct hira_hello *hello, size_t *cursor, uint32_t *ret_signature, const char **ret_name,
+                     size_t *ret_length);
+
+/* The environment of a checked HELLO: strings "NAME=value", each NUL-terminated. */
+const char *hira_hello_environment(const struct hira_hello *hello, size_t *ret_size);
+
+/* Sends REFUSED with a printf text. 0 or -errno. */
+int hira_refuse(int sock, int error, const char *format, ...) HIRA_PRINTF(3, 4);
+
+/* Where the router listens: $HIRA_SOCKET, else /run/hira/hirad.sock (root), $XDG_RUNTIME_DIR/hira/hirad.sock or
+ * /tmp/hira-UID/hirad.sock. Writes a NUL-terminated path; 0 or -ENAMETOOLONG. */
+int hira_socket_path(char *path, size_t size);
+
+/* Connects a SEQPACKET socket to `path`. fd or -errno. */
+int hira_socket_connect(const char *path);
+
+#endif
