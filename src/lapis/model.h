@@ -253,6 +253,21 @@ struct lapis_table {
 
 struct lapis_setting { const char *name, *value; struct lapis_loc loc; }; /* api { name "value"; } */
 
+/*
+ * A C declaration that the spec itself contains. The import parses them behind the headers, in the same translation unit.
+ * A PROTOTYPE restates what a header declares: it is parsed under another name (so that two differing ones do not clash) and
+ * its `function` is free-standing, with the spec's types and parameter names; the resolver compares the two.
+ */
+enum lapis_declaration_kind { LAPIS_PROTOTYPE, LAPIS_INTERNAL, LAPIS_EXPORTED };
+
+struct lapis_declaration {
+    enum lapis_declaration_kind kind;
+    const char *name;     /* "clFinish" */
+    const char *text;     /* verbatim, newlines included, without "internal"/"exported" and ";": "cl_int clFinish(cl_command_queue q)" */
+    struct lapis_loc loc; /* of the first character of `text` */
+    struct lapis_function *function; /* import: INTERNAL, EXPORTED: the one in model->functions. PROTOTYPE: see above */
+};
+
 struct lapis_model {
     struct hira_pool *pool;
     const char *name;              /* "opencl" */
@@ -273,7 +288,11 @@ struct lapis_model {
     size_t n_functions;
     struct lapis_key *values;      /* query selectors whose answers are handles */
     size_t n_values;
-    struct lapis_table *dispatch;  /* or NULL */
+    struct lapis_table *dispatch;  /* or NULL; the front end sets name and header, the import the slots */
+    const char **not_handles;      /* types of which the spec says `not handle` */
+    size_t n_not_handles;
+    struct lapis_declaration *declarations; /* in order of the spec */
+    size_t n_declarations;
     struct lapis_code shared_code, guest_code, server_code; /* C put before the stubs: both sides, guest, server; several
                                                                blocks are joined, each behind its #line */
     bool order_all;                /* ordered(all) for every function */
@@ -283,6 +302,18 @@ struct lapis_model {
 const char *lapis_model_setting(const struct lapis_model *model, const char *name, size_t n);
 struct lapis_function *lapis_model_function(const struct lapis_model *model, const char *name);
 struct lapis_handle *lapis_model_handle(const struct lapis_model *model, const char *name);
+
+/* Makes `value` a value of this C type, as far as the type alone tells: scalars, handles, structs (RECORD with `fields` when
+ * any of them needs care, else SCALAR); every pointer is UNSETTLED, function pointers too. Direction IN. */
+void lapis_value_init(struct hira_pool *pool, struct lapis_value *value, const char *name, struct lapis_ctype *type);
+
+/* The value's element, made from the pointee if there is none yet. NULL when the type is no pointer or array, or points to void
+ * (or another thing without size). */
+struct lapis_value *lapis_value_element(struct hira_pool *pool, struct lapis_value *value);
+
+/* Adds a reason; the sentence is formatted into the pool. */
+void lapis_value_because(struct hira_pool *pool, struct lapis_value *value, const char *rule, struct lapis_loc loc,
+                         const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 /* A C declaration of `name` with this type, in pool memory: "const cl_event *list", "void (*f)(int)", "char a[4]". */
 const char *lapis_ctype_declare(struct hira_pool *pool, const struct lapis_ctype *type, const char *name);
