@@ -1,0 +1,142 @@
+/*
+ * The model's small verbs: look-ups, and what a C type alone says of a value. No policy: what is guessed from names stands in
+ * infer.c, what the specification says in resolve.c.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include "lapis/model.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/pool.h"
+
+const char *lapis_model_setting(const struct lapis_model *model, const char *name, size_t n)
+{
+    for (size_t i = 0; i < model->n_settings; i++)
+        if (!strcmp(model->settings[i].name, name) && n-- == 0)
+            return model->settings[i].value;
+    return NULL;
+}
+
+struct lapis_function *lapis_model_function(const struct lapis_model *model, const char *name)
+{
+    for (size_t i = 0; i < model->n_functions; i++)
+        if (!strcmp(model->functions[i]->name, name))
+            return model->functions[i];
+    return NULL;
+}
+
+struct lapis_handle *lapis_model_handle(const struct lapis_model *model, const char *name)
+{
+    for (size_t i = 0; i < model->n_handles; i++)
+        if (!strcmp(model->handles[i]->name, name))
+            return model->handles[i];
+    return NULL;
+}
+
+void lapis_model_destroy(struct lapis_model *model)
+{
+    if (model)
+        hira_pool_destroy(model->pool); /* the model itself lives in it */
+}
+
+/* Fields of a struct or union; true when any of them is more than bytes. */
+static bool init_fields(struct hira_pool *pool, struct lapis_value *value, const struct lapis_ctype *type)
+{
+    bool care = false;
+    value->fields = hira_pool_alloc(pool, type->n_fields * sizeof *value->fields);
+    value->n_fields = type->n_fields;
+    for (size_t i = 0; i < type->n_fields; i++) {
+        lapis_value_init(pool, &value->fields[i], type->fields[i].name, type->fields[i].type);
+        value->fields[i].doc = type->fields[i].doc;
+        care |= value->fields[i].kind != LAPIS_V_SCALAR;
+    }
+    return care;
+}
+
+static void init_array(struct hira_pool *pool, struct lapis_value *value, const struct lapis_ctype *type)
+{
+    struct lapis_value *element = lapis_value_element(pool, value);
+    if (!element || element->kind == LAPIS_V_SCALAR) {
+        value->kind = LAPIS_V_SCALAR;
+        value->element = NULL;
+        return;
+    }
+    value->kind = LAPIS_V_BUFFER;
+    value->count = hira_pool_printf(pool, "%zu", type->length);
+}
+
+void lapis_value_init(struct hira_pool *pool, struct lapis_value *value, const char *name, struct lapis_ctype *type)
+{
+    *value = (struct lapis_value){.name = name, .ctype = type, .direction = LAPIS_IN, .kind = LAPIS_V_UNSETTLED};
+    switch (type->kind) {
+    case LAPIS_VOID:
+    case LAPIS_INT:
+    case LAPIS_FLOAT:
+        value->kind = LAPIS_V_SCALAR;
+        break;
+    case LAPIS_HANDLE:
+        value->kind = LAPIS_V_HANDLE;
+        value->handle = type->handle;
+        break;
+    case LAPIS_STRUCT:
+    case LAPIS_UNION:
+        value->kind = init_fields(pool, value, type) ? LAPIS_V_RECORD : LAPIS_V_SCALAR;
+        break;
+    case LAPIS_ARRAY:
+        init_array(pool, value, type);
+        break;
+    case LAPIS_POINTER:
+    case LAPIS_FUNCTION:
+    case LAPIS_OPAQUE:
+        break;
+    }
+}
+
+struct lapis_value *lapis_value_element(struct hira_pool *pool, struct lapis_value *value)
+{
+    const struct lapis_ctype *type = value->ctype;
+    if (value->element)
+        return value->element;
+    if (!type || (type->kind != LAPIS_POINTER && type->kind != LAPIS_ARRAY) || !type->pointee ||
+        type->pointee->kind == LAPIS_VOID || type->pointee->kind == LAPIS_OPAQUE)
+        return NULL;
+    value->element = hira_pool_alloc(pool, sizeof *value->element);
+    lapis_value_init(pool, value->element, NULL, type->pointee);
+    value->element->direction = value->direction;
+    value->element->loc = value->loc;
+    return value->element;
+}
+
+void lapis_value_because(struct hira_pool *pool, struct lapis_value *value, const char *rule, struct lapis_loc loc,
+                         const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    *HIRA_POOL_PUSH(pool, value->reasons, value->n_reasons) =
+        (struct lapis_reason){.rule = rule, .text = hira_pool_vprintf(pool, format, args), .loc = loc};
+    va_end(args);
+}
+
+const char *lapis_ctype_declare(struct hira_pool *pool, const struct lapis_ctype *type, const char *name)
+{
+    const char *s = type->spelling;
+    size_t length = strlen(s);
+    const char *at = NULL;
+    /* "void (*)(int)", "void (CALL *)(int)", "int (*)[4]": behind the first star inside the first parentheses. */
+    const char *open = strchr(s, '(');
+    const char *star = open ? strchr(open, '*') : NULL;
+    const char *close = open ? strchr(open, ')') : NULL;
+    if (star && close && star < close) {
+        at = star + 1;
+        return hira_pool_printf(pool, "%.*s%s%s", (int)(at - s), s, name, at);
+    }
+    if (length && s[length - 1] == ']') {
+        at = strchr(s, '[');
+        while (at > s && at[-1] == ' ')
+            at--;
+        return hira_pool_printf(pool, "%.*s %s%s", (int)(at - s), s, name, at);
+    }
+    return hira_pool_printf(pool, length && s[length - 1] == '*' ? "%s%s" : "%s %s", s, name);
+}
