@@ -1,0 +1,183 @@
+/* The slow halves of a lane: mapping, and waiting by spinning first and sleeping then. See lane.h.
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0 */
+#include "channel/lane.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "base/fd.h"
+
+_Static_assert((HIRA_RING_SIZE & (HIRA_RING_SIZE - 1)) == 0, "positions are masked");
+_Static_assert(HIRA_RECORD_MAX / HIRA_LINE < 256, "a stamp has eight bits for the lines");
+_Static_assert(sizeof(struct hira_lane_control) <= HIRA_CONTROL_SIZE, "one page");
+
+static bool map_at(char *address, int fd, size_t offset, size_t size)
+{
+    return mmap(address, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, (off_t)offset) != MAP_FAILED;
+}
+
+#define MAPPED_SIZE (HIRA_LANE_SIZE + HIRA_RING_SIZE)
+
+int hira_lane_map(struct hira_lane_map *map, int fd)
+{
+    int error = hira_fd_check_sealed(fd, HIRA_LANE_SIZE);
+    if (error)
+        return error;
+    char *base = mmap(NULL, MAPPED_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED)
+        return -errno;
+    char *second = base + HIRA_CONTROL_SIZE + HIRA_RING_SIZE, *reply = second + HIRA_RING_SIZE;
+    if (!map_at(base, fd, 0, HIRA_CONTROL_SIZE + HIRA_RING_SIZE) || !map_at(second, fd, HIRA_CONTROL_SIZE, HIRA_RING_SIZE) ||
+        !map_at(reply, fd, HIRA_CONTROL_SIZE + HIRA_RING_SIZE, HIRA_REPLY_SIZE)) {
+        error = -errno;
+        munmap(base, MAPPED_SIZE);
+        return error;
+    }
+    madvise(base, MAPPED_SIZE, MADV_DONTFORK);
+    map->control = (struct hira_lane_control *)base;
+    map->ring = base + HIRA_CONTROL_SIZE;
+    map->reply = (struct hira_reply *)reply;
+    return 0;
+}
+
+void hira_lane_unmap(struct hira_lane_map *map)
+{
+    if (map->control)
+        munmap(map->control, MAPPED_SIZE);
+    *map = (struct hira_lane_map){0};
+}
+
+/* Ticks per microsecond, measured once over a short busy wait. Racing threads measure the same. */
+static uint64_t ticks_per_us(void)
+{
+    static _Atomic uint64_t known;
+    uint64_t value = atomic_load_explicit(&known, memory_order_relaxed);
+    if (value)
+        return value;
+    uint64_t t0 = hira_now_ns(), c0 = hira_ticks(), t1;
+    do
+        t1 = hira_now_ns();
+    while (t1 - t0 < 50000);
+    value = (hira_ticks() - c0) * 1000 / (t1 - t0);
+    atomic_store_explicit(&known, value ? value : 1, memory_order_relaxed);
+    return value ? value : 1;
+}
+
+void hira_spin_init(struct hira_spin *spin, uint64_t least_ns, uint64_t most_ns)
+{
+    uint64_t per_us = ticks_per_us();
+    spin->least = least_ns * per_us / 1000;
+    spin->most = most_ns * per_us / 1000;
+    spin->limit = spin->most;
+}
+
+/* What is waited for: true when it is there. */
+typedef bool wait_test(void *context);
+
+/* Spins, then sleeps on `sleeps` until test() holds. 0 or -EPIPE. */
+static int wait_for(struct hira_spin *spin, _Atomic uint32_t *sleeps, uint32_t wants, wait_test *test, void *context,
+                    bool (*alive)(void *), void *alive_context)
+{
+    uint64_t begin = hira_ticks();
+    do {
+        for (int i = 0; i < 16; i++) {
+            if (test(context)) {
+                hira_spin_paid(spin);
+                return 0;
+            }
+            hira_relax();
+        }
+    } while (hira_ticks() - begin < spin->limit);
+    hira_spin_wasted(spin);
+
+    for (;;) {
+        atomic_store_explicit(sleeps, wants, memory_order_relaxed);
+        atomic_thread_fence(memory_order_seq_cst);
+        if (test(context)) {
+            atomic_store_explicit(sleeps, HIRA_AWAKE, memory_order_relaxed);
+            return 0;
+        }
+        hira_futex_wait(sleeps, wants, HIRA_NAP_NS);
+        if (test(context)) {
+            atomic_store_explicit(sleeps, HIRA_AWAKE, memory_order_relaxed);
+            return 0;
+        }
+        if (!alive(alive_context))
+            return test(context) ? 0 : -EPIPE;
+    }
+}
+
+struct room {
+    struct hira_caller *caller;
+    uint64_t need;
+};
+
+static bool test_room(void *context)
+{
+    struct room *room = context;
+    struct hira_caller *c = room->caller;
+    c->tail = atomic_load_explicit(&c->map.control->tail, memory_order_acquire);
+    return c->head + room->need - c->tail <= HIRA_RING_SIZE;
+}
+
+int hira_caller_wait_room(struct hira_caller *c, uint64_t need)
+{
+    struct room room = {c, need};
+    return wait_for(&c->spin, &c->map.control->caller_sleeps, HIRA_WANTS_ROOM, test_room, &room, c->alive, c->context);
+}
+
+static bool test_reply(void *context)
+{
+    struct hira_caller *c = context;
+    return atomic_load_explicit(&c->map.reply->stamp, memory_order_acquire) == c->sequence;
+}
+
+int hira_caller_wait_reply(struct hira_caller *c)
+{
+    return wait_for(&c->spin, &c->map.control->caller_sleeps, HIRA_WANTS_REPLY, test_reply, c, c->alive, c->context);
+}
+
+static struct hira_record *callee_record(const struct hira_callee *c)
+{
+    return (struct hira_record *)(c->map.ring + (c->head & (HIRA_RING_SIZE - 1)));
+}
+
+static bool test_record(void *context)
+{
+    struct hira_callee *c = context;
+    if (atomic_load_explicit(&callee_record(c)->stamp, memory_order_acquire))
+        return true;
+    /* A caller that waits for room read an old tail if our store had not reached it when it looked: look for it again
+     * here, where the ring is empty and it would otherwise sleep on. */
+    hira_wake(&c->map.control->caller_sleeps, HIRA_WANTS_ROOM);
+    return false;
+}
+
+int hira_callee_wait(struct hira_callee *c)
+{
+    return wait_for(&c->spin, &c->map.control->callee_sleeps, HIRA_WANTS_RECORD, test_record, c, c->alive, c->context);
+}
+
+int hira_callee_next(struct hira_callee *c, struct hira_record *copy, bool wait)
+{
+    struct hira_record *record = callee_record(c);
+    uint64_t stamp;
+    while (!(stamp = atomic_load_explicit(&record->stamp, memory_order_acquire))) {
+        if (!wait)
+            return 0;
+        int error = hira_callee_wait(c);
+        if (error)
+            return error;
+    }
+    uint64_t lines = stamp & 0xff;
+    if (stamp >> 8 != c->sequence + 1 || !lines || lines > HIRA_RECORD_MAX / HIRA_LINE)
+        return -EBADMSG;
+    uint32_t size = *(volatile uint32_t *)&record->size;
+    if (size < sizeof *record || size > lines * HIRA_LINE)
+        return -EBADMSG;
+    memcpy(copy, record, size);
+    copy->size = size;
+    c->sequence++;
+    c->lines = (uint32_t)lines;
+    return (int)size;
+}

@@ -1,0 +1,210 @@
+/*
+ * A lane: one caller's ring of records to one callee, with a reply slot the other way, in memory that both map.
+ *
+ * The guest's thread is the caller, its own thread in the API server the callee; on the reverse lane that carries callbacks
+ * it is the other way round. One thread on each side, so nothing is locked.
+ *
+ * Records start on a cache line, and the record's first word (its *stamp*) is what the callee polls: a call that
+ * fits a line crosses to the other core in one transfer, and its reply in another, which is what a bare ping-pong costs.
+ * Before a stamp is published the word where the next one will stand is zeroed, so a stale line is never taken for a record.
+ * The ring is mapped twice in a row: a record is always contiguous.
+ *
+ *     stamp = sequence << 8 | lines        sequence counts records from 1, lines is the length in cache lines
+ *
+ * Sleep: a side that has spun in vain sets its sleep word, looks once more, and waits on it as a futex. The other side
+ * publishes with a full fence (an exchange) and then reads the word: either it sees the sleeper, or the sleeper sees what
+ * was published. No wait lasts longer than HIRA_NAP_NS without the owner's `alive` being asked.
+ *
+ * The peer is hostile: it may write anything anywhere in this memory at any time. So every value is read once, lengths are
+ * bounded before use, the record is copied out before it is decoded, and what is ours (positions, sequence) lives in
+ * private memory. Wild values make hira_callee_next() return -EBADMSG; they never make it read outside of the mapping.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef HIRA_CHANNEL_LANE_H
+#define HIRA_CHANNEL_LANE_H
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/futex.h"
+#include "base/util.h"
+#include "channel/limits.h"
+
+#define HIRA_NAP_NS 200000000ull  /* 200 ms: the longest sleep without a look at whether the peer still lives */
+#define HIRA_LINE HIRA_CACHE_LINE
+
+struct hira_lane_control {
+    _Alignas(HIRA_LINE) _Atomic uint64_t tail;    /* callee: ring bytes consumed since the beginning */
+    _Atomic uint64_t retired;                     /* callee: sequence of the last record whose effects are done */
+    _Alignas(HIRA_LINE) _Atomic uint32_t callee_sleeps; /* HIRA_AWAKE or HIRA_WANTS_* */
+    _Alignas(HIRA_LINE) _Atomic uint32_t caller_sleeps;
+};
+
+/* Values of a sleep word: what the sleeper waits for, so that it is woken for nothing else. */
+enum { HIRA_AWAKE, HIRA_WANTS_RECORD, HIRA_WANTS_ROOM, HIRA_WANTS_REPLY };
+
+struct hira_record {
+    _Atomic uint64_t stamp;
+    uint32_t size;       /* bytes, this header included */
+    uint16_t function;   /* index in the caller's table, or one of HIRA_FN_* */
+    uint16_t flags;      /* HIRA_RECORD_* */
+    uint64_t words[];
+};
+
+struct hira_reply {
+    _Atomic uint64_t stamp; /* sequence of the record that it answers */
+    uint32_t size;          /* bytes, this header included */
+    uint16_t status;        /* HIRA_REPLY_* */
+    uint16_t flags;
+    uint64_t words[];
+};
+
+#define HIRA_CONTROL_SIZE 4096u
+#define HIRA_LANE_SIZE (HIRA_CONTROL_SIZE + HIRA_RING_SIZE + HIRA_REPLY_SIZE)
+
+/* What both sides know of a lane. */
+struct hira_lane_map {
+    struct hira_lane_control *control;
+    char *ring; /* HIRA_RING_SIZE bytes, mapped twice */
+    struct hira_reply *reply;
+};
+
+/* How long to spin before sleeping, learnt from whether it paid. In ticks of hira_ticks(). */
+struct hira_spin {
+    uint64_t limit, least, most;
+};
+
+struct hira_caller {
+    struct hira_lane_map map;
+    uint64_t head;      /* ring bytes published */
+    uint64_t tail;      /* last tail seen */
+    uint64_t sequence;  /* of the last record published */
+    struct hira_spin spin;
+    bool (*alive)(void *context); /* false: the peer is gone, give up */
+    void *context;
+};
+
+struct hira_callee {
+    struct hira_lane_map map;
+    uint64_t head;      /* ring bytes consumed */
+    uint64_t sequence;  /* of the last record taken */
+    uint32_t lines;     /* length of the record taken, until it is released */
+    struct hira_spin spin;
+    bool (*alive)(void *context);
+    void *context;
+};
+
+/* Maps a lane's memory file (see hira_fd_shared_memory, size HIRA_LANE_SIZE; check it is sealed first). 0 or -errno.
+ * The mapping is not inherited by fork. */
+int hira_lane_map(struct hira_lane_map *map, int fd);
+void hira_lane_unmap(struct hira_lane_map *map);
+
+/* Calibrates the tick once; cheap afterwards. Spins at least `least_ns`, at most `most_ns`. */
+void hira_spin_init(struct hira_spin *spin, uint64_t least_ns, uint64_t most_ns);
+
+static inline void hira_spin_paid(struct hira_spin *spin)
+{
+    if (spin->limit < spin->most)
+        spin->limit += (spin->most - spin->limit) / 4 + 1;
+}
+
+static inline void hira_spin_wasted(struct hira_spin *spin)
+{
+    spin->limit = spin->limit / 2 < spin->least ? spin->least : spin->limit / 2;
+}
+
+/* Wakes the sleeper of a sleep word if it waits for this. What was published before must be ordered by a full fence, or
+ * the sleeper be sure to look again. */
+static inline void hira_wake(_Atomic uint32_t *sleeps, uint32_t wants)
+{
+    if (hira_unlikely(atomic_load_explicit(sleeps, memory_order_relaxed) == wants) &&
+        atomic_exchange_explicit(sleeps, HIRA_AWAKE, memory_order_acq_rel))
+        hira_futex_wake(sleeps, 1);
+}
+
+/* ---- caller ---- */
+
+/* The slow halves, in lane.c. */
+int hira_caller_wait_room(struct hira_caller *c, uint64_t need);
+int hira_caller_wait_reply(struct hira_caller *c);
+
+static inline struct hira_record *hira_caller_at(const struct hira_caller *c, uint64_t position)
+{
+    return (struct hira_record *)(c->map.ring + (position & (HIRA_RING_SIZE - 1)));
+}
+
+/* Room for a record of up to HIRA_RECORD_MAX bytes; NULL when the peer is gone. Nothing is published yet: forgetting the record
+ * is free. */
+static inline struct hira_record *hira_caller_reserve(struct hira_caller *c)
+{
+    const uint64_t need = HIRA_RECORD_MAX + HIRA_LINE;
+    if (hira_unlikely(c->head + need - c->tail > HIRA_RING_SIZE)) {
+        c->tail = atomic_load_explicit(&c->map.control->tail, memory_order_acquire);
+        if (c->head + need - c->tail > HIRA_RING_SIZE && hira_caller_wait_room(c, need) < 0)
+            return NULL;
+    }
+    return hira_caller_at(c, c->head);
+}
+
+/* The sequence that the record now being written will have. */
+static inline uint64_t hira_caller_next_sequence(const struct hira_caller *c)
+{
+    return c->sequence + 1;
+}
+
+/* Publishes the reserved record; its `size` is set. Wakes the callee if it sleeps. */
+static inline void hira_caller_publish(struct hira_caller *c, struct hira_record *record)
+{
+    uint64_t lines = (record->size + HIRA_LINE - 1) / HIRA_LINE;
+    atomic_store_explicit(&hira_caller_at(c, c->head + lines * HIRA_LINE)->stamp, 0, memory_order_relaxed);
+    c->head += lines * HIRA_LINE;
+    c->sequence++;
+    atomic_exchange_explicit(&record->stamp, c->sequence << 8 | lines, memory_order_seq_cst);
+    hira_wake(&c->map.control->callee_sleeps, HIRA_WANTS_RECORD);
+}
+
+/* Waits for the reply to the record published last. 0 or -EPIPE. The reply is valid until the next publish. */
+static inline int hira_caller_wait(struct hira_caller *c)
+{
+    for (int i = 0; i < 64; i++) {
+        if (hira_likely(atomic_load_explicit(&c->map.reply->stamp, memory_order_acquire) == c->sequence))
+            return 0;
+        hira_relax();
+    }
+    return hira_caller_wait_reply(c);
+}
+
+/* ---- callee ---- */
+
+int hira_callee_wait(struct hira_callee *c);
+
+/* Takes the next record: copies it to `copy` (HIRA_RECORD_MAX bytes). Bytes copied; 0 when `wait` is false and there is none;
+ * -EPIPE when the peer is gone, -EBADMSG when the ring holds what no honest caller writes. */
+int hira_callee_next(struct hira_callee *c, struct hira_record *copy, bool wait);
+
+/* Gives the ring space of the record taken last back. */
+static inline void hira_callee_release(struct hira_callee *c)
+{
+    c->head += (uint64_t)c->lines * HIRA_LINE;
+    c->lines = 0;
+    atomic_store_explicit(&c->map.control->tail, c->head, memory_order_release);
+    hira_wake(&c->map.control->caller_sleeps, HIRA_WANTS_ROOM);
+}
+
+/* Says that the effects of the record taken last are done. */
+static inline void hira_callee_retire(struct hira_callee *c)
+{
+    atomic_store_explicit(&c->map.control->retired, c->sequence, memory_order_release);
+}
+
+/* Publishes what was written to c->map.reply (words, status, flags) as the reply to the record taken last. */
+static inline void hira_callee_reply(struct hira_callee *c, uint32_t size)
+{
+    struct hira_reply *reply = c->map.reply;
+    reply->size = size;
+    atomic_exchange_explicit(&reply->stamp, c->sequence, memory_order_seq_cst);
+    hira_wake(&c->map.control->caller_sleeps, HIRA_WANTS_REPLY);
+}
+
+#endif

@@ -1,0 +1,18 @@
+/* Sizes of the channel, each with its reason. The server enforces them against a hostile guest.
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0 */
+#ifndef HIRA_CHANNEL_LIMITS_H
+#define HIRA_CHANNEL_LIMITS_H
+
+#define HIRA_RING_SIZE (64u * 1024)   /* 1,000 usual records: deep enough to hide a vendor call of 100 µs, stays in L2 */
+#define HIRA_RECORD_MAX (HIRA_RING_SIZE / 8) /* larger ones go through the arena: one record never fills the ring */
+#define HIRA_REPLY_SIZE (32u * 1024)  /* query results and kernel output; larger out data goes through the arena */
+#define HIRA_SPILL_MAX (256u * 1024 * 1024) /* a record in the arena: program binaries of this size have been seen in no vendor */
+#define HIRA_LANES_MAX 512u           /* threads of one application at a time; a lane costs 104 KiB and a server thread */
+#define HIRA_DEPS_MAX 16u             /* other lanes one record may wait for; more threads on one object: the record is sync */
+#define HIRA_OBJECTS_MAX (1u << 20)   /* live objects named by each side: 100,000 events in flight have been seen */
+#define HIRA_ARENA_SEGMENT (4ull * 1024 * 1024)  /* smallest segment: two 2 MiB pages */
+#define HIRA_ARENA_MAX (4ull * 1024 * 1024 * 1024) /* all segments of one application; the router may lower it */
+#define HIRA_SEGMENTS_MAX 512u
+#define HIRA_INLINE_MAX 2048u         /* payload up to this size travels inside the record: copying it beats touching another page */
+
+#endif
