@@ -1,0 +1,308 @@
+/*
+ * The guest's connection: made at the first call, one per process, with one lane per thread.
+ *
+ * A lane belongs to its thread until that ends; it then goes to a list for the next thread, with a last record that makes the
+ * server's thread give way to a fresh one, so that thread-local state of the API starts anew as natively. Past the limit a
+ * thread gets the API's error.
+ *
+ * A forked child shares nothing with its parent's server: lanes and arena are not inherited (MADV_DONTFORK), handles of the
+ * parent name nothing, and the first call connects anew.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/text.h"
+#include "guest/internal.h"
+
+extern char **environ;
+
+struct hira_connection hira_connection = {.sock = -1, .control = PTHREAD_MUTEX_INITIALIZER};
+
+static pthread_mutex_t connect_lock = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic int connect_state; /* 0 not tried, 1 connected, -errno failed */
+static pthread_key_t thread_key;
+static __thread struct hira_guest_lane *this_lane;
+
+bool hira_inside_server(void)
+{
+    const char *mark = getenv("HIRA_SERVER");
+    return mark && *mark;
+}
+
+bool hira_alive(void *context)
+{
+    (void)context;
+    struct hira_connection *k = &hira_connection;
+    if (atomic_load_explicit(&k->dead, memory_order_relaxed))
+        return false;
+    struct pollfd p = {k->sock, 0, 0};
+    int saved = errno;
+    if (poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR | POLLNVAL)))
+        atomic_store_explicit(&k->dead, true, memory_order_relaxed);
+    errno = saved;
+    return !atomic_load_explicit(&k->dead, memory_order_relaxed);
+}
+
+int hira_request(const void *request, size_t size, enum hira_message_type want, void *answer, size_t answer_size, int *ret_fd)
+{
+    struct hira_connection *k = &hira_connection;
+    int error = hira_fd_send(k->sock, request, size, NULL, 0);
+    if (error)
+        return error;
+    size_t n_fds = ret_fd ? 1 : 0;
+    int fd = -1;
+    ssize_t n = hira_fd_receive(k->sock, answer, answer_size, &fd, &n_fds, 0);
+    if (n <= 0)
+        return n ? (int)n : -EPIPE;
+    error = hira_message_check(answer, (size_t)n, want, answer_size);
+    if (error || (ret_fd && !n_fds)) {
+        if (n_fds)
+            close(fd);
+        return error ? error : -EBADMSG;
+    }
+    if (ret_fd)
+        *ret_fd = fd;
+    return 0;
+}
+
+/* hira_arena's grow: the arena's lock is held. */
+static int grow_arena(void *context, struct hira_arena *arena, uint64_t size)
+{
+    (void)context;
+    struct hira_segment_message ask = {.head = hira_message_head(HIRA_MSG_GROW, sizeof ask), .size = size}, made;
+    HIRA_AUTOCLOSE int fd = -1;
+    pthread_mutex_lock(&hira_connection.control);
+    int error = hira_request(&ask, sizeof ask, HIRA_MSG_SEGMENT, &made, sizeof made, &fd);
+    pthread_mutex_unlock(&hira_connection.control);
+    if (error)
+        return error;
+    if (made.base != atomic_load_explicit(&arena->committed, memory_order_relaxed))
+        return -EBADMSG;
+    return hira_arena_map(arena, fd, made.size);
+}
+
+/* ---- hello ---- */
+
+static bool environment_wanted(const char *variable)
+{
+    const char *equals = strchr(variable, '=');
+    char name[128];
+    if (!equals || (size_t)(equals - variable) >= sizeof name || !hira_guest_api.environment)
+        return false;
+    memcpy(name, variable, (size_t)(equals - variable));
+    name[equals - variable] = 0;
+    for (const char *const *glob = hira_guest_api.environment; *glob; glob++)
+        if (fnmatch(*glob, name, 0) == 0)
+            return true;
+    return false;
+}
+
+static void put_hello(struct hira_text *text)
+{
+    const struct hira_guest_api *api = &hira_guest_api;
+    struct hira_hello hello = {.pid = (uint32_t)getpid(), .n_functions = api->n_functions};
+    snprintf(hello.api, sizeof hello.api, "%s", api->name);
+    hira_text_append(text, &hello, sizeof hello);
+    for (uint32_t i = 0; i < api->n_functions; i++) {
+        uint8_t length = (uint8_t)strlen(api->functions[i].name);
+        hira_text_append(text, &api->functions[i].signature, 4);
+        hira_text_append(text, &length, 1);
+        hira_text_append(text, api->functions[i].name, length);
+    }
+    hello.functions_size = (uint32_t)(text->size - sizeof hello);
+    for (char **e = environ; e && *e; e++) {
+        size_t length = strlen(*e) + 1;
+        if (environment_wanted(*e) && hello.environment_size + length <= HIRA_ENVIRONMENT_MAX) {
+            hira_text_append(text, *e, length);
+            hello.environment_size += (uint32_t)length;
+        }
+    }
+    hello.head = hira_message_head(HIRA_MSG_HELLO, text->size);
+    if (!text->failed)
+        memcpy(text->data, &hello, sizeof hello);
+}
+
+/* Why there is no server: said once on standard error when HIRA_DEBUG is set, for natively a missing device is silent too. */
+static int explain(int error, const char *what)
+{
+    const char *debug = getenv("HIRA_DEBUG");
+    if (debug && *debug)
+        fprintf(stderr, "hira: %s: %s (hira doctor tells more)\n", what, strerror(-error));
+    return error;
+}
+
+static int receive_welcome(struct hira_connection *k)
+{
+    union {
+        struct hira_welcome welcome;
+        struct hira_refused refused;
+        char bytes[sizeof(struct hira_welcome) + HIRA_FUNCTIONS_MAX / 8];
+    } m;
+    ssize_t n = hira_fd_receive(k->sock, &m, sizeof m, NULL, NULL, 0);
+    if (n <= 0)
+        return explain(n ? (int)n : -EPIPE, "the router hung up");
+    if (hira_message_check(&m, (size_t)n, HIRA_MSG_REFUSED, sizeof m.refused) == 0) {
+        m.refused.text[sizeof m.refused.text - 1] = 0;
+        return explain(m.refused.error > 0 ? -m.refused.error : -EPROTO, m.refused.text);
+    }
+    size_t map_size = (hira_guest_api.n_functions + 7) / 8;
+    int error = hira_message_check(&m, (size_t)n, HIRA_MSG_WELCOME, sizeof m.welcome + map_size);
+    if (error)
+        return explain(error, "the router answers in another language");
+    if (m.welcome.n_functions != hira_guest_api.n_functions || !(k->known = malloc(map_size)))
+        return -ENOMEM;
+    memcpy(k->known, m.bytes + sizeof m.welcome, map_size);
+    k->max_lanes = HIRA_MIN(m.welcome.max_lanes, HIRA_LANES_MAX);
+    return hira_arena_init(&k->arena, m.welcome.max_arena);
+}
+
+static void thread_ended(void *lane);
+
+static void forked_child(void)
+{
+    struct hira_connection *k = &hira_connection;
+    if (k->sock >= 0)
+        close(k->sock);
+    *k = (struct hira_connection){.sock = -1, .control = PTHREAD_MUTEX_INITIALIZER};
+    connect_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    atomic_store(&connect_state, 0);
+    this_lane = NULL;
+    pthread_setspecific(thread_key, NULL);
+    hira_objects_forget();
+    hira_pending_forget();
+    hira_cache_forget();
+    hira_callbacks_forget();
+}
+
+static int connect_now(void)
+{
+    struct hira_connection *k = &hira_connection;
+    static bool hooked;
+    char path[108];
+    struct hira_text hello = {0};
+
+    if (!hooked) {
+        if (pthread_key_create(&thread_key, thread_ended) || pthread_atfork(NULL, NULL, forked_child))
+            return -ENOMEM;
+        hooked = true;
+    }
+    if (hira_inside_server())
+        return -ELOOP;
+    int error = hira_socket_path(path, sizeof path);
+    if (error)
+        return error;
+    k->sock = hira_socket_connect(path);
+    if (k->sock < 0)
+        return explain(k->sock, path);
+    put_hello(&hello);
+    error = hello.failed ? -ENOMEM : hira_fd_send(k->sock, hello.data, hello.size, NULL, 0);
+    hira_text_fini(&hello);
+    if (!error)
+        error = receive_welcome(k);
+    if (error) {
+        hira_fd_closep(&k->sock);
+        return error;
+    }
+    const char *strict = getenv("HIRA_STRICT");
+    k->strict = strict && *strict && *strict != '0';
+    k->arena.grow = grow_arena;
+    return 1;
+}
+
+bool hira_connect(void)
+{
+    int state = atomic_load_explicit(&connect_state, memory_order_acquire);
+    if (hira_likely(state == 1))
+        return !atomic_load_explicit(&hira_connection.dead, memory_order_relaxed);
+    int saved = errno;
+    pthread_mutex_lock(&connect_lock);
+    state = atomic_load_explicit(&connect_state, memory_order_relaxed);
+    if (state == 0) {
+        state = connect_now();
+        /* A router that is not there yet may be there at the next call. */
+        atomic_store_explicit(&connect_state, state == 1 ? 1 : 0, memory_order_release);
+    }
+    pthread_mutex_unlock(&connect_lock);
+    errno = saved;
+    return state == 1;
+}
+
+/* ---- lanes ---- */
+
+static struct hira_guest_lane *open_lane(struct hira_connection *k)
+{
+    struct hira_lane_message ask = {.head = hira_message_head(HIRA_MSG_OPEN_LANE, sizeof ask)}, made;
+    HIRA_AUTOCLOSE int fd = -1;
+    if (hira_request(&ask, sizeof ask, HIRA_MSG_LANE, &made, sizeof made, &fd) || made.index >= k->max_lanes ||
+        atomic_load(&k->lanes[made.index]))
+        return NULL;
+    struct hira_guest_lane *lane = aligned_alloc(HIRA_CACHE_LINE, HIRA_ALIGN_UP(sizeof *lane, (size_t)HIRA_CACHE_LINE));
+    if (!lane)
+        return NULL;
+    *lane = (struct hira_guest_lane){.index = made.index, .caller.alive = hira_alive, .last_loan = &lane->loans};
+    if (hira_lane_map(&lane->caller.map, fd) < 0) {
+        free(lane);
+        return NULL;
+    }
+    hira_spin_init(&lane->caller.spin, 2000, 50000);
+    atomic_store(&k->lanes[made.index], lane);
+    uint32_t n = atomic_load(&k->n_lanes);
+    if (n < made.index + 1)
+        atomic_store(&k->n_lanes, made.index + 1);
+    return lane;
+}
+
+static void thread_ended(void *value)
+{
+    struct hira_guest_lane *lane = value;
+    struct hira_connection *k = &hira_connection;
+    struct hira_record *record = hira_caller_reserve(&lane->caller);
+    this_lane = NULL;
+    if (!record)
+        return;
+    record->size = sizeof *record;
+    record->function = HIRA_FN_THREAD_END;
+    record->flags = 0;
+    hira_caller_publish(&lane->caller, record);
+    pthread_mutex_lock(&k->control);
+    lane->next_free = k->free_lanes;
+    k->free_lanes = lane;
+    pthread_mutex_unlock(&k->control);
+}
+
+static struct hira_guest_lane *take_lane(void)
+{
+    struct hira_connection *k = &hira_connection;
+    if (!hira_connect())
+        return NULL;
+    int saved = errno;
+    pthread_mutex_lock(&k->control);
+    struct hira_guest_lane *lane = k->free_lanes;
+    if (lane)
+        k->free_lanes = lane->next_free;
+    else
+        lane = open_lane(k);
+    pthread_mutex_unlock(&k->control);
+    if (lane) {
+        this_lane = lane;
+        pthread_setspecific(thread_key, lane);
+    }
+    errno = saved;
+    return lane;
+}
+
+struct hira_guest_lane *hira_lane(void)
+{
+    struct hira_guest_lane *lane = this_lane;
+    if (hira_likely(lane != NULL) && hira_likely(!atomic_load_explicit(&hira_connection.dead, memory_order_relaxed)))
+        return lane;
+    return lane ? NULL : take_lane();
+}

@@ -1,0 +1,271 @@
+/*
+ * The seam between a generated guest library and the runtime under it: all that generated stubs and the spec's guest code
+ * may use. The library lives in other people's processes: it links libc only, never exits, never prints but what the
+ * vendor printed, keeps errno, and on the warm path of a call neither allocates nor enters the kernel.
+ *
+ * A stub is: hira_call_begin, one hira_put_* per parameter, then hira_call_sync and one hira_take_* per result, or
+ * hira_call_async. What goes wrong in between is remembered in the call; the stub asks once.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef HIRA_GUEST_GUEST_H
+#define HIRA_GUEST_GUEST_H
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/util.h"
+#include "channel/arena.h"
+#include "channel/lane.h"
+#include "wire/record.h"
+
+/* ---- what the generated code provides ---- */
+
+struct hira_function_info {
+    const char *name;
+    uint32_t signature; /* hash of the prototype and how it is carried: both halves must agree */
+};
+
+struct hira_upcall; /* a callback that has arrived */
+
+struct hira_guest_type {
+    const char *name;
+    bool immutable;                                     /* see lapis: no call changes it after creation */
+    bool counted;                                       /* has a release verb: the last reference is reported */
+    void (*destroy)(void *object, void *state);         /* spec's `guest destroy`, or NULL */
+};
+
+struct hira_guest_api {
+    const char *name;
+    const struct hira_function_info *functions;
+    uint32_t n_functions;
+    const struct hira_guest_type *types;                /* index 0 is no type */
+    uint32_t n_types;
+    size_t state_size;                                  /* the largest `guest state` */
+    const void *dispatch;                               /* first word of every object */
+    void (*const *upcalls)(struct hira_upcall *);       /* by callback index */
+    uint32_t n_upcalls;
+    const char *const *environment;                     /* globs of variables handed to the vendor, NULL-terminated */
+    bool order_all;
+};
+
+extern const struct hira_guest_api hira_guest_api;
+
+/* ---- objects ---- */
+
+/* What a handle of the application points to. */
+struct hira_object {
+    const void *dispatch;
+    uint64_t id;
+    _Atomic uint32_t refs;   /* the application's references; those that the API can query */
+    _Atomic uint32_t holds;  /* 1 while refs > 0, and 1 per object made from this one: the id lives as long */
+    _Atomic uint64_t lanes;  /* bit (lane % 64): an asynchronous record of that lane changed it */
+    uint64_t birth;          /* sequence of the asynchronous record that made it; 0: made synchronously */
+    uint16_t birth_lane;
+    uint8_t type;
+    _Atomic uint8_t live;
+    uint32_t index;
+    struct hira_object *parent; /* what it was made from and keeps alive */
+    _Alignas(16) char state[];
+};
+
+/* The object behind a handle, or NULL if it is none of this type (never follows a wild pointer). */
+struct hira_object *hira_object(const void *handle, unsigned type);
+
+/* The spec's state beside a live handle (of the type's `guest state` struct); NULL for what is no such handle. */
+void *hira_state(const void *handle, unsigned type);
+
+/* The type of the live object that this value points to, 0 if none: for arguments whose type only their value tells. */
+unsigned hira_object_type(const void *value);
+
+/* Reference counts of the application. Retain: false if it is no such object. Release: sends the release when the last
+ * reference and the last object made from it are gone. */
+bool hira_object_retain(const void *handle, unsigned type);
+bool hira_object_release(const void *handle, unsigned type);
+uint32_t hira_object_refs(const void *handle);
+
+/* ---- calls ---- */
+
+#define HIRA_TEMPS_MAX 24 /* out and in memories of one call that need a block */
+
+struct hira_guest_lane;
+
+struct hira_temp {
+    uint64_t block;   /* arena offset */
+    void *to;         /* application memory to fill when done, or NULL */
+    uint64_t size;
+};
+
+struct hira_call {
+    struct hira_guest_lane *lane;
+    struct hira_record *record;
+    uint64_t *p, *end;
+    const uint64_t *reply, *reply_end;
+    uint64_t spill;                  /* arena block that the payload moved to, or HIRA_ARENA_NONE */
+    uint32_t reply_room;             /* bytes that inline results may still take */
+    uint16_t function;
+    uint8_t invalid;                 /* type of the first handle that was none */
+    bool async, failed, creation_only, until_done;
+    uint8_t n_temps, n_deps, n_news;
+    int64_t code;                    /* of a poisoned object */
+    uint8_t status;                  /* HIRA_REPLY_* */
+    struct hira_object *parent;      /* the first handle put: what new objects are made from */
+    struct hira_object *news[4];
+    struct hira_temp temps[HIRA_TEMPS_MAX];
+    uint64_t deps[2 * HIRA_DEPS_MAX];
+};
+
+/* Begins a call; false when there is no server, it is gone, or it does not know this function. */
+bool hira_call_begin_(struct hira_call *c, unsigned function, bool async);
+#define hira_call_begin(c, function, is_async) hira_call_begin_((c), (function), (is_async))
+
+/* Sends and waits. True: the reply is there, take the results in order. False: c->status tells why: HIRA_REPLY_FAILED,
+ * HIRA_REPLY_INVALID (c->invalid is the handle's type) or HIRA_REPLY_POISONED (c->code). */
+bool hira_call_sync(struct hira_call *c);
+
+/* Sends. False as above. */
+bool hira_call_async(struct hira_call *c);
+
+/* Ends a sync call after its results were taken: `ok` when the API reported success; new objects come alive or go. */
+void hira_call_end(struct hira_call *c, bool ok);
+
+void hira_call_spill(struct hira_call *c, uint64_t bytes); /* slow half of hira_put_room */
+void hira_call_dep(struct hira_call *c, struct hira_object *object);
+
+static inline uint64_t *hira_put_room(struct hira_call *c, uint64_t words)
+{
+    if (hira_unlikely((uint64_t)(c->end - c->p) < words)) {
+        hira_call_spill(c, words * 8);
+        if (c->failed)
+            return NULL;
+    }
+    uint64_t *p = c->p;
+    c->p += words;
+    return p;
+}
+
+static inline void hira_put_word(struct hira_call *c, uint64_t value)
+{
+    uint64_t *p = hira_put_room(c, 1);
+    if (hira_likely(p != NULL))
+        *p = value;
+}
+
+static inline void hira_put_double(struct hira_call *c, double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, 8);
+    hira_put_word(c, bits);
+}
+
+/* Bytes as they are, padded: structs by value. */
+void hira_put_bytes(struct hira_call *c, const void *data, uint64_t size);
+
+/* A handle of this type; NULL is carried as NULL. */
+void hira_put_handle(struct hira_call *c, const void *handle, unsigned type);
+
+/* Memory that the call reads. `payload`: opaque contents that may stay in the arena; else it is always copied into the record. */
+void hira_put_in(struct hira_call *c, const void *data, uint64_t size, bool payload);
+
+/* Memory that the call writes; filled by hira_take_out in the same order. `until_done`: the vendor writes it until the command has
+ * ended, and the application's memory is filled then. */
+void hira_put_out(struct hira_call *c, void *data, uint64_t size, bool payload);
+
+/* Both: contents go and come back. */
+void hira_put_inout(struct hira_call *c, void *data, uint64_t size, bool payload);
+
+void hira_put_handles(struct hira_call *c, const void *handles, uint64_t n, unsigned type);
+void hira_put_string(struct hira_call *c, const char *s); /* NUL-terminated, NULL allowed */
+
+/* A new object that the call makes. `wanted` false: the application gave no place for it, nothing is made. */
+struct hira_object *hira_put_new(struct hira_call *c, bool wanted, unsigned type);
+
+/* Key, value pairs (pointer-sized) ended by a key equal to `end`; under keys for which type_of gives a type, values are handles. */
+void hira_put_properties(struct hira_call *c, const void *list, uint64_t end, unsigned (*type_of)(uint64_t key), size_t width);
+
+/* A callback of the application with its cookie. NULL function: none. */
+void hira_put_callback(struct hira_call *c, void (*function)(void), const void *user_data);
+
+/* ---- results, in the order of the puts ---- */
+
+static inline uint64_t hira_take_word(struct hira_call *c)
+{
+    return hira_likely(c->reply < c->reply_end) ? *c->reply++ : 0;
+}
+
+static inline double hira_take_double(struct hira_call *c)
+{
+    uint64_t bits = hira_take_word(c);
+    double value;
+    memcpy(&value, &bits, 8);
+    return value;
+}
+
+void hira_take_bytes(struct hira_call *c, void *data, uint64_t size);
+
+/* The handle that the result word names: known, or made now. `owned`: the application got a reference. */
+void *hira_take_handle(struct hira_call *c, unsigned type, bool owned);
+
+/* Fills what hira_put_out / hira_put_inout announced; `store` false: skip (the API reported failure). */
+void hira_take_out(struct hira_call *c, void *data, uint64_t size, bool store);
+
+/* The same for an array of handles (ids in the reply become pointers). */
+void hira_take_handles(struct hira_call *c, void *handles, uint64_t n, unsigned type, bool owned, bool store);
+
+/* Turns ids inside a result that was taken into pointers, in place. */
+void hira_ids_to_handles(void *data, uint64_t bytes, unsigned type);
+
+/* ---- asynchrony ---- */
+
+/* Remembers shapes of calls that succeeded. Key: any hash of the function and the values named in the spec. */
+bool hira_once_seen(uint64_t key);
+void hira_once_add(uint64_t key);
+
+static inline uint64_t hira_mix(uint64_t h, uint64_t value)
+{
+    h = (h ^ value) * 0x9e3779b97f4a7c15ull;
+    return h ^ h >> 29;
+}
+
+/* Whether a live handle's object has this id still: part of once keys, so that a reused address is another key. */
+uint64_t hira_handle_key(const void *handle);
+
+/* ---- cached answers ---- */
+
+/* A cache of query answers: by function, object, selector. Get: true and the answer (bytes and size) copied out. */
+struct hira_answer {
+    int64_t ret;
+    uint64_t size;
+    const void *data;
+};
+const struct hira_answer *hira_cache_get(unsigned function, const void *handle, uint64_t selector, uint64_t extra);
+void hira_cache_put(unsigned function, const void *handle, uint64_t selector, uint64_t extra, int64_t ret, const void *data,
+                    uint64_t size);
+
+/* ---- callbacks ---- */
+
+struct hira_upcall {
+    const uint64_t *p, *end;
+    uint64_t *result, *result_end; /* of a callback that is waited for */
+    bool bad;
+};
+uint64_t hira_up_word(struct hira_upcall *u);
+void *hira_up_handle(struct hira_upcall *u, unsigned type);
+/* Bytes in the record, valid during the callback; NULL for NULL. */
+const void *hira_up_memory(struct hira_upcall *u, uint64_t *ret_size);
+
+/* ---- the application's surroundings ---- */
+
+/* An options string in which every directory after `flag` has been read and replaced by a name under which the server puts
+ * its files; the files follow the string on the wire. See guest/files.c. */
+void hira_put_options(struct hira_call *c, const char *options, const char *flag);
+
+/* Arena memory for spec code (mapped buffers). NULL when the limit is reached. */
+void *hira_arena_get(uint64_t size);
+void hira_arena_put(void *p);
+bool hira_in_arena(const void *p, uint64_t size);
+
+/* True in an API server: a guest library loaded there shows nothing. */
+bool hira_inside_server(void);
+
+#endif

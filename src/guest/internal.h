@@ -1,0 +1,75 @@
+/* What the files of the guest runtime share. Not for generated code.
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0 */
+#ifndef HIRA_GUEST_INTERNAL_H
+#define HIRA_GUEST_INTERNAL_H
+
+#include <pthread.h>
+
+#include "guest/guest.h"
+#include "wire/handshake.h"
+
+/* One thread's way to the server. Never freed while the process lives: another thread may still read `asynchronous`. */
+struct hira_guest_lane {
+    struct hira_caller caller;
+    uint32_t index;
+    _Atomic uint64_t asynchronous;  /* sequence of the last asynchronous record whose call has returned */
+    struct hira_guest_lane *next_free;
+    /* Blocks of asynchronous records that the server may read until the record has retired, oldest first. */
+    struct hira_loan *loans, **last_loan;
+};
+
+struct hira_loan {
+    struct hira_loan *next;
+    uint64_t sequence, block;
+};
+
+/* The connection: one for the life of a process (a forked child gets its own). */
+struct hira_connection {
+    int sock;
+    _Atomic bool dead;
+    bool strict;                   /* HIRA_STRICT=1: every call synchronous */
+    uint8_t *known;                /* bit per function: the server has it */
+    uint32_t max_lanes;
+    pthread_mutex_t control;       /* one request on the socket at a time; also the list of free lanes */
+    struct hira_guest_lane *free_lanes;
+    struct hira_guest_lane *_Atomic lanes[HIRA_LANES_MAX];
+    _Atomic uint32_t n_lanes;
+    struct hira_arena arena;
+    uint64_t unfinished_blocks;
+};
+
+extern struct hira_connection hira_connection;
+
+/* Connects if need be. False: there is no server (errno says why), or it is gone. */
+bool hira_connect(void);
+
+/* This thread's lane, opened if need be; NULL when there is none to be had. */
+struct hira_guest_lane *hira_lane(void);
+
+/* Asks on the control socket and receives the answer of type `want` with at most one descriptor. 0 or -errno. */
+int hira_request(const void *request, size_t size, enum hira_message_type want, void *answer, size_t answer_size, int *ret_fd);
+
+bool hira_alive(void *context);
+
+/* The reverse lane and its thread; started once. False: it cannot be had. */
+bool hira_callbacks_start(void);
+
+/* A forked child: everything inherited is the parent's. */
+void hira_objects_forget(void);
+void hira_pending_forget(void);
+void hira_cache_forget(void);
+void hira_callbacks_forget(void);
+
+/* Objects by id: the live one, or NULL. */
+struct hira_object *hira_object_by_id(uint64_t id);
+struct hira_object *hira_object_new(unsigned type, struct hira_object *parent);
+void hira_object_drop(struct hira_object *object); /* never came alive, or its release has been sent */
+
+/* Applies what the server has completed: fills the application's memory and frees blocks. */
+void hira_pending_apply(void);
+void hira_pending_add(const struct hira_temp *temp);
+
+/* Writes what the vendor printed; asks for the rest when there is more. */
+void hira_output(struct hira_call *c, uint16_t reply_flags);
+
+#endif

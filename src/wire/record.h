@@ -1,0 +1,67 @@
+/*
+ * How a call is laid out in a record, and its answer in a reply: the encoding that both halves share.
+ *
+ * Everything is a sequence of 64-bit little-endian words.
+ *
+ *   scalar      one word (floats by their bits; integers sign- or zero-extended)
+ *   handle      one word: an id, 0 for NULL
+ *   struct      its bytes, padded to words
+ *   memory      one word: kind | length << 2 (length in bytes), then
+ *                 HIRA_MEM_NULL                  nothing: the pointer is NULL
+ *                 HIRA_MEM_INLINE                in: the bytes, padded; out: nothing, the reply brings them
+ *                 HIRA_MEM_ARENA                 one word, the arena offset: read or written in place
+ *                 HIRA_MEM_BLOCK                 the same; a block with a completion word, used until the command has ended
+ *
+ * A reply is the result (one word), then for each out memory that was not NULL one word (the bytes valid) and, where it was
+ * inline, the bytes, padded.
+ *
+ * A record that names objects changed by other lanes ends with its dependencies: {lane, sequence} pairs and their number.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef HIRA_WIRE_RECORD_H
+#define HIRA_WIRE_RECORD_H
+
+#include <stdint.h>
+
+/* Functions that every API has. */
+enum {
+    HIRA_FN_RELEASE = 0xffff, /* handle: the guest's last reference is gone */
+    HIRA_FN_NOP = 0xfffe,     /* asks for nothing: completions and output come with its reply */
+    HIRA_FN_THREAD_END = 0xfffd, /* the guest thread has ended: the server thread gives way to a fresh one */
+};
+
+enum {
+    HIRA_RECORD_SYNC = 1,    /* a reply is wanted */
+    HIRA_RECORD_SPILLED = 2, /* words[0], words[1]: arena offset and bytes of the payload that did not fit the ring */
+    HIRA_RECORD_DEPS = 4,    /* ends with dependencies */
+};
+
+enum { HIRA_MEM_NULL, HIRA_MEM_INLINE, HIRA_MEM_ARENA, HIRA_MEM_BLOCK };
+#define HIRA_MEM_KIND(word) ((unsigned)((word) & 3))
+#define HIRA_MEM_LENGTH(word) ((word) >> 2)
+#define HIRA_MEM_WORD(kind, length) ((uint64_t)(kind) | (uint64_t)(length) << 2)
+#define HIRA_MEM_LENGTH_MAX ((UINT64_MAX >> 2) - 8)
+
+enum {
+    HIRA_REPLY_OK,
+    HIRA_REPLY_FAILED,  /* could not be carried: the API's failure value */
+    HIRA_REPLY_INVALID, /* words[0]: the type of a handle that names nothing */
+    HIRA_REPLY_POISONED,/* words[0]: the error code that an asynchronous call left in an object */
+};
+
+enum {
+    HIRA_REPLY_OUTPUT = 1, /* what the vendor printed follows behind the values: one word (descriptor << 32 | bytes), the bytes */
+    HIRA_REPLY_MORE = 2,   /* and there is more: ask with HIRA_FN_NOP */
+};
+
+/* Object ids: index, then generation, then type. The index's top bit says who named it. */
+#define HIRA_ID_SERVER 0x80000000u
+#define HIRA_ID(index, generation, type) ((uint64_t)(index) | (uint64_t)(uint16_t)(generation) << 32 | (uint64_t)(type) << 56)
+#define HIRA_ID_INDEX(id) ((uint32_t)(id))
+#define HIRA_ID_GENERATION(id) ((uint16_t)((id) >> 32))
+#define HIRA_ID_TYPE(id) ((uint8_t)((id) >> 56))
+
+#define HIRA_WORDS(bytes) (((uint64_t)(bytes) + 7) / 8)
+
+#endif
