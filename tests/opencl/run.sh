@@ -35,7 +35,7 @@ n=0 passed=0 failed=0 skipped=0
 run() {
 	mkdir -p "$work/cwd"
 	# word splitting of the wrapper is wanted
-	(cd "$work/cwd" && timeout -k 5 $limit $2 "$builddir/cl_$3" "$4" </dev/null >"$work/$1" 2>"$work/$1.err")
+	{ (cd "$work/cwd" && timeout -k 5 $limit $2 "$builddir/cl_$3" "$4" </dev/null >"$work/$1" 2>"$work/$1.err"); } 2>/dev/null
 	local status=$?
 	rm -rf "$work/cwd"
 	echo "exit status $status" >>"$work/$1"
