@@ -160,7 +160,9 @@ struct lapis_value {
     struct lapis_reason *reasons; /* every fact above has one; the last about the same fact wins */
     size_t n_reasons;
     const char *question;      /* UNSETTLED: what the spec has to answer */
-    const char *doc;           /* what the header's documentation says of it, or NULL */
+    const char *doc;           /* what the header's documentation says of it, tags first: "[in,out][optional] ...", or NULL */
+    struct lapis_loc doc_loc;
+    const char *source;        /* parameters: as the header spells it, macros (SAL) included; NULL when a macro hides it */
     struct lapis_loc loc;      /* in the header */
 };
 
@@ -236,6 +238,7 @@ struct lapis_function {
     struct lapis_code server_replace, server_before, server_after;
     struct lapis_resource *resources;
     size_t n_resources;
+    bool variadic;               /* ends with "...": cannot be carried as it stands */
     bool annotated;              /* the spec says something of this function by name */
     const char *doc;
     struct lapis_loc loc;        /* header */
