@@ -135,6 +135,8 @@ struct lapis_value {
     struct lapis_ctype *ctype;
     enum lapis_direction direction;
     bool nullable;             /* informational: NULL always passes as NULL */
+    bool spec_direction;       /* the spec, not a rule, gave its direction */
+    const char *error_success, *error_failure; /* is_error: values that mean success and "cannot be carried"; NULL: zero, none */
     bool is_error;             /* out parameter that receives the failure value when the call cannot be carried (errcode_ret) */
     bool always;               /* out value is written back even when the call reports failure */
     bool allocates;            /* HANDLE (often as element of an out buffer): the call makes a new object, guest-named */
@@ -223,6 +225,7 @@ struct lapis_function {
     bool unsupported;            /* never carried: returns unsupported_code */
     const char *unsupported_code;/* NULL: failure value */
     const char *success;         /* C expression over `ret`, nonzero when the call succeeded; NULL: always succeeds */
+    const char *success_value;   /* what an asynchronous call returns at once: the value that success(value) named, or NULL */
     const char *failure;         /* C expression returned when the call cannot be carried; NULL: zero */
     struct lapis_policy *policies; /* never empty after resolve */
     size_t n_policies;
@@ -239,6 +242,7 @@ struct lapis_function {
     struct lapis_resource *resources;
     size_t n_resources;
     bool variadic;               /* ends with "...": cannot be carried as it stands */
+    bool local;                  /* guest_replace does without the carried call (its code never says remote_NAME): nothing crosses */
     bool annotated;              /* the spec says something of this function by name */
     const char *doc;
     struct lapis_loc loc;        /* header */
@@ -281,7 +285,8 @@ struct lapis_model {
     size_t n_defines;
     const char **include_dirs;     /* -I */
     size_t n_include_dirs;
-    struct lapis_setting *settings; /* vendor, library, environment, server_alias, ...: see docs/lapis.md */
+    struct lapis_setting *settings; /* vendor, library, environment, ...: see docs/lapis.md. One a value: `link a, b` gives two
+                                       of name "link"; `versions` gives two a statement: macro pattern, node pattern */
     size_t n_settings;
     struct lapis_handle **handles;
     size_t n_handles;
@@ -292,6 +297,9 @@ struct lapis_model {
     struct lapis_key *values;      /* query selectors whose answers are handles */
     size_t n_values;
     struct lapis_table *dispatch;  /* or NULL; the front end sets name and header, the import the slots */
+    const char **names;            /* import: every identifier that the headers declare or define (macros, enumerators, types,
+                                      functions, variables), sorted by strcmp; 0 when not recorded. To find misspellings */
+    size_t n_names;
     const char **not_handles;      /* types of which the spec says `not handle` */
     size_t n_not_handles;
     struct lapis_declaration *declarations; /* in order of the spec */
