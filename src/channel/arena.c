@@ -12,18 +12,10 @@
 #define GRANULE 256u
 #define SMALLEST_RESERVATION (64ull << 20)
 
-struct hira_arena_block {
-    struct hira_arena_block *next;
+struct hira_arena_range {
+    struct hira_arena_range *next;
     uint64_t offset, size;
 };
-
-/* Stands HIRA_CELL_BEFORE bytes before an allocated block. */
-struct block_head {
-    _Atomic uint32_t cell;
-    uint32_t reserved;
-    uint64_t offset, size; /* of the range taken, this head included */
-};
-_Static_assert(sizeof(struct block_head) <= HIRA_CELL_BEFORE, "fits before the block");
 
 int hira_arena_init(struct hira_arena *arena, uint64_t limit)
 {
@@ -41,10 +33,10 @@ int hira_arena_init(struct hira_arena *arena, uint64_t limit)
     }
 }
 
-static void free_nodes(struct hira_arena_block *node)
+static void free_nodes(struct hira_arena_range *node)
 {
     while (node) {
-        struct hira_arena_block *next = node->next;
+        struct hira_arena_range *next = node->next;
         free(node);
         node = next;
     }
@@ -80,7 +72,7 @@ int hira_arena_map(struct hira_arena *arena, int fd, uint64_t size)
  * until exit, which is better than failing the caller. */
 static void give_back(struct hira_arena *arena, uint64_t offset, uint64_t size)
 {
-    struct hira_arena_block *previous = NULL, *next = arena->free;
+    struct hira_arena_range *previous = NULL, *next = arena->free;
     while (next && next->offset < offset) {
         previous = next;
         next = next->next;
@@ -102,24 +94,24 @@ static void give_back(struct hira_arena *arena, uint64_t offset, uint64_t size)
         next->size += size;
         return;
     }
-    struct hira_arena_block *node = arena->spare;
+    struct hira_arena_range *node = arena->spare;
     if (node)
         arena->spare = node->next;
     else if (!(node = malloc(sizeof *node)))
         return;
-    *node = (struct hira_arena_block){next, offset, size};
+    *node = (struct hira_arena_range){next, offset, size};
     *(previous ? &previous->next : &arena->free) = node;
 }
 
 /* Takes room for `size` bytes at `align` behind a head. Lock held. */
 static uint64_t take(struct hira_arena *arena, uint64_t size, uint64_t align)
 {
-    for (struct hira_arena_block **link = &arena->free, *node; (node = *link); link = &node->next) {
+    for (struct hira_arena_range **link = &arena->free, *node; (node = *link); link = &node->next) {
         uint64_t data = HIRA_ALIGN_UP(node->offset + HIRA_CELL_BEFORE, align);
         uint64_t end = HIRA_ALIGN_UP(data + size, (uint64_t)GRANULE), limit = node->offset + node->size;
         if (end > limit)
             continue;
-        struct block_head *head = (struct block_head *)(arena->base + data - HIRA_CELL_BEFORE);
+        struct hira_block *head = hira_arena_block(arena, data);
         head->offset = node->offset;
         head->size = end - node->offset;
         atomic_store_explicit(&head->cell, HIRA_CELL_PENDING, memory_order_relaxed);
@@ -160,7 +152,7 @@ void hira_arena_free(struct hira_arena *arena, uint64_t offset)
 {
     if (offset == HIRA_ARENA_NONE)
         return;
-    struct block_head *head = (struct block_head *)(arena->base + offset - HIRA_CELL_BEFORE);
+    struct hira_block *head = hira_arena_block(arena, offset);
     pthread_mutex_lock(&arena->lock);
     arena->used -= head->size;
     give_back(arena, head->offset, head->size);

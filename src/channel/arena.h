@@ -19,7 +19,7 @@
 
 #define HIRA_ARENA_NONE UINT64_MAX
 
-struct hira_arena_block; /* a free range */
+struct hira_arena_range; /* a free range */
 
 struct hira_arena {
     char *base;
@@ -27,8 +27,8 @@ struct hira_arena {
     _Atomic uint64_t committed;     /* bytes mapped, from base; grows only */
     /* The guest's allocator; unused in the server. */
     pthread_mutex_t lock;
-    struct hira_arena_block *free;  /* by address */
-    struct hira_arena_block *spare; /* nodes to use again */
+    struct hira_arena_range *free;  /* by address */
+    struct hira_arena_range *spare; /* nodes to use again */
     uint64_t used, peak;
     /* Asks the host for a segment of at least `size` bytes and maps it with hira_arena_map(). 0 or -errno. Called with
      * the lock held. NULL: no growth. */
@@ -71,6 +71,21 @@ void hira_arena_free(struct hira_arena *arena, uint64_t offset); /* HIRA_ARENA_N
 /* The completion word of an allocated block: the server stores HIRA_CELL_* when the command that uses the block has ended. */
 enum { HIRA_CELL_PENDING, HIRA_CELL_DONE, HIRA_CELL_FAILED };
 #define HIRA_CELL_BEFORE 64u /* the word stands so many bytes before the block */
+
+/* Room that the guest's owner of an allocated block may use for its own lists: no list of blocks ever needs the heap. */
+struct hira_block {
+    _Atomic uint32_t cell;
+    uint32_t reserved;
+    uint64_t offset, size;   /* the allocator's */
+    uint64_t next;           /* offset of another block, or HIRA_ARENA_NONE */
+    uint64_t user[3];
+};
+_Static_assert(sizeof(struct hira_block) <= HIRA_CELL_BEFORE, "stands before the block");
+
+static inline struct hira_block *hira_arena_block(const struct hira_arena *arena, uint64_t offset)
+{
+    return (struct hira_block *)(arena->base + offset - HIRA_CELL_BEFORE);
+}
 
 static inline _Atomic uint32_t *hira_arena_cell(const struct hira_arena *arena, uint64_t offset)
 {

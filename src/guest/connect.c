@@ -247,7 +247,7 @@ static struct hira_guest_lane *open_lane(struct hira_connection *k)
     struct hira_guest_lane *lane = aligned_alloc(HIRA_CACHE_LINE, HIRA_ALIGN_UP(sizeof *lane, (size_t)HIRA_CACHE_LINE));
     if (!lane)
         return NULL;
-    *lane = (struct hira_guest_lane){.index = made.index, .caller.alive = hira_alive, .last_loan = &lane->loans};
+    *lane = (struct hira_guest_lane){.index = made.index, .caller.alive = hira_alive, .loans = HIRA_ARENA_NONE};
     if (hira_lane_map(&lane->caller.map, fd) < 0) {
         free(lane);
         return NULL;

@@ -63,7 +63,7 @@ struct hira_object {
     uint64_t birth;          /* sequence of the asynchronous record that made it; 0: made synchronously */
     uint16_t birth_lane;
     uint8_t type;
-    _Atomic uint8_t live;
+    _Atomic uint8_t live;    /* 0 no; 1 yes; 2 seen in a result, of no reference of the application yet */
     uint32_t index;
     struct hira_object *parent; /* what it was made from and keeps alive */
     _Alignas(16) char state[];
@@ -96,6 +96,7 @@ struct hira_temp {
     uint64_t size;
 };
 
+
 struct hira_call {
     struct hira_guest_lane *lane;
     struct hira_record *record;
@@ -105,8 +106,8 @@ struct hira_call {
     uint32_t reply_room;             /* bytes that inline results may still take */
     uint16_t function;
     uint8_t invalid;                 /* type of the first handle that was none */
-    bool async, failed, creation_only, until_done;
-    uint8_t n_temps, n_deps, n_news;
+    bool async, failed, creation_only, until_done, more_output;
+    uint8_t n_temps, next_temp, n_deps, n_news;
     int64_t code;                    /* of a poisoned object */
     uint8_t status;                  /* HIRA_REPLY_* */
     struct hira_object *parent;      /* the first handle put: what new objects are made from */
@@ -115,9 +116,17 @@ struct hira_call {
     uint64_t deps[2 * HIRA_DEPS_MAX];
 };
 
+/* How a call is carried: a word of flags known when it begins. */
+enum {
+    HIRA_CALL_SYNC = 0,
+    HIRA_CALL_ASYNC = 1,
+    HIRA_CALL_UNTIL_DONE = 2,    /* its memory is used until the command it starts has ended */
+    HIRA_CALL_AFTER_CREATION = 4,/* ordered after the creation of what it names only */
+    HIRA_CALL_AFTER_ALL = 8,     /* ordered after every returned call */
+};
+
 /* Begins a call; false when there is no server, it is gone, or it does not know this function. */
-bool hira_call_begin_(struct hira_call *c, unsigned function, bool async);
-#define hira_call_begin(c, function, is_async) hira_call_begin_((c), (function), (is_async))
+bool hira_call_begin(struct hira_call *c, unsigned function, unsigned how);
 
 /* Sends and waits. True: the reply is there, take the results in order. False: c->status tells why: HIRA_REPLY_FAILED,
  * HIRA_REPLY_INVALID (c->invalid is the handle's type) or HIRA_REPLY_POISONED (c->code). */

@@ -14,13 +14,8 @@ struct hira_guest_lane {
     uint32_t index;
     _Atomic uint64_t asynchronous;  /* sequence of the last asynchronous record whose call has returned */
     struct hira_guest_lane *next_free;
-    /* Blocks of asynchronous records that the server may read until the record has retired, oldest first. */
-    struct hira_loan *loans, **last_loan;
-};
-
-struct hira_loan {
-    struct hira_loan *next;
-    uint64_t sequence, block;
+    /* Arena blocks that the server may read until the record in their user[0] has retired, oldest first. */
+    uint64_t loans, last_loan;
 };
 
 /* The connection: one for the life of a process (a forked child gets its own). */
@@ -35,7 +30,6 @@ struct hira_connection {
     struct hira_guest_lane *_Atomic lanes[HIRA_LANES_MAX];
     _Atomic uint32_t n_lanes;
     struct hira_arena arena;
-    uint64_t unfinished_blocks;
 };
 
 extern struct hira_connection hira_connection;
@@ -63,13 +57,14 @@ void hira_callbacks_forget(void);
 /* Objects by id: the live one, or NULL. */
 struct hira_object *hira_object_by_id(uint64_t id);
 struct hira_object *hira_object_new(unsigned type, struct hira_object *parent);
-void hira_object_drop(struct hira_object *object); /* never came alive, or its release has been sent */
+void hira_object_drop(struct hira_object *object);    /* its release has been sent */
+void hira_object_abandon(struct hira_object *object); /* the call that should have made it failed */
 
 /* Applies what the server has completed: fills the application's memory and frees blocks. */
 void hira_pending_apply(void);
 void hira_pending_add(const struct hira_temp *temp);
 
-/* Writes what the vendor printed; asks for the rest when there is more. */
-void hira_output(struct hira_call *c, uint16_t reply_flags);
+/* Asks the server for nothing: completions and output come with the reply. */
+void hira_nop(void);
 
 #endif

@@ -12,8 +12,9 @@
  *                 HIRA_MEM_ARENA                 one word, the arena offset: read or written in place
  *                 HIRA_MEM_BLOCK                 the same; a block with a completion word, used until the command has ended
  *
- * A reply is the result (one word), then for each out memory that was not NULL one word (the bytes valid) and, where it was
- * inline, the bytes, padded.
+ * A reply is the result (one word), then for each out memory that was not NULL one word (its kind, and the bytes valid) and,
+ * where it is inline, the bytes, padded. What the vendor printed may follow: the bytes, padded, then one word, the
+ * descriptor << 32 | bytes.
  *
  * A record that names objects changed by other lanes ends with its dependencies: {lane, sequence} pairs and their number.
  *
@@ -51,7 +52,7 @@ enum {
 };
 
 enum {
-    HIRA_REPLY_OUTPUT = 1, /* what the vendor printed follows behind the values: one word (descriptor << 32 | bytes), the bytes */
+    HIRA_REPLY_OUTPUT = 1, /* what the vendor printed follows behind the values */
     HIRA_REPLY_MORE = 2,   /* and there is more: ask with HIRA_FN_NOP */
 };
 

@@ -1,0 +1,526 @@
+/*
+ * A call on its way: begun, filled, sent, answered. See guest.h for the seam and wire/record.h for the layout.
+ *
+ * The record is written straight into the ring; nothing is published before hira_call_sync or hira_call_async, so a call
+ * that turns out to be impossible is just forgotten. A payload that outgrows the ring moves to an arena block.
+ *
+ * Order: an object remembers which lanes changed it by asynchronous records. A record that names it depends on the last
+ * asynchronous record of each such lane *whose call has returned*: never on one in progress, so two threads cannot wait
+ * for each other.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "guest/internal.h"
+
+#define DEPS_ROOM ((2 * HIRA_DEPS_MAX + 1) * 8) /* kept free at the end of a record */
+#define REPLY_ROOM (HIRA_REPLY_SIZE / 2)        /* inline results; the rest of a reply is for what the vendor printed */
+
+static struct hira_arena *arena(void)
+{
+    return &hira_connection.arena;
+}
+
+static bool function_known(unsigned function)
+{
+    return function >= hira_guest_api.n_functions || hira_connection.known[function / 8] >> function % 8 & 1;
+}
+
+static void dep_all(struct hira_call *c);
+
+bool hira_call_begin(struct hira_call *c, unsigned function, unsigned how)
+{
+    struct hira_guest_lane *lane = hira_lane();
+    c->status = HIRA_REPLY_FAILED;
+    c->invalid = 0;
+    c->n_temps = c->next_temp = c->n_deps = c->n_news = 0;
+    c->more_output = false;
+    c->spill = HIRA_ARENA_NONE;
+    if (hira_unlikely(!lane) || hira_unlikely(!function_known(function)))
+        return false;
+    c->lane = lane;
+    c->record = hira_caller_reserve(&lane->caller);
+    if (hira_unlikely(!c->record)) {
+        atomic_store_explicit(&hira_connection.dead, true, memory_order_relaxed);
+        return false;
+    }
+    c->p = c->record->words;
+    c->end = (uint64_t *)((char *)c->record + HIRA_RECORD_MAX - DEPS_ROOM);
+    c->reply_room = REPLY_ROOM;
+    c->function = (uint16_t)function;
+    c->async = how & HIRA_CALL_ASYNC && !hira_unlikely(hira_connection.strict && function < hira_guest_api.n_functions);
+    c->until_done = how & HIRA_CALL_UNTIL_DONE;
+    c->creation_only = how & HIRA_CALL_AFTER_CREATION;
+    c->failed = false;
+    c->parent = NULL;
+    if (how & HIRA_CALL_AFTER_ALL)
+        dep_all(c);
+    return true;
+}
+
+/* ---- order ---- */
+
+static void wait_retired(struct hira_guest_lane *lane, uint64_t sequence)
+{
+    while (atomic_load_explicit(&lane->caller.map.control->retired, memory_order_acquire) < sequence && hira_alive(NULL))
+        usleep(50);
+}
+
+static void dep_add(struct hira_call *c, struct hira_guest_lane *lane, uint64_t sequence)
+{
+    if (atomic_load_explicit(&lane->caller.map.control->retired, memory_order_acquire) >= sequence)
+        return;
+    for (unsigned i = 0; i < c->n_deps; i++)
+        if (c->deps[2 * i] == lane->index) {
+            c->deps[2 * i + 1] = HIRA_MAX(c->deps[2 * i + 1], sequence);
+            return;
+        }
+    if (c->n_deps == HIRA_DEPS_MAX) { /* more lanes than a record can name: wait for this one here */
+        wait_retired(lane, sequence);
+        return;
+    }
+    c->deps[2 * c->n_deps] = lane->index;
+    c->deps[2 * c->n_deps++ + 1] = sequence;
+}
+
+static void dep_lanes(struct hira_call *c, uint64_t mask)
+{
+    uint32_t n = atomic_load_explicit(&hira_connection.n_lanes, memory_order_acquire);
+    for (uint32_t i = 0; i < n; i++) {
+        if (!(mask >> i % 64 & 1) || i == c->lane->index)
+            continue;
+        struct hira_guest_lane *lane = atomic_load_explicit(&hira_connection.lanes[i], memory_order_acquire);
+        uint64_t sequence = lane ? atomic_load_explicit(&lane->asynchronous, memory_order_acquire) : 0;
+        if (sequence)
+            dep_add(c, lane, sequence);
+    }
+}
+
+static void dep_all(struct hira_call *c)
+{
+    dep_lanes(c, UINT64_MAX);
+}
+
+void hira_call_dep(struct hira_call *c, struct hira_object *object)
+{
+    uint64_t mine = 1ull << c->lane->index % 64;
+    uint64_t lanes = atomic_load_explicit(&object->lanes, memory_order_acquire);
+    if (c->creation_only) {
+        struct hira_guest_lane *lane = object->birth ? atomic_load(&hira_connection.lanes[object->birth_lane]) : NULL;
+        if (lane && lane != c->lane)
+            dep_add(c, lane, object->birth);
+        return;
+    }
+    if (hira_unlikely(lanes & ~mine) || hira_unlikely(atomic_load_explicit(&hira_connection.n_lanes, memory_order_relaxed) > 64))
+        dep_lanes(c, lanes);
+    if (c->async && !(lanes & mine) && !hira_guest_api.types[object->type].immutable)
+        atomic_fetch_or_explicit(&object->lanes, mine, memory_order_acq_rel);
+}
+
+/* ---- filling ---- */
+
+void hira_call_spill(struct hira_call *c, uint64_t bytes)
+{
+    uint64_t *begin = c->spill == HIRA_ARENA_NONE ? c->record->words : hira_arena_at(arena(), c->spill, 0);
+    uint64_t used = (uint64_t)((char *)c->p - (char *)begin), want = (used + bytes) * 2;
+    uint64_t block = c->failed || used + bytes > HIRA_SPILL_MAX ? HIRA_ARENA_NONE : hira_arena_alloc(arena(), want, 64);
+    if (block == HIRA_ARENA_NONE) {
+        c->failed = true;
+        return;
+    }
+    char *to = hira_arena_at(arena(), block, want);
+    memcpy(to, begin, used);
+    hira_arena_free(arena(), c->spill);
+    c->spill = block;
+    c->p = (uint64_t *)(to + used);
+    c->end = (uint64_t *)(to + want);
+}
+
+void hira_put_bytes(struct hira_call *c, const void *data, uint64_t size)
+{
+    uint64_t words = HIRA_WORDS(size), *p = hira_put_room(c, words);
+    if (!p || !size)
+        return;
+    p[words - 1] = 0;
+    memcpy(p, data, size);
+}
+
+void hira_put_handle(struct hira_call *c, const void *handle, unsigned type)
+{
+    struct hira_object *object = NULL;
+    if (handle) {
+        object = hira_object(handle, type);
+        if (hira_unlikely(!object)) {
+            c->invalid = c->invalid ? c->invalid : (uint8_t)type;
+            return;
+        }
+        hira_call_dep(c, object);
+        if (!c->parent)
+            c->parent = object;
+    }
+    hira_put_word(c, object ? object->id : 0);
+}
+
+void hira_put_handles(struct hira_call *c, const void *handles, uint64_t n, unsigned type)
+{
+    if (!handles) {
+        hira_put_word(c, HIRA_MEM_WORD(HIRA_MEM_NULL, 0));
+        return;
+    }
+    if (n > HIRA_SPILL_MAX / 8) {
+        c->failed = true;
+        return;
+    }
+    hira_put_word(c, HIRA_MEM_WORD(HIRA_MEM_INLINE, n * 8));
+    for (uint64_t i = 0; i < n; i++)
+        hira_put_handle(c, ((const void *const *)handles)[i], type);
+}
+
+static struct hira_temp *new_temp(struct hira_call *c, void *to, uint64_t size)
+{
+    if (c->n_temps == HIRA_TEMPS_MAX)
+        return NULL;
+    uint64_t block = hira_arena_alloc(arena(), size, size >= 4096 ? 4096 : 64);
+    if (block == HIRA_ARENA_NONE)
+        return NULL;
+    struct hira_temp *t = &c->temps[c->n_temps++];
+    *t = (struct hira_temp){block, to, size};
+    return t;
+}
+
+static void put_block(struct hira_call *c, const struct hira_temp *t)
+{
+    hira_put_word(c, HIRA_MEM_WORD(c->until_done ? HIRA_MEM_BLOCK : HIRA_MEM_ARENA, t->size));
+    hira_put_word(c, t->block);
+}
+
+/* Application memory that lies in the arena is used where it is, unless the call returns before the vendor reads it. */
+static bool put_in_place(struct hira_call *c, const void *data, uint64_t size)
+{
+    uint64_t offset;
+    if (!hira_arena_offset(arena(), data, size, &offset))
+        return false;
+    hira_put_word(c, HIRA_MEM_WORD(HIRA_MEM_ARENA, size));
+    hira_put_word(c, offset);
+    return true;
+}
+
+void hira_put_in(struct hira_call *c, const void *data, uint64_t size, bool payload)
+{
+    if (!data || size > HIRA_MEM_LENGTH_MAX) {
+        c->failed |= data != NULL;
+        hira_put_word(c, HIRA_MEM_WORD(HIRA_MEM_NULL, 0));
+        return;
+    }
+    if (payload && (!c->async || c->until_done) && put_in_place(c, data, size))
+        return;
+    struct hira_temp *t = payload && size > HIRA_INLINE_MAX ? new_temp(c, NULL, size) : NULL;
+    if (t) {
+        memcpy(hira_arena_at(arena(), t->block, size), data, size);
+        put_block(c, t);
+        return;
+    }
+    hira_put_word(c, HIRA_MEM_WORD(HIRA_MEM_INLINE, size));
+    hira_put_bytes(c, data, size);
+}
+
+/* Whether a result of this size comes back in the reply; if not it was given a block, or the call has failed. */
+static bool reply_inline(struct hira_call *c, void *data, uint64_t size)
+{
+    uint64_t need = HIRA_WORDS(size) * 8 + 8;
+    if (!c->until_done && size <= HIRA_INLINE_MAX * 2 && need <= c->reply_room) {
+        c->reply_room -= (uint32_t)need;
+        return true;
+    }
+    struct hira_temp *t = new_temp(c, data, size);
+    if (!t) {
+        c->failed = true;
+        return true;
+    }
+    return false;
+}
+
+void hira_put_out(struct hira_call *c, void *data, uint64_t size, bool payload)
+{
+    if (!data || size > HIRA_MEM_LENGTH_MAX) {
+        c->failed |= data != NULL;
+        hira_put_word(c, HIRA_MEM_WORD(HIRA_MEM_NULL, 0));
+        return;
+    }
+    if (payload && put_in_place(c, data, size))
+        return;
+    if (reply_inline(c, data, size))
+        hira_put_word(c, HIRA_MEM_WORD(HIRA_MEM_INLINE, size));
+    else
+        put_block(c, &c->temps[c->n_temps - 1]);
+}
+
+void hira_put_inout(struct hira_call *c, void *data, uint64_t size, bool payload)
+{
+    if (!data || size > HIRA_MEM_LENGTH_MAX || (payload && put_in_place(c, data, size))) {
+        if (!data || size > HIRA_MEM_LENGTH_MAX)
+            hira_put_out(c, data, size, payload);
+        return;
+    }
+    if (reply_inline(c, data, size)) {
+        hira_put_word(c, HIRA_MEM_WORD(HIRA_MEM_INLINE, size));
+        hira_put_bytes(c, data, size);
+    } else {
+        struct hira_temp *t = &c->temps[c->n_temps - 1];
+        memcpy(hira_arena_at(arena(), t->block, size), data, size);
+        put_block(c, t);
+    }
+}
+
+void hira_put_string(struct hira_call *c, const char *s)
+{
+    hira_put_in(c, s, s ? strlen(s) + 1 : 0, false);
+}
+
+struct hira_object *hira_put_new(struct hira_call *c, bool wanted, unsigned type)
+{
+    struct hira_object *object = NULL;
+    if (wanted && !c->invalid && !c->failed) {
+        object = c->n_news < HIRA_ARRAY_SIZE(c->news) ? hira_object_new(type, c->parent) : NULL;
+        if (object)
+            c->news[c->n_news++] = object;
+        else
+            c->failed = true;
+    }
+    hira_put_word(c, object ? object->id : 0);
+    return object;
+}
+
+void hira_put_properties(struct hira_call *c, const void *list, uint64_t end, unsigned (*type_of)(uint64_t key), size_t width)
+{
+    if (!list) {
+        hira_put_word(c, HIRA_MEM_WORD(HIRA_MEM_NULL, 0));
+        return;
+    }
+    const uint64_t *p = list;
+    uint64_t n = 0;
+    while (p[n] != end)
+        n += 2;
+    (void)width; /* pairs of 64-bit words are what every API with such lists has */
+    hira_put_word(c, HIRA_MEM_WORD(HIRA_MEM_INLINE, (n + 1) * 8));
+    for (uint64_t i = 0; i < n; i += 2) {
+        unsigned type = type_of ? type_of(p[i]) : 0;
+        hira_put_word(c, p[i]);
+        if (type)
+            hira_put_handle(c, (const void *)(uintptr_t)p[i + 1], type);
+        else
+            hira_put_word(c, p[i + 1]);
+    }
+    hira_put_word(c, end);
+}
+
+/* ---- sending ---- */
+
+static void free_temps(struct hira_call *c)
+{
+    while (c->n_temps)
+        hira_arena_free(arena(), c->temps[--c->n_temps].block);
+}
+
+/* Frees blocks whose records have retired. */
+static void collect_loans(struct hira_guest_lane *lane)
+{
+    uint64_t retired = atomic_load_explicit(&lane->caller.map.control->retired, memory_order_acquire);
+    while (lane->loans != HIRA_ARENA_NONE) {
+        uint64_t block = lane->loans;
+        struct hira_block *b = hira_arena_block(arena(), block);
+        if (b->user[0] > retired)
+            return;
+        lane->loans = b->next;
+        hira_arena_free(arena(), block);
+    }
+}
+
+static void lend(struct hira_guest_lane *lane, uint64_t block, uint64_t sequence)
+{
+    struct hira_block *b = hira_arena_block(arena(), block);
+    b->next = HIRA_ARENA_NONE;
+    b->user[0] = sequence;
+    if (lane->loans == HIRA_ARENA_NONE)
+        lane->loans = block;
+    else
+        hira_arena_block(arena(), lane->last_loan)->next = block;
+    lane->last_loan = block;
+}
+
+/* The call cannot go: everything prepared for it is given back. */
+static bool give_up(struct hira_call *c)
+{
+    c->status = c->invalid ? HIRA_REPLY_INVALID : HIRA_REPLY_FAILED;
+    hira_arena_free(arena(), HIRA_STEAL(c->spill));
+    c->spill = HIRA_ARENA_NONE;
+    hira_call_end(c, false);
+    return false;
+}
+
+static void publish(struct hira_call *c, unsigned flags)
+{
+    struct hira_record *record = c->record;
+    uint64_t *p = c->p;
+    if (hira_unlikely(c->spill != HIRA_ARENA_NONE)) {
+        uint64_t bytes = (uint64_t)((char *)p - (char *)hira_arena_at(arena(), c->spill, 0));
+        record->words[0] = c->spill;
+        record->words[1] = bytes;
+        p = record->words + 2;
+        flags |= HIRA_RECORD_SPILLED;
+    }
+    if (hira_unlikely(c->n_deps)) {
+        memcpy(p, c->deps, c->n_deps * 16);
+        p += 2 * c->n_deps;
+        *p++ = c->n_deps;
+        flags |= HIRA_RECORD_DEPS;
+    }
+    record->function = c->function;
+    record->flags = (uint16_t)flags;
+    record->size = (uint32_t)((char *)p - (char *)record);
+    hira_caller_publish(&c->lane->caller, record);
+}
+
+bool hira_call_async(struct hira_call *c)
+{
+    if (hira_unlikely(c->failed || c->invalid))
+        return give_up(c);
+    struct hira_guest_lane *lane = c->lane;
+    uint64_t sequence = hira_caller_next_sequence(&lane->caller);
+    for (unsigned i = 0; i < c->n_news; i++) {
+        c->news[i]->birth = sequence;
+        c->news[i]->birth_lane = (uint16_t)lane->index;
+        atomic_fetch_or_explicit(&c->news[i]->lanes, 1ull << lane->index % 64, memory_order_release);
+    }
+    publish(c, 0);
+    if (hira_unlikely(c->spill != HIRA_ARENA_NONE))
+        lend(lane, c->spill, sequence);
+    for (unsigned i = 0; i < c->n_temps; i++)
+        if (c->until_done)
+            hira_pending_add(&c->temps[i]);
+        else
+            lend(lane, c->temps[i].block, sequence);
+    if (hira_unlikely(lane->loans != HIRA_ARENA_NONE))
+        collect_loans(lane);
+    atomic_store_explicit(&lane->asynchronous, sequence, memory_order_release);
+    c->status = HIRA_REPLY_OK;
+    return true;
+}
+
+static void take_output(struct hira_call *c);
+
+bool hira_call_sync(struct hira_call *c)
+{
+    if (hira_unlikely(c->failed || c->invalid))
+        return give_up(c);
+    struct hira_caller *caller = &c->lane->caller;
+    publish(c, HIRA_RECORD_SYNC);
+    if (hira_unlikely(hira_caller_wait(caller) < 0)) {
+        atomic_store_explicit(&hira_connection.dead, true, memory_order_relaxed);
+        return give_up(c);
+    }
+    if (hira_unlikely(c->spill != HIRA_ARENA_NONE)) {
+        hira_arena_free(arena(), c->spill);
+        c->spill = HIRA_ARENA_NONE;
+    }
+    const struct hira_reply *reply = caller->map.reply;
+    uint32_t size = HIRA_MIN(reply->size, HIRA_REPLY_SIZE);
+    c->reply = reply->words;
+    c->reply_end = (const uint64_t *)((const char *)reply + size);
+    c->status = (uint8_t)reply->status;
+    c->more_output = reply->flags & HIRA_REPLY_MORE;
+    hira_pending_apply();
+    if (hira_unlikely(reply->flags & HIRA_REPLY_OUTPUT))
+        take_output(c);
+    if (hira_likely(c->status == HIRA_REPLY_OK))
+        return true;
+    if (c->status == HIRA_REPLY_INVALID)
+        c->invalid = (uint8_t)hira_take_word(c);
+    else if (c->status == HIRA_REPLY_POISONED)
+        c->code = (int64_t)hira_take_word(c);
+    hira_call_end(c, false);
+    return false;
+}
+
+void hira_call_end(struct hira_call *c, bool ok)
+{
+    if (c->until_done && ok) {
+        for (unsigned i = 0; i < c->n_temps; i++)
+            hira_pending_add(&c->temps[i]);
+        c->n_temps = 0;
+        hira_pending_apply();
+    }
+    free_temps(c);
+    if (!ok)
+        for (unsigned i = 0; i < c->n_news; i++)
+            hira_object_abandon(c->news[i]);
+    c->n_news = 0;
+    if (hira_unlikely(c->more_output)) {
+        c->more_output = false;
+        hira_nop();
+    }
+}
+
+/* ---- results ---- */
+
+void hira_take_bytes(struct hira_call *c, void *data, uint64_t size)
+{
+    uint64_t left = (uint64_t)((const char *)c->reply_end - (const char *)c->reply);
+    memcpy(data, c->reply, HIRA_MIN(size, left));
+    c->reply += HIRA_MIN(HIRA_WORDS(size), (uint64_t)(c->reply_end - c->reply));
+}
+
+/* The block that was made for this out memory, or NULL. */
+static struct hira_temp *temp_of(struct hira_call *c, const void *data)
+{
+    while (c->next_temp < c->n_temps) {
+        struct hira_temp *t = &c->temps[c->next_temp++];
+        if (t->to == data)
+            return t;
+    }
+    return NULL;
+}
+
+void hira_take_out(struct hira_call *c, void *data, uint64_t size, bool store)
+{
+    if (!data)
+        return;
+    uint64_t word = hira_take_word(c), valid = HIRA_MIN(HIRA_MEM_LENGTH(word), size);
+    if (HIRA_MEM_KIND(word) == HIRA_MEM_INLINE) {
+        uint64_t words = HIRA_MIN(HIRA_WORDS(valid), (uint64_t)(c->reply_end - c->reply));
+        if (store)
+            memcpy(data, c->reply, HIRA_MIN(valid, words * 8));
+        c->reply += words;
+        return;
+    }
+    struct hira_temp *t = temp_of(c, data);
+    if (t && store && !c->until_done)
+        memcpy(data, hira_arena_at(arena(), t->block, size), valid);
+}
+
+/* ---- what the vendor printed ---- */
+
+/* Found from the end of the reply: the values have not been taken yet. Written before the application sees the result. */
+static void take_output(struct hira_call *c)
+{
+    if (c->reply >= c->reply_end)
+        return;
+    const uint64_t *p = c->reply_end - 1;
+    uint64_t bytes = *p & 0xffffffff;
+    int fd = *p >> 32 == 2 ? STDERR_FILENO : STDOUT_FILENO, saved = errno;
+    if (HIRA_WORDS(bytes) <= (uint64_t)(p - c->reply)) {
+        c->reply_end = p - HIRA_WORDS(bytes);
+        hira_fd_write_all(fd, c->reply_end, bytes);
+    }
+    errno = saved;
+}
+
+void hira_nop(void)
+{
+    struct hira_call c;
+    if (hira_call_begin(&c, HIRA_FN_NOP, HIRA_CALL_SYNC) && hira_call_sync(&c))
+        hira_call_end(&c, true);
+}

@@ -1,0 +1,126 @@
+/*
+ * Callbacks: one thread of the guest that runs the application's functions, in the order in which the server sent them.
+ *
+ * The thread starts with the first registration, takes records from a reverse lane (the server is the caller there), sleeps
+ * when there are none, and has a lane of its own like any thread, since callbacks may call the API. The record brings back the
+ * application's function and cookie as they were registered. All signals are blocked in it.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "guest/internal.h"
+
+static struct hira_callee reverse;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static bool started;
+
+void hira_callbacks_forget(void)
+{
+    pthread_mutex_init(&lock, NULL);
+    started = false;
+    reverse = (struct hira_callee){0};
+}
+
+uint64_t hira_up_word(struct hira_upcall *u)
+{
+    if (u->p < u->end)
+        return *u->p++;
+    u->bad = true;
+    return 0;
+}
+
+void *hira_up_handle(struct hira_upcall *u, unsigned type)
+{
+    uint64_t id = hira_up_word(u);
+    return HIRA_ID_TYPE(id) == type ? hira_object_by_id(id) : NULL;
+}
+
+const void *hira_up_memory(struct hira_upcall *u, uint64_t *ret_size)
+{
+    uint64_t word = hira_up_word(u), size = HIRA_MEM_LENGTH(word);
+    *ret_size = 0;
+    if (HIRA_MEM_KIND(word) != HIRA_MEM_INLINE)
+        return NULL;
+    if (HIRA_WORDS(size) > (uint64_t)(u->end - u->p)) {
+        u->bad = true;
+        return NULL;
+    }
+    const void *data = u->p;
+    u->p += HIRA_WORDS(size);
+    *ret_size = size;
+    return data;
+}
+
+static void run(struct hira_record *record, uint32_t size)
+{
+    struct hira_reply *reply = reverse.map.reply;
+    struct hira_upcall u = {.p = record->words, .end = (uint64_t *)((char *)record + size), .result = reply->words,
+                            .result_end = (uint64_t *)((char *)reply + HIRA_REPLY_SIZE)};
+    hira_pending_apply();
+    if (record->function < hira_guest_api.n_upcalls)
+        hira_guest_api.upcalls[record->function](&u);
+    if (record->flags & HIRA_RECORD_SYNC) {
+        reply->status = HIRA_REPLY_OK;
+        hira_callee_reply(&reverse, (uint32_t)((char *)u.result - (char *)reply));
+    }
+    hira_callee_retire(&reverse);
+}
+
+static void *callback_thread(void *unused)
+{
+    static _Alignas(HIRA_CACHE_LINE) char copy[HIRA_RECORD_MAX];
+    (void)unused;
+    for (;;) {
+        int size = hira_callee_next(&reverse, (struct hira_record *)copy, true);
+        if (size <= 0)
+            return NULL; /* the server is gone: what it did not call will not be called, as when a device is lost */
+        hira_callee_release(&reverse);
+        run((struct hira_record *)copy, (uint32_t)size);
+    }
+}
+
+static bool open_reverse_lane(void)
+{
+    struct hira_lane_message ask = {.head = hira_message_head(HIRA_MSG_OPEN_LANE, sizeof ask), .callbacks = 1}, made;
+    HIRA_AUTOCLOSE int fd = -1;
+    pthread_mutex_lock(&hira_connection.control);
+    int error = hira_request(&ask, sizeof ask, HIRA_MSG_LANE, &made, sizeof made, &fd);
+    pthread_mutex_unlock(&hira_connection.control);
+    return !error && hira_lane_map(&reverse.map, fd) == 0;
+}
+
+static bool start_thread(void)
+{
+    pthread_t thread;
+    sigset_t all, old;
+    reverse.alive = hira_alive;
+    hira_spin_init(&reverse.spin, 0, 0); /* it never spins: callbacks are rare and the application's cores are its own */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int error = pthread_create(&thread, NULL, callback_thread, NULL);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (!error)
+        pthread_detach(thread);
+    return !error;
+}
+
+bool hira_callbacks_start(void)
+{
+    pthread_mutex_lock(&lock);
+    if (!started && hira_connect())
+        started = open_reverse_lane() && start_thread();
+    bool ok = started;
+    pthread_mutex_unlock(&lock);
+    return ok;
+}
+
+void hira_put_callback(struct hira_call *c, void (*function)(void), const void *user_data)
+{
+    if (function && !hira_callbacks_start())
+        c->failed = true;
+    hira_put_word(c, (uint64_t)(uintptr_t)function);
+    hira_put_word(c, (uint64_t)(uintptr_t)user_data);
+}

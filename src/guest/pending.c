@@ -1,0 +1,60 @@
+/*
+ * Memory that the vendor uses until a command has ended.
+ *
+ * Each such memory has an arena block with a completion word. The blocks of unfinished commands form a list; whoever
+ * learns anything from the server (a reply, a callback) first fills the application's memory from all blocks whose word says
+ * done. The server sets the words before it publishes what could tell the application so, hence nobody sees a command complete
+ * before its data.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include "guest/internal.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic uint64_t first = HIRA_ARENA_NONE;
+
+enum { USER_TO, USER_SIZE };
+
+void hira_pending_forget(void)
+{
+    pthread_mutex_init(&lock, NULL);
+    atomic_store(&first, HIRA_ARENA_NONE);
+}
+
+void hira_pending_add(const struct hira_temp *temp)
+{
+    struct hira_block *b = hira_arena_block(&hira_connection.arena, temp->block);
+    b->user[USER_TO] = (uint64_t)(uintptr_t)temp->to;
+    b->user[USER_SIZE] = temp->size;
+    pthread_mutex_lock(&lock);
+    b->next = atomic_load_explicit(&first, memory_order_relaxed);
+    atomic_store_explicit(&first, temp->block, memory_order_release);
+    pthread_mutex_unlock(&lock);
+}
+
+void hira_pending_apply(void)
+{
+    struct hira_arena *arena = &hira_connection.arena;
+    if (hira_likely(atomic_load_explicit(&first, memory_order_acquire) == HIRA_ARENA_NONE))
+        return;
+    pthread_mutex_lock(&lock);
+    uint64_t previous = HIRA_ARENA_NONE, block = atomic_load_explicit(&first, memory_order_relaxed);
+    while (block != HIRA_ARENA_NONE) {
+        struct hira_block *b = hira_arena_block(arena, block);
+        uint64_t next = b->next;
+        uint32_t cell = atomic_load_explicit(&b->cell, memory_order_acquire);
+        if (cell == HIRA_CELL_PENDING) {
+            previous = block;
+        } else {
+            if (cell == HIRA_CELL_DONE && b->user[USER_TO])
+                memcpy((void *)(uintptr_t)b->user[USER_TO], hira_arena_at(arena, block, b->user[USER_SIZE]), b->user[USER_SIZE]);
+            if (previous == HIRA_ARENA_NONE)
+                atomic_store_explicit(&first, next, memory_order_release);
+            else
+                hira_arena_block(arena, previous)->next = next;
+            hira_arena_free(arena, block);
+        }
+        block = next;
+    }
+    pthread_mutex_unlock(&lock);
+}
