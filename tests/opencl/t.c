@@ -236,16 +236,27 @@ static int by_text(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+static void empty_log(void)
+{
+	while (n_lines > 0)
+		free(lines[--n_lines]);
+}
+
 void t_log_show(bool sorted)
 {
 	pthread_mutex_lock(&log_lock);
 	if (sorted)
 		qsort(lines, (size_t)n_lines, sizeof lines[0], by_text);
-	for (int i = 0; i < n_lines; i++) {
+	for (int i = 0; i < n_lines; i++)
 		t_say("callback: %s", lines[i]);
-		free(lines[i]);
-	}
-	n_lines = 0;
+	empty_log();
+	pthread_mutex_unlock(&log_lock);
+}
+
+void t_log_drop(void)
+{
+	pthread_mutex_lock(&log_lock);
+	empty_log();
 	pthread_mutex_unlock(&log_lock);
 }
 
@@ -367,6 +378,7 @@ int t_main(int argc, char **argv, const struct t_test *tests)
 		if (wanted) {
 			t_say("== %s", test->name);
 			test->run();
+			t_log_drop();
 			found = true;
 		}
 	}

@@ -69,6 +69,7 @@ bool t_svm(cl_device_id device); /* coarse-grained buffers at least */
 void t_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void t_log_wait(int lines);	/* fails after 20 s */
 void t_log_show(bool sorted); /* prints and empties */
+void t_log_drop(void);	      /* empties */
 
 extern __thread cl_int t_error;
 
