@@ -1,0 +1,107 @@
+/* What the files of the server runtime share. Not for generated code.
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0 */
+#ifndef HIRA_SERVER_INTERNAL_H
+#define HIRA_SERVER_INTERNAL_H
+
+#include <pthread.h>
+
+#include "base/text.h"
+#include "channel/arena.h"
+#include "channel/lane.h"
+#include "server/server.h"
+#include "wire/handshake.h"
+
+/* Private memory of one call: the copied record and what was allocated while serving it. */
+struct hira_memory {
+    struct hira_memory *next;
+    struct hira_chunk *chunks;  /* beyond `scratch` */
+    char *spilled;              /* a copied payload from the arena */
+    size_t used;
+    uint64_t chunk_bytes;
+    _Alignas(HIRA_CACHE_LINE) char record[HIRA_RECORD_MAX];
+    _Alignas(HIRA_CACHE_LINE) char scratch[16 * 1024]; /* most calls need less than 1 KiB */
+};
+
+struct hira_chunk {
+    struct hira_chunk *next;
+    _Alignas(16) char data[];
+};
+
+struct hira_server_lane {
+    struct hira_callee callee;
+    uint32_t index;
+    _Atomic uint64_t retired;      /* our own copy: the shared one is the guest's to overwrite */
+    struct hira_memory *memory;
+};
+
+struct hira_server {
+    int sock;
+    const struct hira_hello *hello;
+    uint16_t *map;                 /* the guest's function index -> ours, 0xffff: none */
+    uint32_t n_map;
+    struct hira_arena arena;
+    uint64_t max_arena;
+    uint32_t max_lanes;
+    struct hira_server_lane *_Atomic lanes[HIRA_LANES_MAX];
+    uint32_t n_lanes;
+    _Atomic uint32_t dep_waiters, dep_epoch;
+    pthread_mutex_t memory_lock;
+    struct hira_memory *free_memory;
+    uint32_t n_free_memory;
+    char directory[64];
+};
+
+extern struct hira_server hira_server;
+
+/* One guest, from its HELLO to its hang-up. Does not return while the guest lives; the process is to exit then. */
+int hira_serve_guest(int sock, const struct hira_hello *hello, size_t hello_size);
+
+/* Ends the process: the guest sent what no honest one sends, or is gone. */
+_Noreturn void hira_server_stop(const char *why);
+
+/* Function of ours by name and signature, or -1. */
+int hira_find_function(const char *name, size_t length, uint32_t signature);
+
+struct hira_memory *hira_memory_new(void);
+void hira_memory_free(struct hira_memory *memory);
+
+/* Serves one record already copied to lane->memory. False: the guest is to be dropped. */
+bool hira_serve_record(struct hira_server_lane *lane, uint32_t size);
+
+/* ---- objects ---- */
+
+struct hira_slot {
+    void *vendor;
+    _Atomic uint64_t id;           /* 0: free */
+    _Atomic uint32_t pins;         /* 1 while the guest holds the id, and 1 per call that uses it */
+    _Atomic uint32_t owed;         /* vendor references to give back */
+    _Atomic int64_t poison;        /* nonzero: calls naming it return this */
+    struct hira_slot *next_hash;
+    void *state;
+};
+
+struct hira_slot *hira_slot_pin(uint64_t id, unsigned type);
+void hira_slot_unpin(struct hira_slot *slot);
+bool hira_slot_install(uint64_t id, unsigned type, void *vendor, int64_t poison);
+bool hira_slot_release(uint64_t id);
+uint64_t hira_slot_find(void *vendor, unsigned type); /* id or 0 */
+
+/* ---- completions ---- */
+
+/* After the command of `vendor` has ended: marks the cells, frees the memory. `owned`: releases the handle too. */
+void hira_pending_add(void *vendor, unsigned type, const uint64_t *cells, uint64_t n_cells, struct hira_memory *memory);
+void hira_pending_fail(const uint64_t *cells, uint64_t n_cells);
+void hira_pending_poll(void);
+
+/* ---- output ---- */
+
+bool hira_output_start(void);
+/* Puts what was printed behind the values of a reply; returns the flags, and the new end through `end`. */
+uint16_t hira_output_attach(uint64_t **end, uint64_t *limit);
+
+/* ---- callbacks ---- */
+
+/* Opens the reverse lane on this memory file. 0 or -errno. */
+int hira_upcalls_open(int fd);
+
+#endif

@@ -1,0 +1,248 @@
+/*
+ * The server's object tables: ids to the vendor's handles and back.
+ *
+ * One table for ids that the guest named, one for those named here; both dense, in chunks that are never moved, so that a
+ * look-up takes no lock. An id is good when its slot holds exactly it (index, generation, type). A call that uses an object
+ * pins it; a release drops the guest's own pin, and whoever drops the last gives the vendor's references back. So no
+ * order of messages makes the vendor see a handle that it has been told to forget.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include <unistd.h>
+
+#include "server/internal.h"
+
+#define CHUNK 1024u
+#define CHUNKS (HIRA_OBJECTS_MAX / CHUNK)
+#define BUCKETS 4096u
+
+struct table {
+    struct hira_slot *_Atomic chunks[CHUNKS];
+};
+
+static struct table tables[2]; /* named by the guest, by the server */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* buckets, chunks, server-named indices */
+static struct hira_slot *buckets[BUCKETS];
+static uint32_t server_fresh = 1;
+static uint32_t *server_free, n_server_free, server_free_capacity;
+
+static struct hira_slot *slot_at(uint32_t id_index, bool create)
+{
+    struct table *table = &tables[!!(id_index & HIRA_ID_SERVER)];
+    uint32_t index = id_index & ~HIRA_ID_SERVER;
+    if (index >= HIRA_OBJECTS_MAX)
+        return NULL;
+    struct hira_slot *chunk = atomic_load_explicit(&table->chunks[index / CHUNK], memory_order_acquire);
+    if (!chunk && create) {
+        pthread_mutex_lock(&lock);
+        chunk = atomic_load_explicit(&table->chunks[index / CHUNK], memory_order_relaxed);
+        if (!chunk && (chunk = calloc(CHUNK, sizeof *chunk)))
+            atomic_store_explicit(&table->chunks[index / CHUNK], chunk, memory_order_release);
+        pthread_mutex_unlock(&lock);
+    }
+    return chunk ? &chunk[index % CHUNK] : NULL;
+}
+
+static uint32_t bucket_of(const void *vendor)
+{
+    uint64_t h = (uint64_t)(uintptr_t)vendor * 0x9e3779b97f4a7c15ull;
+    return (uint32_t)(h >> 40) % BUCKETS;
+}
+
+static void hash_add(struct hira_slot *slot)
+{
+    uint32_t b = bucket_of(slot->vendor);
+    slot->next_hash = buckets[b];
+    buckets[b] = slot;
+}
+
+static void hash_remove(struct hira_slot *slot)
+{
+    struct hira_slot **link = &buckets[bucket_of(slot->vendor)];
+    while (*link && *link != slot)
+        link = &(*link)->next_hash;
+    if (*link)
+        *link = slot->next_hash;
+}
+
+static struct hira_slot *hash_find(const void *vendor, unsigned type)
+{
+    for (struct hira_slot *s = buckets[bucket_of(vendor)]; s; s = s->next_hash)
+        if (s->vendor == vendor && HIRA_ID_TYPE(atomic_load_explicit(&s->id, memory_order_relaxed)) == type)
+            return s;
+    return NULL;
+}
+
+struct hira_slot *hira_slot_pin(uint64_t id, unsigned type)
+{
+    struct hira_slot *slot = slot_at(HIRA_ID_INDEX(id), false);
+    if (!slot || HIRA_ID_TYPE(id) != type)
+        return NULL;
+    uint32_t pins = atomic_load_explicit(&slot->pins, memory_order_relaxed);
+    do
+        if (!pins)
+            return NULL;
+    while (!atomic_compare_exchange_weak_explicit(&slot->pins, &pins, pins + 1, memory_order_acquire, memory_order_relaxed));
+    if (atomic_load_explicit(&slot->id, memory_order_relaxed) == id)
+        return slot;
+    hira_slot_unpin(slot);
+    return NULL;
+}
+
+/* Keeps a server-named index for another object; its slot keeps the last id's generation. */
+static void index_free(uint32_t index)
+{
+    if (n_server_free == server_free_capacity) {
+        uint32_t capacity = server_free_capacity ? server_free_capacity * 2 : 256;
+        uint32_t *grown = realloc(server_free, capacity * sizeof *grown);
+        if (!grown)
+            return; /* the index is lost, which costs nothing else */
+        server_free = grown;
+        server_free_capacity = capacity;
+    }
+    server_free[n_server_free++] = index;
+}
+
+/* The last pin is gone: the object ends here. The slot is empty before the vendor is told, and stays out of use until then, for
+ * the vendor may call back from its release. */
+static void slot_end(struct hira_slot *slot)
+{
+    uint64_t id = atomic_load_explicit(&slot->id, memory_order_relaxed);
+    const struct hira_server_type *type = &hira_server_api.types[HIRA_ID_TYPE(id)];
+    void *vendor = slot->vendor;
+    uint32_t owed = atomic_load_explicit(&slot->owed, memory_order_relaxed);
+    if (slot->state && type->destroy)
+        type->destroy(slot->state);
+    free(slot->state);
+    slot->state = NULL;
+    pthread_mutex_lock(&lock);
+    if (vendor)
+        hash_remove(slot);
+    slot->vendor = NULL;
+    atomic_store_explicit(&slot->id, 0, memory_order_release);
+    if (id & HIRA_ID_SERVER)
+        index_free(HIRA_ID_INDEX(id) & ~HIRA_ID_SERVER);
+    pthread_mutex_unlock(&lock);
+    if (vendor && type->release)
+        while (owed--)
+            type->release(vendor);
+}
+
+void hira_slot_unpin(struct hira_slot *slot)
+{
+    if (atomic_fetch_sub_explicit(&slot->pins, 1, memory_order_acq_rel) == 1)
+        slot_end(slot);
+}
+
+static bool fill(struct hira_slot *slot, uint64_t id, void *vendor, int64_t poison, bool owned)
+{
+    slot->state = NULL;
+    if (hira_server_api.state_size && !(slot->state = calloc(1, hira_server_api.state_size)))
+        return false;
+    slot->vendor = vendor;
+    atomic_store_explicit(&slot->poison, poison, memory_order_relaxed);
+    atomic_store_explicit(&slot->owed, owned, memory_order_relaxed);
+    atomic_store_explicit(&slot->id, id, memory_order_relaxed);
+    if (vendor)
+        hash_add(slot);
+    atomic_store_explicit(&slot->pins, 1, memory_order_release);
+    return true;
+}
+
+/* The guest uses an index again as soon as it has sent the release; another lane may still be in a call with the old object. */
+static void wait_unpinned(struct hira_slot *slot)
+{
+    for (int i = 0; i < 2000 && atomic_load_explicit(&slot->pins, memory_order_acquire); i++)
+        usleep(100);
+}
+
+bool hira_slot_install(uint64_t id, unsigned type, void *vendor, int64_t poison)
+{
+    struct hira_slot *slot = slot_at(HIRA_ID_INDEX(id), true);
+    if (!slot || HIRA_ID_TYPE(id) != type || HIRA_ID_INDEX(id) & HIRA_ID_SERVER)
+        return false;
+    wait_unpinned(slot);
+    pthread_mutex_lock(&lock);
+    bool ok = !atomic_load_explicit(&slot->id, memory_order_relaxed) &&
+              !atomic_load_explicit(&slot->pins, memory_order_relaxed) && fill(slot, id, vendor, poison, true);
+    pthread_mutex_unlock(&lock);
+    return ok;
+}
+
+bool hira_slot_release(uint64_t id)
+{
+    struct hira_slot *slot = hira_slot_pin(id, HIRA_ID_TYPE(id));
+    if (!slot)
+        return false;
+    /* The guest's own pin can go once only: a second release of the id finds the generation changed or the mark set. */
+    pthread_mutex_lock(&lock);
+    bool mine = atomic_load_explicit(&slot->id, memory_order_relaxed) == id;
+    if (mine)
+        atomic_store_explicit(&slot->id, id ^ 1ull << 47, memory_order_relaxed); /* unfindable from here on */
+    pthread_mutex_unlock(&lock);
+    if (mine)
+        hira_slot_unpin(slot);
+    hira_slot_unpin(slot);
+    return mine;
+}
+
+uint64_t hira_slot_find(void *vendor, unsigned type)
+{
+    pthread_mutex_lock(&lock);
+    struct hira_slot *slot = hash_find(vendor, type);
+    uint64_t id = slot ? atomic_load_explicit(&slot->id, memory_order_relaxed) : 0;
+    pthread_mutex_unlock(&lock);
+    return id;
+}
+
+void *hira_server_state(void *vendor, unsigned type)
+{
+    pthread_mutex_lock(&lock);
+    struct hira_slot *slot = vendor ? hash_find(vendor, type) : NULL;
+    void *state = slot ? slot->state : NULL;
+    pthread_mutex_unlock(&lock);
+    return state;
+}
+
+/* Lock held. */
+static uint64_t name_here(void *vendor, unsigned type, bool owned)
+{
+    uint32_t index = n_server_free ? server_free[--n_server_free] : server_fresh < HIRA_OBJECTS_MAX ? server_fresh++ : 0;
+    static uint16_t generation;
+    if (!index)
+        return 0;
+    pthread_mutex_unlock(&lock);
+    struct hira_slot *slot = slot_at(index | HIRA_ID_SERVER, true);
+    pthread_mutex_lock(&lock);
+    generation = generation % 0x7fff + 1; /* bit 15 of it is hira_slot_release's mark */
+    uint64_t id = HIRA_ID(index | HIRA_ID_SERVER, generation, type);
+    return slot && fill(slot, id, vendor, 0, owned) ? id : 0;
+}
+
+uint64_t hira_handle_to_id(void *vendor, unsigned type, bool owned)
+{
+    const struct hira_server_type *t = &hira_server_api.types[type];
+    if (!vendor)
+        return 0;
+    pthread_mutex_lock(&lock);
+    struct hira_slot *slot = hash_find(vendor, type);
+    uint64_t id = slot ? atomic_load_explicit(&slot->id, memory_order_relaxed) : 0;
+    if (id && owned)
+        atomic_fetch_add_explicit(&slot->owed, 1, memory_order_relaxed);
+    if (!id) {
+        if (!owned && t->retain)
+            t->retain(vendor);
+        id = name_here(vendor, type, t->retain != NULL);
+    }
+    pthread_mutex_unlock(&lock);
+    return id;
+}
+
+void hira_handles_to_ids(struct hira_serve *s, void *data, uint64_t bytes, unsigned type, bool owned)
+{
+    void **handles = data;
+    uint64_t *ids = data;
+    (void)s;
+    for (uint64_t i = 0; i < bytes / 8; i++)
+        ids[i] = hira_handle_to_id(handles[i], type, owned);
+}

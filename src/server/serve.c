@@ -1,0 +1,414 @@
+/*
+ * One guest's life in its server: WELCOME, lanes, segments, hang-up.
+ *
+ * The main thread answers control messages and notices the hang-up, at which the process ends at once: nothing that the
+ * vendor does can keep it, and the kernel takes everything back. Each lane has a thread; a lane whose guest thread has ended gets a
+ * fresh one, so that thread-local state of the vendor's begins anew.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "server/internal.h"
+
+#define FREE_MEMORY_MAX 64u /* call memories kept for use again: as many as commands are usually in flight */
+#define NO_FUNCTION 0xffffu
+
+struct hira_server hira_server = {.sock = -1, .memory_lock = PTHREAD_MUTEX_INITIALIZER};
+
+_Noreturn void hira_server_stop(const char *why)
+{
+    if (why)
+        dprintf(STDERR_FILENO, "hira-server: guest dropped: %s\n", why);
+    _exit(why ? 1 : 0);
+}
+
+/* ---- memory of calls ---- */
+
+struct hira_memory *hira_memory_new(void)
+{
+    struct hira_server *server = &hira_server;
+    pthread_mutex_lock(&server->memory_lock);
+    struct hira_memory *m = server->free_memory;
+    if (m) {
+        server->free_memory = m->next;
+        server->n_free_memory--;
+    }
+    pthread_mutex_unlock(&server->memory_lock);
+    if (!m && !(m = aligned_alloc(HIRA_CACHE_LINE, sizeof *m)))
+        hira_server_stop("out of memory");
+    m->next = NULL;
+    m->chunks = NULL;
+    m->spilled = NULL;
+    m->used = 0;
+    m->chunk_bytes = 0;
+    return m;
+}
+
+/* Ready for the next call. */
+static void memory_reset(struct hira_memory *m)
+{
+    m->used = 0;
+    m->chunk_bytes = 0;
+    free(m->spilled);
+    m->spilled = NULL;
+    while (m->chunks) {
+        struct hira_chunk *next = m->chunks->next;
+        free(m->chunks);
+        m->chunks = next;
+    }
+}
+
+void hira_memory_free(struct hira_memory *m)
+{
+    struct hira_server *server = &hira_server;
+    if (!m)
+        return;
+    memory_reset(m);
+    pthread_mutex_lock(&server->memory_lock);
+    if (server->n_free_memory < FREE_MEMORY_MAX) {
+        m->next = server->free_memory;
+        server->free_memory = m;
+        server->n_free_memory++;
+        m = NULL;
+    }
+    pthread_mutex_unlock(&server->memory_lock);
+    free(m);
+}
+
+/* ---- one record ---- */
+
+/* Waits until another lane has retired a record. Only its own lane can make a guest that lies about this wait for ever. */
+static void wait_dep(uint64_t index, uint64_t sequence)
+{
+    struct hira_server *server = &hira_server;
+    struct hira_server_lane *other = index < HIRA_LANES_MAX ? atomic_load(&server->lanes[index]) : NULL;
+    if (!other || atomic_load_explicit(&other->retired, memory_order_acquire) >= sequence)
+        return;
+    for (int i = 0; i < 1000; i++) {
+        if (atomic_load_explicit(&other->retired, memory_order_acquire) >= sequence)
+            return;
+        hira_relax();
+    }
+    atomic_fetch_add(&server->dep_waiters, 1);
+    for (;;) {
+        uint32_t epoch = atomic_load(&server->dep_epoch);
+        if (atomic_load(&other->retired) >= sequence)
+            break;
+        hira_futex_wait(&server->dep_epoch, epoch, HIRA_NAP_NS);
+    }
+    atomic_fetch_sub(&server->dep_waiters, 1);
+}
+
+/* Takes the dependencies off the end of the record and waits for them. */
+static bool wait_deps(struct hira_serve *s)
+{
+    if (s->p == s->end)
+        return false;
+    uint64_t n = *--s->end;
+    if (n > HIRA_DEPS_MAX || 2 * n > (uint64_t)(s->end - s->p))
+        return false;
+    s->end -= 2 * n;
+    for (uint64_t i = 0; i < n; i++)
+        wait_dep(s->end[2 * i], s->end[2 * i + 1]);
+    return true;
+}
+
+/* The payload went to the arena: copied privately, then decoded as if it had come in the record. */
+static bool take_spilled(struct hira_serve *s, struct hira_memory *m)
+{
+    uint64_t offset = hira_get_word(s), size = hira_get_word(s);
+    const void *shared = s->bad || size > HIRA_SPILL_MAX || size % 8 ? NULL : hira_arena_at(&hira_server.arena, offset, size);
+    if (!shared || !(m->spilled = malloc(size ? size : 8)))
+        return false;
+    memcpy(m->spilled, shared, size);
+    s->p = (uint64_t *)m->spilled;
+    s->end = s->p + size / 8;
+    return true;
+}
+
+static void serve_release(struct hira_serve *s)
+{
+    uint64_t id = hira_get_word(s);
+    if (!hira_slot_release(id) && hira_serve_ready(s))
+        s->status = HIRA_REPLY_FAILED;
+}
+
+static void call_function(struct hira_serve *s, uint16_t function)
+{
+    struct hira_server *server = &hira_server;
+    if (function == HIRA_FN_RELEASE) {
+        serve_release(s);
+        return;
+    }
+    if (function == HIRA_FN_NOP)
+        return;
+    uint16_t ours = function < server->n_map ? server->map[function] : NO_FUNCTION;
+    if (ours == NO_FUNCTION)
+        s->bad = true;
+    else
+        hira_server_api.functions[ours].serve(s);
+}
+
+static void unpin_all(struct hira_serve *s)
+{
+    for (uint32_t i = 0; i < s->n_pins; i++)
+        hira_slot_unpin(s->pins[i]);
+    if (s->pins != s->pins_local)
+        free(s->pins);
+}
+
+static void send_reply(struct hira_serve *s)
+{
+    struct hira_reply *reply = s->lane->callee.map.reply;
+    if (s->status != HIRA_REPLY_OK) {
+        s->reply = reply->words;
+        *s->reply++ = s->status == HIRA_REPLY_INVALID ? s->invalid : (uint64_t)s->code;
+    }
+    hira_pending_poll();
+    reply->flags = hira_output_attach(&s->reply, s->reply_end);
+    reply->status = s->status;
+    hira_callee_reply(&s->lane->callee, (uint32_t)((char *)s->reply - (char *)reply));
+}
+
+bool hira_serve_record(struct hira_server_lane *lane, uint32_t size)
+{
+    struct hira_memory *m = lane->memory;
+    const struct hira_record *record = (const struct hira_record *)m->record;
+    struct hira_reply *reply = lane->callee.map.reply;
+    uint16_t flags = record->flags, function = record->function;
+    struct hira_serve s;
+
+    s.lane = lane;
+    s.p = record->words;
+    s.end = (const uint64_t *)(m->record + (size & ~7u));
+    s.bad = s.kept = false;
+    s.sync = flags & HIRA_RECORD_SYNC;
+    s.status = HIRA_REPLY_OK;
+    s.invalid = 0;
+    s.code = 0;
+    s.reply = s.sync ? reply->words : NULL;
+    s.reply_end = s.sync ? (uint64_t *)((char *)reply + HIRA_REPLY_SIZE) : NULL;
+    s.n_outs = s.n_pins = 0;
+    s.pins = s.pins_local;
+    s.pins_capacity = HIRA_PINS_LOCAL;
+    s.first = NULL;
+    s.registration = NULL;
+    s.n_cells = 0;
+
+    if ((flags & HIRA_RECORD_DEPS && !wait_deps(&s)) || (flags & HIRA_RECORD_SPILLED && !take_spilled(&s, m)))
+        return false;
+    call_function(&s, function);
+    bool bad = s.bad;
+    hira_pending_fail(s.cells, s.n_cells); /* nothing took them over: the call did not come about */
+    free(s.registration);
+    unpin_all(&s);
+    if (s.sync && !bad)
+        send_reply(&s);
+    if (lane->memory)
+        memory_reset(lane->memory);
+    else
+        lane->memory = hira_memory_new();
+    return !bad;
+}
+
+/* ---- lanes ---- */
+
+static bool guest_alive(void *context)
+{
+    (void)context;
+    return true; /* the main thread ends the process when the guest hangs up */
+}
+
+static void retire(struct hira_server_lane *lane)
+{
+    struct hira_server *server = &hira_server;
+    atomic_store_explicit(&lane->retired, lane->callee.sequence, memory_order_seq_cst);
+    hira_callee_retire(&lane->callee);
+    if (hira_unlikely(atomic_load_explicit(&server->dep_waiters, memory_order_seq_cst))) {
+        atomic_fetch_add(&server->dep_epoch, 1);
+        hira_futex_wake(&server->dep_epoch, INT32_MAX);
+    }
+}
+
+static bool start_thread(void *(*run)(void *), void *context)
+{
+    pthread_t thread;
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    bool ok = pthread_create(&thread, &attributes, run, context) == 0;
+    pthread_attr_destroy(&attributes);
+    return ok;
+}
+
+static void *lane_thread(void *context)
+{
+    struct hira_server_lane *lane = context;
+    char name[16];
+    snprintf(name, sizeof name, "hira-lane-%u", lane->index % 10000);
+    prctl(PR_SET_NAME, name);
+    for (;;) {
+        struct hira_record *record = (struct hira_record *)lane->memory->record;
+        int size = hira_callee_next(&lane->callee, record, true);
+        if (size <= 0)
+            hira_server_stop("its ring holds what no guest library writes");
+        hira_callee_release(&lane->callee);
+        if (record->function == HIRA_FN_THREAD_END) {
+            retire(lane);
+            if (!start_thread(lane_thread, lane))
+                hira_server_stop("no thread to be had");
+            return NULL;
+        }
+        if (!hira_serve_record(lane, (uint32_t)size))
+            hira_server_stop("a record is malformed");
+        retire(lane);
+    }
+}
+
+/* ---- control messages ---- */
+
+static int open_lane(struct hira_server *server)
+{
+    struct hira_lane_message made = {.head = hira_message_head(HIRA_MSG_LANE, sizeof made), .index = server->n_lanes,
+                                     .size = HIRA_LANE_SIZE};
+    if (server->n_lanes >= server->max_lanes)
+        return hira_refuse(server->sock, EAGAIN, "more than %u threads use the device at once", server->max_lanes);
+    HIRA_AUTOCLOSE int fd = hira_fd_shared_memory("hira-lane", HIRA_LANE_SIZE);
+    struct hira_server_lane *lane = fd < 0 ? NULL : aligned_alloc(HIRA_CACHE_LINE, HIRA_ALIGN_UP(sizeof *lane, 64ul));
+    if (!lane)
+        return hira_refuse(server->sock, ENOMEM, "no memory for a lane");
+    *lane = (struct hira_server_lane){.index = server->n_lanes, .callee.alive = guest_alive, .memory = hira_memory_new()};
+    hira_spin_init(&lane->callee.spin, 2000, 50000);
+    if (hira_lane_map(&lane->callee.map, fd) < 0 || !start_thread(lane_thread, lane)) {
+        hira_lane_unmap(&lane->callee.map);
+        hira_memory_free(lane->memory);
+        free(lane);
+        return hira_refuse(server->sock, ENOMEM, "no thread or memory for a lane");
+    }
+    atomic_store(&server->lanes[server->n_lanes++], lane);
+    return hira_fd_send(server->sock, &made, sizeof made, &fd, 1);
+}
+
+static int open_callbacks(struct hira_server *server)
+{
+    struct hira_lane_message made = {.head = hira_message_head(HIRA_MSG_LANE, sizeof made), .callbacks = 1,
+                                     .size = HIRA_LANE_SIZE};
+    HIRA_AUTOCLOSE int fd = hira_fd_shared_memory("hira-callbacks", HIRA_LANE_SIZE);
+    int error = fd < 0 ? fd : hira_upcalls_open(fd);
+    if (error)
+        return hira_refuse(server->sock, -error, "callbacks cannot be had");
+    return hira_fd_send(server->sock, &made, sizeof made, &fd, 1);
+}
+
+static int grow(struct hira_server *server, uint64_t size)
+{
+    struct hira_segment_message made = {.head = hira_message_head(HIRA_MSG_SEGMENT, sizeof made)};
+    uint64_t committed = atomic_load(&server->arena.committed), left = server->arena.reserved - committed;
+    /* Doubling keeps the number of segments small; what is not touched costs nothing. */
+    uint64_t want = HIRA_MAX(HIRA_MAX(size, HIRA_ARENA_SEGMENT), HIRA_MIN(committed, left));
+    if (size > left)
+        return hira_refuse(server->sock, ENOMEM, "the arena is full");
+    made.size = HIRA_MIN(HIRA_ALIGN_UP(want, 4096ull), left);
+    made.base = committed;
+    HIRA_AUTOCLOSE int fd = hira_fd_shared_memory("hira-arena", made.size);
+    int error = fd < 0 ? fd : hira_arena_map(&server->arena, fd, made.size);
+    if (error)
+        return hira_refuse(server->sock, -error, "no memory for the arena");
+    return hira_fd_send(server->sock, &made, sizeof made, &fd, 1);
+}
+
+static int answer(struct hira_server *server, const void *message, size_t size)
+{
+    const struct hira_lane_message *lane = message;
+    const struct hira_segment_message *segment = message;
+    if (hira_message_check(message, size, HIRA_MSG_OPEN_LANE, sizeof *lane) == 0)
+        return lane->callbacks ? open_callbacks(server) : open_lane(server);
+    if (hira_message_check(message, size, HIRA_MSG_GROW, sizeof *segment) == 0)
+        return grow(server, segment->size);
+    return -EBADMSG;
+}
+
+/* ---- hello ---- */
+
+int hira_find_function(const char *name, size_t length, uint32_t signature)
+{
+    const struct hira_server_api *api = &hira_server_api;
+    for (uint32_t i = 0; i < api->n_functions; i++) {
+        const struct hira_server_function *f = &api->functions[i];
+        if (f->signature == signature && strlen(f->name) == length && !memcmp(f->name, name, length))
+            return !f->vendor || *f->vendor ? (int)i : -1;
+    }
+    return -1;
+}
+
+static bool map_functions(struct hira_server *server, uint8_t *known)
+{
+    size_t cursor = 0, length;
+    uint32_t signature, i = 0;
+    const char *name;
+    server->n_map = server->hello->n_functions;
+    server->map = calloc(server->n_map + 1, sizeof *server->map);
+    if (!server->map)
+        return false;
+    while (hira_hello_next(server->hello, &cursor, &signature, &name, &length)) {
+        int ours = hira_find_function(name, length, signature);
+        server->map[i] = ours < 0 ? NO_FUNCTION : (uint16_t)ours;
+        if (ours >= 0)
+            known[i / 8] |= (uint8_t)(1u << i % 8);
+        i++;
+    }
+    return true;
+}
+
+static int welcome(struct hira_server *server)
+{
+    struct {
+        struct hira_welcome head;
+        uint8_t known[HIRA_FUNCTIONS_MAX / 8];
+    } m = {0};
+    size_t size = sizeof m.head + (server->hello->n_functions + 7) / 8;
+    if (!map_functions(server, m.known))
+        return -ENOMEM;
+    m.head = (struct hira_welcome){.head = hira_message_head(HIRA_MSG_WELCOME, size),
+                                   .n_functions = server->hello->n_functions,
+                                   .max_lanes = server->max_lanes,
+                                   .max_arena = server->arena.reserved,
+                                   .server_pid = (uint32_t)getpid()};
+    return hira_fd_send(server->sock, &m, size, NULL, 0);
+}
+
+int hira_serve_guest(int sock, const struct hira_hello *hello, size_t hello_size)
+{
+    struct hira_server *server = &hira_server;
+    server->sock = sock;
+    server->hello = hello;
+    server->max_lanes = HIRA_LANES_MAX;
+    if (hira_hello_check(hello, hello_size) || strcmp(hello->api, hira_server_api.name)) {
+        hira_refuse(sock, EPROTO, "this server speaks %s", hira_server_api.name);
+        return 1;
+    }
+    int error = hira_arena_init(&server->arena, HIRA_ARENA_MAX);
+    if (!error && !hira_output_start())
+        error = -EAGAIN;
+    if (!error)
+        error = welcome(server);
+    if (error) {
+        hira_refuse(sock, -error, "the server could not start: %s", strerror(-error));
+        return 1;
+    }
+    for (;;) {
+        char message[256];
+        ssize_t n = hira_fd_receive(sock, message, sizeof message, NULL, NULL, 0);
+        if (n <= 0)
+            hira_server_stop(n ? "its control message is malformed" : NULL);
+        if (answer(server, message, (size_t)n) < 0)
+            hira_server_stop("its control message is malformed");
+    }
+}

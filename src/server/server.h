@@ -1,0 +1,222 @@
+/*
+ * The seam between a generated API server and the runtime under it: all that generated code and the spec's server code may
+ * use.
+ *
+ * Serving a record is: hira_get_* for each parameter, hira_serve_ready, the vendor's function, hira_reply_* for each result.
+ * Everything that comes out of a record is hostile. Decoding is sticky: the first thing that does not fit makes every later
+ * get return zeros, and hira_serve_ready false; nothing of the vendor's has been called by then.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef HIRA_SERVER_SERVER_H
+#define HIRA_SERVER_SERVER_H
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/util.h"
+#include "wire/record.h"
+
+struct hira_serve;
+
+/* ---- what the generated code provides ---- */
+
+struct hira_server_function {
+    const char *name;
+    uint32_t signature;
+    void (*serve)(struct hira_serve *s);
+    void *const *vendor; /* where the vendor's function is kept; NULL: needs none (internal functions) */
+    bool extension;      /* not a symbol of the vendor's library: looked up by hira_server_api.extension */
+};
+
+struct hira_server_type {
+    const char *name;
+    void (*retain)(void *vendor);   /* NULL: not counted */
+    void (*release)(void *vendor);
+    int (*done)(void *vendor);      /* 0 running, positive ended well, negative failed; NULL: no command */
+    void (*destroy)(void *state);   /* spec's `server destroy` */
+};
+
+struct hira_server_api {
+    const char *name;
+    const char *vendor;             /* library to load; $HIRA_VENDOR overrides it */
+    const struct hira_server_function *functions;
+    uint32_t n_functions;
+    const struct hira_server_type *types; /* index 0 is no type */
+    uint32_t n_types;
+    size_t state_size;              /* the largest `server state`; 0: none */
+    uint32_t n_callbacks;
+    void *(*extension)(const char *name); /* address of an extension function, or NULL */
+    void (*warm)(void);             /* initializes devices: runs in a server before it has a guest; or NULL */
+    const char *(*describe)(void);  /* one line on the vendor for `--check`, or NULL */
+    const char *const *environment; /* "NAME=value" set for every server of this API before the vendor is loaded; NULL-terminated */
+};
+
+extern const struct hira_server_api hira_server_api;
+
+/* Everything of a generated server's main(). */
+int hira_server_main(int argc, char **argv);
+
+/* ---- decoding ---- */
+
+struct hira_out { /* memory that the vendor fills */
+    void *data;
+    uint64_t size;
+    uint8_t kind;   /* HIRA_MEM_* as the guest wants it back */
+    uint64_t offset;
+};
+
+#define HIRA_OUTS_MAX 64
+#define HIRA_PINS_LOCAL 32
+
+struct hira_slot;
+struct hira_server_lane;
+struct hira_registration;
+
+struct hira_serve {
+    struct hira_server_lane *lane;
+    const uint64_t *p, *end;
+    bool bad;                        /* not what an honest guest sends: it is dropped */
+    bool sync, kept;
+    uint8_t status;                  /* HIRA_REPLY_*, when not OK the vendor is not called */
+    uint8_t invalid;
+    int64_t code;
+    uint64_t *reply, *reply_end;
+    uint32_t n_outs, n_pins;
+    struct hira_out outs[HIRA_OUTS_MAX];
+    struct hira_slot *pins_local[HIRA_PINS_LOCAL], **pins;
+    uint32_t pins_capacity;
+    struct hira_slot *first;         /* the first handle named: takes the blame of a failed asynchronous call */
+    struct hira_registration *registration;
+    uint64_t n_cells, cells[HIRA_OUTS_MAX];
+};
+
+static inline uint64_t hira_get_word(struct hira_serve *s)
+{
+    if (hira_likely(s->p < s->end))
+        return *s->p++;
+    s->bad = true;
+    return 0;
+}
+
+static inline double hira_get_double(struct hira_serve *s)
+{
+    uint64_t bits = hira_get_word(s);
+    double value;
+    memcpy(&value, &bits, 8);
+    return value;
+}
+
+void hira_get_bytes(struct hira_serve *s, void *data, uint64_t size);
+
+/* The vendor's handle for an id of this type; NULL for 0. */
+void *hira_get_handle(struct hira_serve *s, unsigned type);
+
+/* An array of handles in private memory; *ret_size in bytes. */
+void *hira_get_handles(struct hira_serve *s, uint64_t *ret_size, unsigned type);
+
+/* Memory that the vendor reads. Private and aligned, unless `payload`: then it may lie in the arena, where the guest can
+ * change it at any time. NULL for NULL. */
+void *hira_get_in(struct hira_serve *s, uint64_t *ret_size, bool payload);
+
+/* Memory that the vendor writes (zeroed when private), for hira_reply_out in the same order. */
+void *hira_get_out(struct hira_serve *s, uint64_t *ret_size, bool payload);
+void *hira_get_inout(struct hira_serve *s, uint64_t *ret_size, bool payload);
+
+/* A NUL-terminated string in private memory (one without a terminator is refused), or NULL. */
+char *hira_get_string(struct hira_serve *s);
+
+/* Bytes in private memory, a NUL behind them. */
+char *hira_get_text(struct hira_serve *s, uint64_t *ret_size);
+
+/* Key, value pairs; ids under keys for which type_of gives a type become vendor handles. Two ends are put behind it. */
+void *hira_get_properties(struct hira_serve *s, uint64_t end, unsigned (*type_of)(uint64_t key));
+
+/* Private memory until the call has ended (or, with hira_keep, until its command has). Zeroed. NULL and sticky when out of it. */
+void *hira_scratch(struct hira_serve *s, uint64_t size);
+
+/* The application's callback, NULL if it gave none: to be passed to the vendor as the cookie of the trampoline. */
+struct hira_registration *hira_get_callback(struct hira_serve *s, unsigned index, bool once);
+
+/* Refuses the record unless the condition holds: what the guest says of sizes must agree with the parameters. */
+static inline void hira_expect(struct hira_serve *s, bool condition)
+{
+    if (hira_unlikely(!condition))
+        s->bad = true;
+}
+
+/* count * size without wrapping: UINT64_MAX when it does not fit. */
+static inline uint64_t hira_times(uint64_t count, uint64_t size)
+{
+    uint64_t product;
+    return __builtin_mul_overflow(count, size, &product) ? UINT64_MAX : product;
+}
+
+/* True: everything was decoded and may be given to the vendor. */
+bool hira_serve_ready(struct hira_serve *s);
+
+/* The memory of this call stays until the command of the handle that it makes has ended: see hira_made. */
+void hira_keep(struct hira_serve *s);
+
+/* ---- results ---- */
+
+/* The call has been made: whether it succeeded and the API's code. An asynchronous failure poisons what the call made, or the
+ * first object that it named. First of the results. */
+void hira_serve_result(struct hira_serve *s, bool ok, int64_t code, uint64_t word);
+
+/* The `valid` bytes of an out memory from hira_get_out; every one not NULL, in order. */
+void hira_reply_out(struct hira_serve *s, const void *data, uint64_t valid);
+
+/* A new object under the guest's id (0: the guest wants none, a handle made all the same is released when done). */
+void hira_made(struct hira_serve *s, uint64_t id, unsigned type, void *vendor, bool ok);
+
+/* Vendor handles become ids, in place. `owned`: the call made them for the application; else they are borrowed and the server
+ * takes its own reference of those not known yet. */
+void hira_handles_to_ids(struct hira_serve *s, void *data, uint64_t bytes, unsigned type, bool owned);
+uint64_t hira_handle_to_id(void *vendor, unsigned type, bool owned);
+
+/* The object named by a handle of this call is gone (`deallocates`). */
+void hira_gone(struct hira_serve *s, unsigned type, void *vendor);
+
+/* The spec's state beside a vendor handle of an object that this call names or that is alive; NULL if unknown. */
+void *hira_server_state(void *vendor, unsigned type);
+
+/* ---- callbacks ---- */
+
+struct hira_registration {
+    uint64_t function, user_data; /* the guest's: never followed here */
+    uint64_t id, made;            /* ids of the first object that the registering call named, and of the one it made */
+    void *vendor;                 /* the first object's handle */
+    uint16_t index;
+    bool once;
+};
+
+struct hira_up {
+    struct hira_registration *registration;
+    uint64_t words[126]; /* larger callbacks are cut: only texts for people come that long */
+    uint32_t n;
+};
+
+bool hira_up_begin(struct hira_up *u, struct hira_registration *r);
+void hira_up_word_put(struct hira_up *u, uint64_t word);
+void hira_up_handle_put(struct hira_up *u, void *vendor, unsigned type);
+void hira_up_memory_put(struct hira_up *u, const void *data, uint64_t size);
+void hira_up_post(struct hira_up *u);
+/* Waits for the application's function; its result word, 0 when the guest is gone. */
+uint64_t hira_up_call(struct hira_up *u);
+
+/* ---- surroundings ---- */
+
+/* From now on the vendor may print: what it printed comes before the reply to the call that shows a command complete. */
+void hira_expect_output(void);
+
+/* A private folder of this server for files that go with the guest. */
+const char *hira_server_directory(void);
+
+/* An options string with shipped files (see hira_put_options): directories name the server's copies. */
+char *hira_get_options(struct hira_serve *s, const char *flag);
+
+/* Loads `name` (dlopen) unless done, and looks a symbol up. NULL if there is none. */
+void *hira_vendor_symbol(const char *name);
+
+#endif

@@ -1,0 +1,200 @@
+/*
+ * The vendor's callbacks, sent to the application.
+ *
+ * A vendor thread must never wait for the guest, so a callback is written to the reverse lane if there is room and nobody is
+ * before it, and queued otherwise; a thread of ours works the queue off. Order is that of the vendor's calls. Before a
+ * callback is sent, completions are settled: it may tell the application that a command has ended.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include <errno.h>
+
+#include "server/internal.h"
+
+#define QUEUE_MAX 1000000u /* callbacks a guest may leave unanswered before it is dropped: its own commands made them */
+
+struct queued {
+    struct queued *next;
+    uint32_t n;
+    uint16_t index;
+    uint64_t words[];
+};
+
+static struct hira_caller reverse;
+static bool open_;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;      /* queue, reverse */
+static pthread_cond_t more = PTHREAD_COND_INITIALIZER;
+static struct queued *first, **last = &first;
+static uint32_t n_queued;
+static pthread_mutex_t call_lock = PTHREAD_MUTEX_INITIALIZER; /* one callback at a time is waited for */
+
+static bool always_alive(void *context)
+{
+    (void)context;
+    return true; /* when the guest goes, the process does */
+}
+
+/* Lock held; there is room. */
+static void send(const struct queued *q, uint16_t flags)
+{
+    struct hira_record *record = hira_caller_at(&reverse, reverse.head);
+    memcpy(record->words, q->words, q->n * 8);
+    record->function = q->index;
+    record->flags = flags;
+    record->size = (uint32_t)(sizeof *record + q->n * 8);
+    hira_caller_publish(&reverse, record);
+}
+
+static bool room(void)
+{
+    reverse.tail = atomic_load_explicit(&reverse.map.control->tail, memory_order_acquire);
+    return reverse.head + HIRA_RECORD_MAX + HIRA_LINE - reverse.tail <= HIRA_RING_SIZE;
+}
+
+static void *queue_thread(void *unused)
+{
+    (void)unused;
+    pthread_mutex_lock(&lock);
+    for (;;) {
+        while (!first)
+            pthread_cond_wait(&more, &lock);
+        if (!room()) {
+            pthread_mutex_unlock(&lock);
+            struct timespec nap = {0, 1000000};
+            nanosleep(&nap, NULL);
+            pthread_mutex_lock(&lock);
+            continue;
+        }
+        struct queued *q = first;
+        send(q, 0);
+        first = q->next;
+        if (!first)
+            last = &first;
+        n_queued--;
+        free(q);
+    }
+    return NULL;
+}
+
+int hira_upcalls_open(int fd)
+{
+    pthread_t thread;
+    if (open_)
+        return -EEXIST;
+    int error = hira_lane_map(&reverse.map, fd);
+    if (error)
+        return error;
+    reverse.alive = always_alive;
+    hira_spin_init(&reverse.spin, 0, 20000);
+    if (pthread_create(&thread, NULL, queue_thread, NULL))
+        return -EAGAIN;
+    pthread_detach(thread);
+    open_ = true;
+    return 0;
+}
+
+bool hira_up_begin(struct hira_up *u, struct hira_registration *r)
+{
+    u->registration = r;
+    u->n = 0;
+    if (!r || !open_)
+        return false;
+    hira_up_word_put(u, r->function);
+    hira_up_word_put(u, r->user_data);
+    return true;
+}
+
+void hira_up_word_put(struct hira_up *u, uint64_t word)
+{
+    if (u->n < HIRA_ARRAY_SIZE(u->words))
+        u->words[u->n++] = word;
+}
+
+/* The object that the callback was registered with keeps its name even when the application has let it go meanwhile. */
+void hira_up_handle_put(struct hira_up *u, void *vendor, unsigned type)
+{
+    const struct hira_registration *r = u->registration;
+    uint64_t id = 0;
+    if (vendor && vendor == r->vendor && HIRA_ID_TYPE(r->id) == type)
+        id = r->id;
+    else if (vendor && !(id = hira_slot_find(vendor, type)))
+        id = HIRA_ID_TYPE(r->made) == type && r->made ? r->made : hira_handle_to_id(vendor, type, false);
+    hira_up_word_put(u, id);
+}
+
+void hira_up_memory_put(struct hira_up *u, const void *data, uint64_t size)
+{
+    if (!data) {
+        hira_up_word_put(u, HIRA_MEM_WORD(HIRA_MEM_NULL, 0));
+        return;
+    }
+    uint64_t room_words = HIRA_ARRAY_SIZE(u->words) - u->n;
+    size = room_words > 8 ? HIRA_MIN(size, (room_words - 8) * 8) : 0;
+    hira_up_word_put(u, HIRA_MEM_WORD(HIRA_MEM_INLINE, size));
+    for (uint64_t i = 0; i < HIRA_WORDS(size); i++) {
+        uint64_t word = 0;
+        memcpy(&word, (const char *)data + i * 8, HIRA_MIN(size - i * 8, (uint64_t)8));
+        hira_up_word_put(u, word);
+    }
+}
+
+static struct queued *queued_from(const struct hira_up *u)
+{
+    struct queued *q = malloc(sizeof *q + u->n * 8);
+    if (!q)
+        hira_server_stop("out of memory");
+    q->next = NULL;
+    q->n = u->n;
+    q->index = u->registration->index;
+    memcpy(q->words, u->words, u->n * 8);
+    return q;
+}
+
+static void forget(struct hira_up *u)
+{
+    if (u->registration->once)
+        free(u->registration);
+}
+
+void hira_up_post(struct hira_up *u)
+{
+    struct queued *q = queued_from(u);
+    hira_pending_poll();
+    pthread_mutex_lock(&lock);
+    if (!first && room()) {
+        send(q, 0);
+        free(q);
+    } else {
+        *last = q;
+        last = &q->next;
+        if (++n_queued > QUEUE_MAX)
+            hira_server_stop("the guest leaves its callbacks unanswered");
+        pthread_cond_signal(&more);
+    }
+    pthread_mutex_unlock(&lock);
+    forget(u);
+}
+
+uint64_t hira_up_call(struct hira_up *u)
+{
+    struct queued *q = queued_from(u);
+    uint64_t result = 0;
+    hira_pending_poll();
+    pthread_mutex_lock(&call_lock);
+    for (bool sent = false; !sent;) {
+        pthread_mutex_lock(&lock);
+        if (!first && room()) {
+            send(q, HIRA_RECORD_SYNC);
+            sent = true;
+        }
+        if (sent && hira_caller_wait(&reverse) == 0 && reverse.map.reply->size >= sizeof(struct hira_reply) + 8)
+            result = reverse.map.reply->words[0];
+        pthread_mutex_unlock(&lock);
+        if (!sent)
+            nanosleep(&(struct timespec){0, 100000}, NULL);
+    }
+    pthread_mutex_unlock(&call_lock);
+    free(q);
+    forget(u);
+    return result;
+}
