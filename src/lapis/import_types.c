@@ -340,7 +340,7 @@ static void fill_pointer(struct import *import, struct lapis_ctype *t, CXType ty
     if (pointee.kind == CXType_Invalid)
         pointee = clang_getPointeeType(canonical);
     if (is_function(pointee)) {
-        fill_function(import, t, type, clang_getCanonicalType(pointee), decl);
+        fill_function(import, t, type, pointee, decl);
         return;
     }
     t->kind = LAPIS_POINTER;

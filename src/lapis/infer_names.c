@@ -361,8 +361,9 @@ static bool parallel_array(struct infer_scope *scope, struct lapis_value *value)
 static bool only_count(struct infer_scope *scope, struct lapis_value *value)
 {
     struct lapis_value *only = NULL;
-    if (!infer_is_data_pointer(value) || infer_is_bytes(value->ctype->pointee) || !infer_is_plural(value->name) ||
-        infer_is_scalar_name(value))
+    /* Not every plural: "properties" may end in its own way. Pointers and lengths are data about something counted. */
+    if (!infer_is_data_pointer(value) || !infer_is_plural(value->name) || infer_is_scalar_name(value) ||
+        !(infer_points_to(value, LAPIS_POINTER) || (infer_points_to(value, LAPIS_INT) && is_size_list(value->name))))
         return false;
     for (size_t i = 0; i < scope->n; i++)
         if (is_count(&scope->values[i]) && infer_count_of(scope->values[i].name).unit == INFER_ELEMENTS) {
@@ -504,6 +505,7 @@ static bool userdata(struct infer_scope *scope, struct lapis_value *value)
     if (scope->in_callback ? !named : !callback || callback->companion || !(named || beside))
         return false;
     value->kind = LAPIS_V_USERDATA;
+    value->n_reasons = 0; /* whether its memory is read or written is no question any more */
     value->direction = LAPIS_IN;
     value->companion = callback ? callback->name : NULL;
     if (callback)
@@ -550,7 +552,7 @@ static bool returned(struct infer_scope *scope, struct lapis_value *value)
         infer_is_bytes(pointee))
         return false;
     infer_turn(value, LAPIS_OUT);
-    infer_because(scope, value, "name.returned", value, "%s is written: it has the name of a result", value->name);
+    infer_because(scope, value, "name.returned", value, "%s is written: it has the name of a result or a count", value->name);
     return true;
 }
 
@@ -565,11 +567,14 @@ static bool has_pointers(const struct lapis_ctype *type)
 
 static bool verb(struct infer_scope *scope, struct lapis_value *value)
 {
-    if ((scope->verb != INFER_GET && scope->verb != INFER_READ) || scope->in_record || has_pointers(value->ctype->pointee))
+    const char *word = scope->verb_word;
+    enum infer_verb what = scope->verb;
+    if (what == INFER_ENQUEUE && scope->function) /* that says when, the next verb what: "EnqueueReadBuffer" */
+        what = infer_second_verb(scope->function->name, &word);
+    if ((what != INFER_GET && what != INFER_READ) || scope->in_record || has_pointers(value->ctype->pointee))
         return false;
     infer_turn(value, LAPIS_OUT);
-    infer_because(scope, value, "name.verb", value, "%s is written: the function's name says \"%s\"", value->name,
-                  scope->verb_word);
+    infer_because(scope, value, "name.verb", value, "%s is written: the function's name says \"%s\"", value->name, word);
     return true;
 }
 
@@ -733,6 +738,15 @@ static bool counts(struct infer_scope *scope, struct lapis_value *value)
     return true;
 }
 
+/* Type names run their prefix into the noun ("CUmodule"), so a word may stand anywhere in the name. */
+static bool names_object(const struct infer_words *object, const char *name)
+{
+    for (size_t i = 0; i < object->n; i++)
+        if (!strcasestr(name, object->words[i]))
+            return false;
+    return object->n > 0;
+}
+
 /* "vkDestroyBuffer(device, buffer, allocator)": the last handle goes, if the function's noun is its. */
 static bool destroy(struct infer_scope *scope, struct lapis_value *value)
 {
@@ -740,8 +754,7 @@ static bool destroy(struct infer_scope *scope, struct lapis_value *value)
     if (!scope->function || scope->verb != INFER_DESTROY || value->kind != LAPIS_V_HANDLE || value != last_handle(scope))
         return false;
     infer_verb_of(scope->function->name, NULL, &object);
-    struct infer_words type = infer_split(value->handle->name), name = infer_noun(value->name);
-    if (scope->n > 1 && !infer_within(&object, &type) && !infer_within(&object, &name))
+    if (!names_object(&object, value->handle->name) && !names_object(&object, value->name))
         return false;
     value->deallocates = true;
     infer_because(scope, value, "name.destroy", value, "%s ends the life of %s: its name says \"%s\"", scope->owner, value->name,
@@ -771,7 +784,7 @@ const struct infer_rule infer_name_rules[] = {
      count_pointer},
     {"name.parallel-array", "An array beside a counted one, with its noun or listing its lengths, is as long.", INFER_SHAPE,
      ANYWHERE, parallel_array},
-    {"name.only-count", "A plural array is counted by the only count there is.", INFER_SHAPE, ANYWHERE, only_count},
+    {"name.only-count", "A plural array of pointers, or a list of lengths, is counted by the only count there is.", INFER_SHAPE, ANYWHERE, only_count},
     {"name.parallel-array", "The same, now that more arrays are counted.", INFER_SHAPE, ANYWHERE, parallel_array},
     {"name.string", "Const text named as a string, which nothing counts, ends with NUL.", INFER_SHAPE, ANYWHERE, string},
     {"name.static-string", "A function named for a version, name, error or string returns a constant text.", INFER_SHAPE,

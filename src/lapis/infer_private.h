@@ -58,6 +58,9 @@ enum infer_verb {
 /* The first verb in a function's name, and (ret_object, may be NULL) the words that are neither verb nor version. */
 enum infer_verb infer_verb_of(const char *function, const char **ret_word, struct infer_words *ret_object);
 
+/* The verb behind the first one; ret_word is set only when there is one. */
+enum infer_verb infer_second_verb(const char *function, const char **ret_word);
+
 /* What a name that counts something counts. */
 enum infer_unit { INFER_NO_COUNT, INFER_ELEMENTS, INFER_SIZE /* bytes, or elements: by the pointee */, INFER_BYTES };
 

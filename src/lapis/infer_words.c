@@ -295,3 +295,17 @@ enum infer_verb infer_verb_of(const char *function, const char **ret_word, struc
         *ret_object = words;
     return found;
 }
+
+enum infer_verb infer_second_verb(const char *function, const char **ret_word)
+{
+    struct infer_words words = infer_split(function);
+    enum infer_verb first = INFER_OTHER;
+    for (size_t i = 0; i < words.n; i++) {
+        enum infer_verb verb = verb_word(words.words[i], ret_word);
+        if (verb != INFER_OTHER && first != INFER_OTHER)
+            return verb;
+        if (verb != INFER_OTHER)
+            first = verb;
+    }
+    return INFER_OTHER;
+}
