@@ -102,8 +102,10 @@ void infer_turn(struct lapis_value *value, enum lapis_direction direction)
 static void infer_record(struct infer_scope *scope, struct lapis_value *value)
 {
     if (value->ctype->kind == LAPIS_UNION && !value->discriminant) {
+        bool named = !strchr(value->ctype->name, '('); /* "union (unnamed union at FILE)" */
         value->kind = LAPIS_V_UNSETTLED;
-        value->question = hira_pool_printf(scope->infer->pool, "which member of %s is the live one?", value->ctype->name);
+        value->question = hira_pool_printf(scope->infer->pool, "which member of the union%s%s is the live one?",
+                                          named ? " " : "", named ? value->ctype->name : "");
         return;
     }
     if (scope->depth >= RECORD_DEPTH) {

@@ -334,13 +334,13 @@ static bool one(struct infer_scope *scope, struct lapis_value *value)
 static bool no_range(struct infer_scope *scope, struct lapis_value *value)
 {
     return scope->infer->ranges && typed(value) && infer_tags_of(scope->infer, value).explicit_direction &&
-           !infer_is_plural(value->name) &&
+           !infer_is_plural_value(value) &&
            settle_one(scope, value, "doc.no-range", "is documented without a range, in a header that gives ranges: it is one");
 }
 
 static bool returned_one(struct infer_scope *scope, struct lapis_value *value)
 {
-    return typed(value) && begins_returned(value) && value->direction == LAPIS_OUT && !infer_is_plural(value->name) &&
+    return typed(value) && begins_returned(value) && value->direction == LAPIS_OUT && !infer_is_plural_value(value) &&
            !infer_is_counted(scope, value) &&
            settle_one(scope, value, "doc.returned-one", "is documented as returned, its name is singular: it is one");
 }

@@ -13,7 +13,7 @@
 
 /* ---- words of names ---- */
 
-static const char *const returned_words[] = {"ret", "return", "returned", "result", NULL};
+static const char *const returned_words[] = {"ret", "return", "returned", "result", "out", NULL};
 static const char *const destination_words[] = {"dst", "dest", "destination", "out", "output", "result", NULL};
 static const char *const error_words[] = {"err", "errcode", "error", "errno", NULL};
 static const char *const cookie_words[] = {"userdata", "userparam", "cookie", "closure", "opaque", "usrdata", "userptr",
@@ -127,7 +127,7 @@ static bool bare_fits(struct infer_scope *scope, const struct lapis_value *value
     bool beside = distance(scope, value, by) == 1;
     if (unit != INFER_ELEMENTS)
         return pointee->kind == LAPIS_VOID || (infer_is_bytes(pointee) && beside);
-    return infer_is_plural(value->name) || pointee->kind == LAPIS_POINTER || beside;
+    return infer_is_plural_value(value) || pointee->kind == LAPIS_POINTER || beside;
 }
 
 struct match {
@@ -289,7 +289,7 @@ static struct lapis_value *count_pointer_of(struct infer_scope *scope, const str
         enum agreement agreement = agree(&count, value->name);
         if (agreement == BARE && distance(scope, value, by) != 1)
             continue;
-        if (agreement == PARTLY && spoken_for(scope, &count, value))
+        if (agreement == PARTLY && (spoken_for(scope, &count, value) || !infer_is_plural_value(value)))
             continue;
         if (agreement > best_agreement) {
             best = by;
@@ -342,7 +342,7 @@ static bool parallel(struct infer_scope *scope, struct lapis_value *value, const
         return false;
     struct infer_words a = infer_noun(value->name), b = infer_noun(beside->name);
     bool pointers = infer_points_to(value, LAPIS_POINTER) || infer_points_to(beside, LAPIS_POINTER);
-    if (!(infer_share(&a, &b) && (pointers || infer_is_plural(value->name))) && !(is_size_list(value->name) && pointers))
+    if (!(infer_share(&a, &b) && (pointers || infer_is_plural_value(value))) && !(is_size_list(value->name) && pointers))
         return false;
     infer_buffer(scope, value, beside->count, false);
     infer_because(scope, value, "name.parallel-array", beside, "%s runs in parallel to %s", value->name, beside->name);
@@ -362,7 +362,7 @@ static bool only_count(struct infer_scope *scope, struct lapis_value *value)
 {
     struct lapis_value *only = NULL;
     /* Not every plural: "properties" may end in its own way. Pointers and lengths are data about something counted. */
-    if (!infer_is_data_pointer(value) || !infer_is_plural(value->name) || infer_is_scalar_name(value) ||
+    if (!infer_is_data_pointer(value) || !infer_is_plural_value(value) || infer_is_scalar_name(value) ||
         !(infer_points_to(value, LAPIS_POINTER) || (infer_points_to(value, LAPIS_INT) && is_size_list(value->name))))
         return false;
     for (size_t i = 0; i < scope->n; i++)
@@ -583,7 +583,7 @@ static bool verb(struct infer_scope *scope, struct lapis_value *value)
 static bool out_scalar(struct infer_scope *scope, struct lapis_value *value)
 {
     bool number = infer_points_to(value, LAPIS_INT) && !value->ctype->pointee->is_const;
-    if (!number || !(infer_is_scalar_name(value) || (is_error_name(value->name) && !infer_is_plural(value->name))))
+    if (!number || !(infer_is_scalar_name(value) || (is_error_name(value->name) && !infer_is_plural_value(value))))
         return false;
     infer_buffer(scope, value, "1", false);
     infer_because(scope, value, "name.out-scalar", value, "%s is one number: it has the name of a result or a count",
@@ -597,7 +597,7 @@ static bool get_scalar(struct infer_scope *scope, struct lapis_value *value)
         return false;
     const struct lapis_ctype *pointee = value->ctype->pointee;
     bool number = (pointee->kind == LAPIS_INT && pointee->size > 1) || pointee->kind == LAPIS_FLOAT;
-    if (!number || infer_is_plural(value->name) || infer_is_counted(scope, value))
+    if (!number || infer_is_plural_value(value) || infer_is_counted(scope, value))
         return false;
     infer_buffer(scope, value, "1", false);
     infer_because(scope, value, "name.get-scalar", value, "%s is one number: the function's name says \"%s\", the "

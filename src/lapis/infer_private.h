@@ -38,6 +38,7 @@ bool infer_ends_with(const struct infer_words *words, const char *word);
 /* The name as a noun: without Hungarian marks (p, ph, pp), "list", "array", "ptr", and the articles of directions (in, out). */
 struct infer_words infer_noun(const char *name);
 bool infer_is_plural(const char *name);
+bool infer_is_plural_value(const struct lapis_value *value); /* by its name, unless that names one thing in the plural */
 bool infer_same(const struct infer_words *a, const struct infer_words *b);
 bool infer_within(const struct infer_words *inner, const struct infer_words *outer); /* all of inner's are in outer; not empty */
 bool infer_share(const struct infer_words *a, const struct infer_words *b);

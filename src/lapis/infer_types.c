@@ -24,7 +24,7 @@ static bool const_pointers(struct infer_scope *scope, struct lapis_value *value)
 {
     const struct lapis_ctype *pointee = value->ctype->pointee;
     if (pointee->kind != LAPIS_POINTER || !pointee->pointee->is_const ||
-        !(infer_is_counted(scope, value) || (infer_is_plural(value->name) && scope->verb != INFER_GET)))
+        !(infer_is_counted(scope, value) || (infer_is_plural_value(value) && scope->verb != INFER_GET)))
         return false;
     infer_turn(value, LAPIS_IN);
     infer_because(scope, value, "type.const-pointers", value, "%s is an array of pointers to const: it is only read",
@@ -92,7 +92,7 @@ static bool array_parameter(struct infer_scope *scope, struct lapis_value *value
 
 static bool no_count_near(struct infer_scope *scope, const struct lapis_value *value)
 {
-    return !infer_is_plural(value->name) && !infer_is_counted(scope, value);
+    return !infer_is_plural_value(value) && !infer_is_counted(scope, value);
 }
 
 static bool single_handle(struct infer_scope *scope, struct lapis_value *value)

@@ -131,6 +131,23 @@ bool infer_is_plural(const char *name)
     return words.plural[words.n - 1] || infer_one_of(words.words[words.n - 1], lists);
 }
 
+/* Words that are plural for one thing: a mask of flags, a struct of parameters. */
+static const char *const bundles[] = {"param", "parameter", "option", "setting", "attr", "attribute", "property", "stat",
+                                      "requirement", "limit", "capability", "cap", "bound", "feature", "arg", "detail", NULL};
+
+bool infer_is_plural_value(const struct lapis_value *value)
+{
+    if (!infer_is_plural(value->name))
+        return false;
+    struct infer_words name = infer_split(value->name);
+    const char *last = name.words[name.n - 1];
+    const struct lapis_ctype *pointee = infer_is_data_pointer(value) ? value->ctype->pointee : NULL;
+    if (!strcmp(last, "flag") || (pointee && pointee->kind == LAPIS_STRUCT && infer_one_of(last, bundles)))
+        return false;
+    /* "CUarray *pArray": there it is the type that is an array, not the parameter. */
+    return !pointee || name.plural[name.n - 1] || !strcasestr(pointee->name, last);
+}
+
 /* Equal, or one abbreviates the other: "dict", "dictionary". */
 static bool same_word(const char *a, const char *b)
 {
