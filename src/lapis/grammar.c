@@ -87,6 +87,7 @@ static const struct lapis_grammar rows[] = {
     {LAPIS_W_ALWAYS, "always", VAL, 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, true, "always;"},
     {LAPIS_W_QUERY, "query", VAL, 1, 1, LAPIS_ARG_NAME, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, false, "query(selector);"},
     {LAPIS_W_CALLBACK, "callback", VAL, 0, 1, LAPIS_ARG_NAME, LAPIS_BODY_NONE, 0, LAPIS_G_SHAPE, false, "callback(userdata);"},
+    {LAPIS_W_USERDATA, "userdata", VAL, 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_SHAPE, false, "userdata;"},
     {LAPIS_W_OPAQUE, "opaque", VAL, 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_SHAPE, false, "opaque;"},
     {LAPIS_W_IGNORED, "ignored", VAL, 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_SHAPE, false, "ignored;"},
     {LAPIS_W_LIFETIME, "lifetime", VAL, 1, 2, LAPIS_ARG_NAME, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, false, "lifetime(call | event | object | static);"},

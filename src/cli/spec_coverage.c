@@ -1,0 +1,159 @@
+/*
+ * hira spec coverage: how much of an API is covered, and how much of that came of itself. A function is complete when nothing of
+ * it is unsettled; complete functions are inferred (the spec says nothing that concerns a parameter) or annotated.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+enum state { INFERRED, ANNOTATED, UNSUPPORTED, INCOMPLETE, N_STATES };
+
+static const char *const state_names[] = {"inferred", "annotated", "unsupported", "incomplete"};
+
+struct coverage {
+    size_t functions, states[N_STATES];
+    size_t pointers, settled, by_rules; /* pointer parameters of supported functions */
+};
+
+static bool unsettled(const struct lapis_value *v)
+{
+    if (v->kind == LAPIS_V_UNSETTLED)
+        return true;
+    if (v->kind == LAPIS_V_TOKEN || v->kind == LAPIS_V_NOTHING)
+        return false;
+    for (size_t i = 0; v->kind == LAPIS_V_RECORD && i < v->n_fields; i++)
+        if (unsettled(&v->fields[i]) && (v->ctype->kind != LAPIS_UNION || v->fields[i].when))
+            return true;
+    return v->element && unsettled(v->element);
+}
+
+static bool by_spec(const struct lapis_value *v)
+{
+    for (size_t i = 0; i < v->n_reasons; i++)
+        if (!strcmp(v->reasons[i].rule, "spec"))
+            return true;
+    for (size_t i = 0; i < v->n_fields; i++)
+        if (by_spec(&v->fields[i]))
+            return true;
+    return v->element && by_spec(v->element);
+}
+
+static enum state state_of(const struct lapis_function *f)
+{
+    bool spec = f->annotated || by_spec(&f->ret);
+    bool open = f->ret.ctype && f->ret.ctype->kind != LAPIS_VOID && unsettled(&f->ret);
+    if (f->unsupported)
+        return UNSUPPORTED;
+    for (size_t i = 0; i < f->n_params; i++) {
+        spec |= by_spec(&f->params[i]);
+        open |= unsettled(&f->params[i]);
+    }
+    if (open && !f->local)
+        return INCOMPLETE;
+    return spec ? ANNOTATED : INFERRED;
+}
+
+static void count_pointers(struct coverage *c, const struct lapis_function *f)
+{
+    for (size_t i = 0; i < f->n_params; i++) {
+        enum lapis_ctype_kind kind = f->params[i].ctype->kind;
+        if (kind != LAPIS_POINTER && kind != LAPIS_FUNCTION && kind != LAPIS_ARRAY)
+            continue;
+        c->pointers++;
+        if (unsettled(&f->params[i]))
+            continue;
+        c->settled++;
+        c->by_rules += !by_spec(&f->params[i]);
+    }
+}
+
+static struct coverage measure(const struct lapis_model *model)
+{
+    struct coverage c = {0};
+    for (size_t i = 0; i < model->n_functions; i++) {
+        const struct lapis_function *f = model->functions[i];
+        if (f->internal)
+            continue;
+        c.functions++;
+        c.states[state_of(f)]++;
+        if (!f->unsupported)
+            count_pointers(&c, f);
+    }
+    return c;
+}
+
+static double percent(size_t part, size_t whole)
+{
+    return whole ? 100.0 * (double)part / (double)whole : 100.0;
+}
+
+static void print_row(const char *name, size_t part, size_t whole)
+{
+    printf("%-44s %6zu  %5.1f %%\n", name, part, percent(part, whole));
+}
+
+static void print_table(const struct lapis_model *model)
+{
+    struct coverage c = measure(model);
+    for (size_t i = 0; i < model->n_functions; i++)
+        if (!model->functions[i]->internal)
+            printf("%-44s %s\n", model->functions[i]->name, state_names[state_of(model->functions[i])]);
+    printf("\n%-44s %6zu\n", "functions", c.functions);
+    print_row("  complete", c.states[INFERRED] + c.states[ANNOTATED], c.functions);
+    print_row("    inferred only", c.states[INFERRED], c.functions);
+    print_row("    annotated", c.states[ANNOTATED], c.functions);
+    print_row("  unsupported", c.states[UNSUPPORTED], c.functions);
+    print_row("  incomplete", c.states[INCOMPLETE], c.functions);
+    printf("%-44s %6zu\n", "pointer parameters", c.pointers);
+    print_row("  settled", c.settled, c.pointers);
+    print_row("  settled by rules alone", c.by_rules, c.pointers);
+}
+
+static void print_json(const struct lapis_model *model)
+{
+    struct coverage c = measure(model);
+    const char *comma = "";
+    printf("{\n  \"api\": \"%s\",\n  \"functions\": %zu,\n", model->name, c.functions);
+    for (size_t i = 0; i < N_STATES; i++)
+        printf("  \"%s\": %zu,\n", state_names[i], c.states[i]);
+    printf("  \"pointers\": %zu,\n  \"settled\": %zu,\n  \"settled_by_rules\": %zu,\n  \"states\": {", c.pointers, c.settled,
+           c.by_rules);
+    for (size_t i = 0; i < model->n_functions; i++) {
+        if (model->functions[i]->internal)
+            continue;
+        printf("%s\n    \"%s\": \"%s\"", comma, model->functions[i]->name, state_names[state_of(model->functions[i])]);
+        comma = ",";
+    }
+    puts("\n  }\n}");
+}
+
+int cli_spec_coverage(int argc, char **argv)
+{
+    static const struct option longs[] = {{"json", no_argument, NULL, 'j'}, {0}};
+    struct cli_spec_options options = {0};
+    bool json = false;
+    for (int c; (c = getopt_long(argc, argv, CLI_SPEC_SHORT, longs, NULL)) != -1;) {
+        if (c == 'j')
+            json = true;
+        else if (!cli_spec_option(&options, c, optarg))
+            return cli_usage("spec coverage", "unknown or surplus option");
+    }
+    if (optind + 1 != argc)
+        return cli_usage("spec coverage", optind == argc ? "which specification?" : "one specification at a time");
+    /* What is open is the result here, not a failure: the messages are those of hira spec check. */
+    struct lapis_diag *diag = lapis_diag_create();
+    struct lapis_model *model = lapis_compile(argv[optind], &options.options, diag);
+    if (!model || !model->n_functions)
+        cli_print_messages(diag);
+    lapis_diag_destroy(diag);
+    if (!model)
+        return CLI_FAILED;
+    (json ? print_json : print_table)(model);
+    int status = model->n_functions ? CLI_OK : CLI_FAILED;
+    lapis_model_destroy(model);
+    return status;
+}

@@ -1,0 +1,170 @@
+/*
+ * hira spec explain: of each function how it is carried, of each parameter what is known, and for each fact the rule, a sentence
+ * and the place of its evidence. Works on a specification with errors too: that is when it is needed.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+static void print_place(struct lapis_loc loc)
+{
+    if (loc.file && loc.line)
+        printf("%s:%u:%u", loc.file, loc.line, loc.column);
+    else
+        fputs("nowhere in particular", stdout);
+}
+
+static void print_kind(const struct lapis_value *v)
+{
+    static const char *const names[] = {
+        [LAPIS_V_UNSETTLED] = "UNSETTLED",    [LAPIS_V_SCALAR] = "by value",         [LAPIS_V_HANDLE] = "handle",
+        [LAPIS_V_BUFFER] = "buffer",          [LAPIS_V_STRING] = "string",           [LAPIS_V_LIST] = "list",
+        [LAPIS_V_PROPERTIES] = "properties",  [LAPIS_V_RECORD] = "by its members",   [LAPIS_V_CALLBACK] = "callback",
+        [LAPIS_V_USERDATA] = "userdata",      [LAPIS_V_TOKEN] = "opaque",            [LAPIS_V_NOTHING] = "not carried",
+    };
+    fputs(names[v->kind], stdout);
+    if (v->kind == LAPIS_V_HANDLE && v->handle)
+        printf(" of type %s", v->handle->name);
+    if (v->count)
+        printf(" of %s%s", v->count, v->unit_bytes ? " bytes" : "");
+    if (v->filled)
+        printf(", %s of them filled", v->filled);
+    if (v->terminator)
+        printf(" ended by %s", v->terminator);
+    if (v->companion)
+        printf(" with %s", v->companion);
+    if (v->selector)
+        printf(", chosen by %s", v->selector);
+    if (v->discriminant)
+        printf(", chosen by %s", v->discriminant);
+}
+
+static void print_facts(const struct lapis_value *v)
+{
+    static const char *const directions[] = {"", "in", "out", "inout"};
+    static const char *const lives[] = {"", "until the event", "as long as the object", "for ever"};
+    if (v->kind != LAPIS_V_CALLBACK && v->kind != LAPIS_V_USERDATA && v->kind != LAPIS_V_NOTHING)
+        printf("%s, ", directions[v->direction & 3]);
+    print_kind(v);
+    const struct {
+        bool is;
+        const char *text;
+    } flags[] = {
+        {v->nullable, "nullable"}, {v->is_error, "receives the error"}, {v->always, "handed back always"},
+        {v->allocates, "allocates"}, {v->deallocates, "deallocates"},
+    };
+    for (size_t i = 0; i < HIRA_ARRAY_SIZE(flags); i++)
+        if (flags[i].is)
+            printf(", %s", flags[i].text);
+    if (v->lifetime)
+        printf(", used %s%s%s", lives[v->lifetime], v->until ? " " : "", v->until ? v->until : "");
+    if (v->when)
+        printf(", live when the discriminant is %s", v->when);
+    putchar('\n');
+}
+
+static void print_value(const struct lapis_value *v, const char *name, int indent)
+{
+    printf("%*s%s (%s): ", indent, "", name, v->ctype ? v->ctype->spelling : "?");
+    print_facts(v);
+    for (size_t i = 0; i < v->n_reasons; i++) {
+        printf("%*s- %s [%s, ", indent + 4, "", v->reasons[i].text ? v->reasons[i].text : "", v->reasons[i].rule);
+        print_place(v->reasons[i].loc);
+        puts("]");
+    }
+    if (v->question && v->kind == LAPIS_V_UNSETTLED)
+        printf("%*s? %s\n", indent + 4, "", v->question);
+    if (v->element && (v->element->kind != LAPIS_V_SCALAR || v->element->n_reasons))
+        print_value(v->element, "element", indent + 4);
+    for (size_t i = 0; v->kind == LAPIS_V_RECORD && i < v->n_fields; i++)
+        print_value(&v->fields[i], v->fields[i].name ? v->fields[i].name : "(anonymous)", indent + 4);
+}
+
+static void print_policies(const struct lapis_function *f)
+{
+    for (size_t i = 0; i < f->n_policies; i++) {
+        const struct lapis_policy *p = &f->policies[i];
+        fputs(p->mode == LAPIS_SYNC ? "    sync" : p->n_once ? "    async after the first call with equal " : "    async", stdout);
+        for (size_t k = 0; k < p->n_once; k++)
+            printf("%s%s", k ? ", " : "", p->once[k]);
+        if (p->condition)
+            printf(" if (%s)", p->condition);
+        else if (i)
+            fputs(" otherwise", stdout);
+        if (p->loc.line) {
+            fputs(" [spec, ", stdout);
+            print_place(p->loc);
+            putchar(']');
+        }
+        putchar('\n');
+    }
+}
+
+static void print_function(const struct lapis_function *f)
+{
+    printf("%s: %s", f->name, f->header ? f->header : "");
+    if (f->header)
+        printf(":%u", f->loc.line);
+    if (f->spec_loc.line) {
+        fputs(f->header ? ", " : "", stdout);
+        print_place(f->spec_loc);
+    }
+    putchar('\n');
+    if (f->unsupported) {
+        printf("    unsupported: returns %s\n", f->unsupported_code ? f->unsupported_code : f->failure ? f->failure : "0");
+        return;
+    }
+    if (f->local)
+        puts("    done in the guest: nothing crosses");
+    print_policies(f);
+    if (f->success)
+        printf("    succeeds when %s\n", f->success);
+    if (f->failure)
+        printf("    fails with %s\n", f->failure);
+    for (size_t i = 0; i < f->n_fails; i++)
+        printf("    fails in the guest with %s if (%s)\n", f->fails[i].code, f->fails[i].condition);
+    if (f->retains || f->releases)
+        printf("    %s its first parameter: counted in the guest\n", f->retains ? "retains" : "releases");
+    for (size_t i = 0; i < f->n_params; i++)
+        print_value(&f->params[i], f->params[i].name ? f->params[i].name : "(unnamed)", 4);
+    if (f->ret.ctype && f->ret.ctype->kind != LAPIS_VOID)
+        print_value(&f->ret, "result", 4);
+}
+
+static int explain(const struct lapis_model *model, char **names, int n)
+{
+    int status = CLI_OK;
+    for (size_t i = 0; n == 0 && i < model->n_functions; i++)
+        print_function(model->functions[i]);
+    for (int i = 0; i < n; i++) {
+        const struct lapis_function *f = lapis_model_function(model, names[i]);
+        if (f) {
+            print_function(f);
+        } else {
+            fprintf(stderr, "hira spec explain: there is no function '%s'\n", names[i]);
+            status = CLI_FAILED;
+        }
+    }
+    return status;
+}
+
+int cli_spec_explain(int argc, char **argv)
+{
+    struct cli_spec_options options = {0};
+    bool failed;
+    for (int c; (c = getopt(argc, argv, CLI_SPEC_SHORT)) != -1;)
+        if (!cli_spec_option(&options, c, optarg))
+            return cli_usage("spec explain", "unknown or surplus option");
+    if (optind == argc)
+        return cli_usage("spec explain", "which specification?");
+    struct lapis_model *model = cli_compile(argv[optind], &options, &failed);
+    if (!model)
+        return CLI_FAILED;
+    int status = explain(model, argv + optind + 1, argc - optind - 1);
+    lapis_model_destroy(model);
+    return status == CLI_OK && failed ? CLI_FAILED : status;
+}
