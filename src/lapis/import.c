@@ -365,6 +365,39 @@ static void import_table(struct import *import, CXCursor cursor)
     clang_disposeString(spelling);
 }
 
+/* ---- names, for finding misspellings ---- */
+
+static void add_name(struct import *import, CXCursor cursor)
+{
+    const char *name = import_string(import, clang_getCursorSpelling(cursor));
+    if (name && !strchr(name, '(')) /* "struct (unnamed at ...)" */
+        *HIRA_POOL_PUSH(import->pool, import->model->names, import->model->n_names) = name;
+}
+
+static enum CXChildVisitResult add_enumerator(CXCursor cursor, CXCursor parent, CXClientData data)
+{
+    (void)parent;
+    if (clang_getCursorKind(cursor) == CXCursor_EnumConstantDecl)
+        add_name(data, cursor);
+    return CXChildVisit_Continue;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void sort_names(struct lapis_model *model)
+{
+    size_t n = 0;
+    if (model->n_names)
+        qsort(model->names, model->n_names, sizeof(model->names[0]), by_name);
+    for (size_t i = 0; i < model->n_names; i++)
+        if (!n || strcmp(model->names[n - 1], model->names[i]))
+            model->names[n++] = model->names[i];
+    model->n_names = n;
+}
+
 /* ---- the walk ---- */
 
 static enum CXChildVisitResult visit(CXCursor cursor, CXCursor parent, CXClientData data)
@@ -372,6 +405,8 @@ static enum CXChildVisitResult visit(CXCursor cursor, CXCursor parent, CXClientD
     struct import *import = data;
     (void)parent;
     switch (clang_getCursorKind(cursor)) {
+    case CXCursor_LinkageSpec:
+        return CXChildVisit_Recurse;
     case CXCursor_FunctionDecl:
         import_function(import, cursor);
         break;
@@ -383,11 +418,17 @@ static enum CXChildVisitResult visit(CXCursor cursor, CXCursor parent, CXClientD
     case CXCursor_StructDecl:
         import_table(import, cursor);
         break;
-    case CXCursor_LinkageSpec:
-        return CXChildVisit_Recurse;
-    default:
+    case CXCursor_EnumDecl:
+        clang_visitChildren(cursor, add_enumerator, import);
         break;
+    case CXCursor_MacroDefinition:
+    case CXCursor_VarDecl:
+    case CXCursor_UnionDecl:
+        break;
+    default:
+        return CXChildVisit_Continue; /* an #include, a macro's use: no name of its own */
     }
+    add_name(import, cursor);
     return CXChildVisit_Continue;
 }
 
@@ -431,6 +472,7 @@ int lapis_import(struct lapis_model *model, struct lapis_diag *diag)
         import_declared_handles(&import);
         clang_visitChildren(clang_getTranslationUnitCursor(import.unit), visit, &import);
         check_table(&import);
+        sort_names(model);
         import_types_fini(&import);
         clang_disposeTranslationUnit(import.unit);
     }

@@ -632,13 +632,14 @@ static const char *least(struct infer_scope *scope, const struct lapis_value *po
 
 static bool query_triple(struct infer_scope *scope, struct lapis_value *value)
 {
-    if (value->kind != LAPIS_V_BUFFER || !value->unit_bytes || !value->count || !infer_points_to(value, LAPIS_VOID))
+    if (value->kind != LAPIS_V_BUFFER || !value->unit_bytes || !value->count || !infer_points_to(value, LAPIS_VOID) ||
+        value->direction == LAPIS_IN)
         return false;
     struct lapis_value *selector = selector_of(scope, value), *ret = told(scope, value->count);
     if (!selector)
         return false;
     value->selector = selector->name;
-    if (ret && value->direction != LAPIS_IN)
+    if (ret)
         value->filled = least(scope, ret, value->count);
     infer_because(scope, value, "name.query", selector, "%s is the answer to %s%s%s", value->name, selector->name,
                   ret ? ", as long as " : "", ret ? ret->name : "");
