@@ -172,7 +172,7 @@ static struct recorder recorder_of(const struct t_cl *cl)
 static void show_recorded(const struct recorder *r, cl_command_buffer_khr buffer)
 {
 	INFO(T_U32, CL_COMMAND_BUFFER_NUM_QUEUES_KHR, r->info, buffer);
-	/* Not the value: natively it is an address inside the command buffer instead of the queue. */
+	/* Not the value: natively it is the address of an inner array of queues. */
 	INFO(T_SIZE, CL_COMMAND_BUFFER_QUEUES_KHR, r->info, buffer);
 	INFO(T_U32, CL_COMMAND_BUFFER_REFERENCE_COUNT_KHR, r->info, buffer);
 	INFO(T_U32, CL_COMMAND_BUFFER_STATE_KHR, r->info, buffer);

@@ -67,11 +67,10 @@ static void infos(void)
 		show(image);
 		OK(clReleaseMemObject(image));
 	}
-	cl_mem image = image_of(&cl, 0, CL_MEM_OBJECT_IMAGE2D, 4, 4, 1, NULL), buffer = t_ints(&cl, 64);
+	cl_mem image = image_of(&cl, 0, CL_MEM_OBJECT_IMAGE2D, 4, 4, 1, NULL);
 	INFO_EDGES(CL_IMAGE_WIDTH, clGetImageInfo, image);
 	CALL(clGetImageInfo(NULL, CL_IMAGE_WIDTH, 0, NULL, NULL));
 	OK(clReleaseMemObject(image));
-	OK(clReleaseMemObject(buffer));
 	t_close(&cl);
 }
 
