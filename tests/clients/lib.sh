@@ -1,4 +1,3 @@
-# shellcheck shell=bash
 # What run.sh and bench.sh share: the two sides of a comparison (native and wrapped), how a case is loaded, and how a
 # client command of a case is started.
 #
@@ -39,6 +38,11 @@ set_wrapper() {
     */*) WRAPPER[0]=$(realpath -- "${WRAPPER[0]}") || die "no wrapper ${WRAPPER[0]}" ;;
     *) command -v -- "${WRAPPER[0]}" >/dev/null || die "no wrapper ${WRAPPER[0]}" ;;
     esac
+}
+
+use_workdir() {
+    mkdir -p -- "$WORKDIR" || die "no directory $WORKDIR"
+    WORKDIR=$(realpath -- "$WORKDIR")
 }
 
 vendor_icd() {
@@ -130,6 +134,12 @@ seconds() {
     printf '%d.%02d' $(($1 / 1000000)) $(($1 % 1000000 / 10000))
 }
 
+# What differs between any two runs of any case: the directories we gave it, and the temporary file in PoCL's cache that its
+# build logs name as the source.
+normalize_paths() {
+    sed -E -e "s|$1|@CWD@|g" -e "s|$WORKDIR/$VENDOR/$SIDE/home|@HOME@|g" -e 's|/[^ ]*/tempfile_[A-Za-z0-9]{6}\.cl|@SOURCE@|g'
+}
+
 # Runs the loaded case on side $1 in directory $2; leaves stdout, stderr, and result (what is compared) there, and the
 # wall time in microseconds in ELAPSED.
 run_side() {
@@ -147,6 +157,6 @@ run_side() {
     {
         case_normalize <"$dir/stdout"
         printf 'exit status %d\n' "$status"
-    } | sed -e "s|$dir/cwd|@CWD@|g" -e "s|$WORKDIR/$VENDOR/$SIDE/home|@HOME@|g" >"$dir/result"
+    } | normalize_paths "$dir/cwd" >"$dir/result"
     SIDE=native
 }

@@ -44,7 +44,7 @@ parse_options() {
         esac
         shift
     done
-    mkdir -p -- "$WORKDIR" && WORKDIR=$(realpath -- "$WORKDIR") || die "no directory $WORKDIR"
+    use_workdir
     vendor_icd >/dev/null
 }
 

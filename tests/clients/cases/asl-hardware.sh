@@ -1,4 +1,3 @@
-# shellcheck shell=bash
 # asl-hardware: the devices as ASL's library sees them. All of it is compared.
 # SPDX-License-Identifier: Apache-2.0
 

@@ -1,4 +1,3 @@
-# shellcheck shell=bash
 # Boost.Compute: sort, transform, scan, reduce of up to a million elements; digests are compared.
 # SPDX-License-Identifier: Apache-2.0
 

@@ -1,4 +1,3 @@
-# shellcheck shell=bash
 # CLBlast's test of AXPY: vectors in five precisions, 16,000 API calls. Compared: every mark and count it prints.
 # SPDX-License-Identifier: Apache-2.0
 

@@ -1,4 +1,3 @@
-# shellcheck shell=bash
 # CLBlast's test of GEMM, and of its batched form. Compared: every mark and count it prints.
 # SPDX-License-Identifier: Apache-2.0
 

@@ -1,4 +1,3 @@
-# shellcheck shell=bash
 # clFFT's client: its verdict about transforms of several shapes, precisions and layouts, once each checked against FFTW by the client.
 # SPDX-License-Identifier: Apache-2.0
 

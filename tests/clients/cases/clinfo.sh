@@ -1,4 +1,3 @@
-# shellcheck shell=bash
 # clinfo: every platform and device property, in human and raw form, and its count of platforms. All of it is compared.
 # SPDX-License-Identifier: Apache-2.0
 

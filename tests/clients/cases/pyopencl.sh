@@ -1,4 +1,3 @@
-# shellcheck shell=bash
 # PyOpenCL: arrays, reductions, launches, images, maps, events, binaries, errors, printf. Digests of all are compared.
 # SPDX-License-Identifier: Apache-2.0
 

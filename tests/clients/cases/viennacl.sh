@@ -1,4 +1,3 @@
-# shellcheck shell=bash
 # ViennaCL: dense and sparse linear algebra in double precision, checked against the host; digests are compared.
 # SPDX-License-Identifier: Apache-2.0
 

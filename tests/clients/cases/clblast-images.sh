@@ -1,0 +1,14 @@
+# CLBlast's tests of the convolution routines: the longest of its tests. Compared: every mark and count they print.
+# SPDX-License-Identifier: Apache-2.0
+
+CASE_PACKAGES='clblast-tests'
+CASE_NEEDS='clblast_test_xaxpy'
+CASE_TIMEOUT=1200
+CASE_EXPECT='[1-9][0-9]* test\(s\) passed'
+
+case_run() {
+    local routine
+    for routine in xim2col xcol2im xconvgemm; do
+        attempt "$routine" "clblast_test_$routine" -platform 0 -device 0
+    done
+}
