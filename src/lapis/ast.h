@@ -192,6 +192,7 @@ struct lapis_node {
     const char *type;         /* PARAMETER of a convention: C type, or NULL */
     struct lapis_loc type_loc;
     bool negated, after;
+    bool broken; /* an argument made no sense: reported, and left out */
     struct lapis_node **body;
     size_t n_body;
     bool has_body;

@@ -131,6 +131,7 @@ struct place { /* what is being checked */
     struct lapis_callback *callback;
     const struct lapis_node *prototype; /* the spec's, or NULL */
     const struct lapis_value *parameter; /* outermost value */
+    const struct place *through; /* callbacks: the function and parameter that take it */
     const char *what;
     bool result;
 };
@@ -159,6 +160,8 @@ static struct lapis_loc place_of(const struct place *p, const struct lapis_value
     struct lapis_loc loc = spec_place(v);
     if (!loc.line)
         loc = spec_place(p->parameter);
+    if (!loc.line && p->through)
+        return place_of(p->through, p->through->parameter);
     const struct lapis_param *param = prototype_param(p);
     if (!loc.line && param)
         loc = param->loc;
@@ -178,22 +181,25 @@ static const char *owner(const struct place *p)
 
 /* ---- unsettled ---- */
 
+/* What would answer the question, as it may be written. */
 static const char *advice(const struct place *p, const struct lapis_value *v)
 {
     const struct lapis_ctype *t = v->ctype, *to = t->pointee;
+    if (t->kind == LAPIS_UNION)
+        return "{ union(expr) { member: value; } }";
     if (t->kind == LAPIS_FUNCTION)
-        return "callback(userdata); if the application's function is called; opaque; or ignored; if not";
+        return "{ callback(userdata); } if it is called, else { opaque; } or { ignored; }";
     if (t->kind == LAPIS_OPAQUE || (to && to->kind == LAPIS_OPAQUE))
-        return "opaque; if it is never followed here, ignored; if it need not be carried, or type(...) { handle; }";
+        return "{ opaque; } if it is not followed here, or { ignored; }";
     if (p->result && p->function && to && to->is_char)
-        return "string; lifetime(static);";
+        return "{ string; lifetime(static); }";
     if (p->result)
-        return "buffer(n); with lifetime(object); or lifetime(static); or opaque;";
+        return "{ opaque; }, or { buffer(n); lifetime(object); }";
     if (to && to->is_char && to->is_const)
-        return "string; or buffer(n);";
+        return "{ string; } or { buffer(n); }";
     if (to && to->kind == LAPIS_VOID)
-        return to->is_const ? "buffer(bytes); or opaque; if it is never followed" : "in, out or inout; with buffer(bytes); or opaque;";
-    return to && to->is_const ? "buffer(n); where n may be 1" : "in, out or inout; with buffer(n); where n may be 1";
+        return to->is_const ? "{ bytes(n); } or { opaque; }" : "{ out; bytes(n); } (or in, inout), or { opaque; }";
+    return to && to->is_const ? "{ buffer(n); }, where n may be 1" : "{ out; buffer(n); } (or in, inout), where n may be 1";
 }
 
 static void unsettled(const struct place *p, const struct lapis_value *v)
@@ -202,19 +208,22 @@ static void unsettled(const struct place *p, const struct lapis_value *v)
     const char *type = v->ctype->spelling;
     if (v->ctype->kind == LAPIS_FUNCTION)
         lapis_error(diag, place_of(p, v), "%s is a function of type '%s', and nothing says who calls it", p->what, type);
+    else if (v->ctype->kind == LAPIS_UNION)
+        lapis_error(diag, place_of(p, v), "%s is a union ('%s'), and nothing tells which member is live", p->what, type);
     else if (v->ctype->kind == LAPIS_OPAQUE)
         lapis_error(diag, place_of(p, v), "%s is of type '%s', whose bytes are unknown", p->what, type);
     else
         lapis_error(diag, place_of(p, v), "%s is a pointer ('%s'), and nothing says to what", p->what, type);
-    const char *body = hira_pool_printf(p->front->pool, "%s", v->question ? v->question : advice(p, v));
+    const char *answer = advice(p, v);
     if (v->question)
-        lapis_hint(diag, "%s", body);
-    else if (p->parameter != v)
-        lapis_hint(diag, "write there: %s", body);
-    else if (p->result)
-        lapis_hint(diag, "in %s write return { ... } with: %s", owner(p), body);
+        lapis_hint(diag, "%s", v->question);
+    const char *head = p->parameter != v ? "there"
+                       : p->result       ? "return"
+                                         : hira_pool_printf(p->front->pool, "parameter(%s)", v->name ? v->name : "?");
+    if (p->function && !p->function->annotated)
+        lapis_hint(diag, "write in function %s { }: %s %s", p->function->name, head, answer);
     else
-        lapis_hint(diag, "in %s write parameter(%s) { ... } with: %s", owner(p), v->name ? v->name : "?", body);
+        lapis_hint(diag, "write %s %s", head, answer);
 }
 
 /* ---- facts that need each other ---- */
@@ -244,8 +253,11 @@ static void check_until(const struct place *p, struct lapis_value *v)
         v->until = made->name;
         return;
     }
-    lapis_error(p->front->diag, place_of(p, v), "%s lives until an event, but %s '%s' makes no handle to wait for", p->what,
-                v->until ? "parameter" : "no parameter or several of", v->until ? v->until : owner(p));
+    if (v->until)
+        lapis_error(p->front->diag, place_of(p, v), "%s lives until '%s', which makes no handle to wait for", p->what, v->until);
+    else
+        lapis_error(p->front->diag, place_of(p, v), "%s lives until an event, but %s makes no handle, or several", p->what,
+                    owner(p));
     lapis_hint(p->front->diag, "write parameter(event) { out; element { allocates; } } and lifetime(event, event);");
 }
 
@@ -274,6 +286,7 @@ static void check_facts(const struct place *p, const struct lapis_value *v)
 }
 
 static void check_value(const struct place *p, struct lapis_value *v);
+static void check_callback(const struct place *through, struct lapis_callback *cb);
 
 static void check_fields(const struct place *p, struct lapis_value *v)
 {
@@ -313,11 +326,39 @@ static void check_value(const struct place *p, struct lapis_value *v)
             check_value(&inner, v->element);
         }
         break;
+    case LAPIS_V_CALLBACK:
+        if (v->callback && p->function)
+            check_callback(p, v->callback);
+        break;
     default:
         break;
     }
     check_until(p, v);
     check_facts(p, v);
+}
+
+/* ---- callbacks ---- */
+
+static void check_callback(const struct place *through, struct lapis_callback *cb)
+{
+    struct lapis_front *front = through->front;
+    struct place p = {.front = front, .callback = cb, .through = through};
+    for (size_t i = 0; i < cb->n_args; i++) {
+        p.parameter = &cb->args[i];
+        p.what = hira_pool_printf(front->pool, "argument '%s' of callback %s", cb->args[i].name, cb->name);
+        check_value(&p, &cb->args[i]);
+    }
+    if (!cb->ret.ctype || cb->ret.ctype->kind == LAPIS_VOID)
+        return;
+    if (!cb->waits) {
+        lapis_error(front->diag, place_of(through, through->parameter), "callback %s returns '%s', but the vendor does not wait for it", cb->name,
+                    cb->ret.ctype->spelling);
+        lapis_hint(front->diag, "write callback(%s) { wait; }", cb->name);
+    }
+    p.result = true;
+    p.parameter = &cb->ret;
+    p.what = hira_pool_printf(front->pool, "the result of callback %s", cb->name);
+    check_value(&p, &cb->ret);
 }
 
 /* ---- asynchronous calls ---- */
@@ -416,39 +457,6 @@ static void check_function(struct lapis_front *front, struct lapis_function *f)
     check_value(&p, &f->ret);
 }
 
-static void check_callback(struct lapis_front *front, struct lapis_callback *cb)
-{
-    struct place p = {.front = front, .callback = cb};
-    for (size_t i = 0; i < cb->n_args; i++) {
-        p.parameter = &cb->args[i];
-        p.what = hira_pool_printf(front->pool, "argument '%s' of callback %s", cb->args[i].name, cb->name);
-        check_value(&p, &cb->args[i]);
-    }
-    if (!cb->ret.ctype || cb->ret.ctype->kind == LAPIS_VOID)
-        return;
-    if (!cb->waits) {
-        lapis_error(front->diag, cb->loc, "callback %s returns '%s', but the vendor does not wait for it", cb->name,
-                    cb->ret.ctype->spelling);
-        lapis_hint(front->diag, "write callback(%s) { wait; }", cb->name);
-    }
-    p.result = true;
-    p.parameter = &cb->ret;
-    p.what = hira_pool_printf(front->pool, "the result of callback %s", cb->name);
-    check_value(&p, &cb->ret);
-}
-
-/* A callback of functions that are not carried is never called. */
-static bool callback_is_carried(const struct lapis_model *model, const struct lapis_callback *cb)
-{
-    for (size_t i = 0; i < model->n_functions; i++) {
-        const struct lapis_function *f = model->functions[i];
-        for (size_t k = 0; !f->unsupported && !f->local && k < f->n_params; k++)
-            if (f->params[k].kind == LAPIS_V_CALLBACK && f->params[k].callback == cb)
-                return true;
-    }
-    return false;
-}
-
 /*
  * A specification without an api item speaks of the functions that it names. Others are carried if what was inferred suffices,
  * and left out if not; one warning says which.
@@ -471,6 +479,8 @@ static void check_unnamed(struct lapis_front *front, struct lapis_function *f, s
 static void check_failure_values(struct lapis_front *front)
 {
     const struct lapis_model *model = front->model;
+    const char **told = NULL;
+    size_t n_told = 0;
     for (size_t i = 0; i < model->n_functions; i++) {
         const struct lapis_function *f = model->functions[i];
         const struct lapis_value *error = NULL;
@@ -478,12 +488,15 @@ static void check_failure_values(struct lapis_front *front)
             if (f->params[k].is_error && !f->params[k].error_failure)
                 error = &f->params[k];
         const char *type = error ? error->ctype->pointee->name : f->success_value && !f->failure ? f->ret.ctype->name : NULL;
-        if (!type || f->unsupported || f->local)
+        bool again = false;
+        for (size_t k = 0; type && k < n_told; k++)
+            again |= !strcmp(told[k], type);
+        if (!type || again || f->unsupported || f->local)
             continue;
+        *HIRA_POOL_PUSH(front->pool, told, n_told) = type; /* one type is at fault, not each function that returns it */
         struct lapis_loc loc = f->spec_loc.line ? f->spec_loc : f->loc;
         (front->whole ? lapis_error : lapis_warning)(front->diag, loc, "no value of '%s' is known to mean that a call failed", type);
         lapis_hint(front->diag, "write type(%s) { success(value); failure(value); }", type);
-        return; /* one type is at fault, not each function that returns it */
     }
 }
 
@@ -498,7 +511,7 @@ void lapis_check(struct lapis_front *front)
         else
             check_unnamed(front, f, &left_out, &n);
     }
-    if (n) {
+    if (n && !lapis_diag_errors(front->diag)) {
         lapis_warning(front->diag, (struct lapis_loc){.file = front->model->spec_file},
                       "%zu function%s left out: what is inferred of %s does not suffice (%s%s)", n, n == 1 ? " is" : "s are",
                       n == 1 ? "it" : "them", left_out.data, n > 4 ? ", ..." : "");
@@ -506,7 +519,4 @@ void lapis_check(struct lapis_front *front)
     }
     hira_text_fini(&left_out);
     check_failure_values(front);
-    for (size_t i = 0; i < front->model->n_callbacks; i++)
-        if (callback_is_carried(front->model, front->model->callbacks[i]))
-            check_callback(front, front->model->callbacks[i]);
 }

@@ -100,15 +100,18 @@ struct lapis_model *lapis_compile(const char *path, const struct lapis_options *
         hira_pool_destroy(pool);
         return NULL;
     }
+    size_t syntax_errors = lapis_diag_errors(diag);
     lapis_check_bodies(&front);
     add_options(model, options, true);
     lapis_declare(&front);
     add_options(model, options, false);
-    if (lapis_import(model, diag) < 0 && model->n_functions == 0)
+    front.imported = lapis_import(model, diag) == 0;
+    if (!front.imported && !model->n_functions)
         return model;
     lapis_omit(&front);
     lapis_infer(model, diag);
     lapis_resolve(&front);
-    lapis_check(&front);
+    if (!syntax_errors) /* what a slip kept from being read is not missing */
+        lapis_check(&front);
     return model;
 }

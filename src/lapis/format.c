@@ -15,7 +15,7 @@
 #include "lapis/compile.h"
 #include "lapis/parser.h"
 
-#define WIDTH 100 /* columns that a statement on one line may take */
+#define WIDTH 120 /* columns that a statement on one line may take */
 #define INDENT 4
 
 struct printer {
@@ -62,6 +62,10 @@ static bool blank_between(const struct printer *p, const struct lapis_node *n, s
     bool comma = is_punct(p, i - 1, ',');
     if (comma)
         return true;
+    bool declares = n->word == LAPIS_W_PROTOTYPE && token(p, i - 1)->line == n->name_loc.line &&
+                    token(p, i - 1)->column == n->name_loc.column;
+    if (declares)
+        return false;
     if (is_punct(p, i, ',') || is_punct(p, i, ';') || is_punct(p, i, ')') || is_punct(p, i - 1, '('))
         return false;
     /* parameter(x), not parameter (x); but if (x) */
@@ -83,8 +87,8 @@ static void put_head(struct printer *p, const struct lapis_node *n, size_t first
         if (broken) {
             hira_text_puts(p->out, "\n");
             put_indent(p, depth + 1);
-        } else if (i > first && (token(p, i)->kind == LAPIS_T_COMMENT || token(p, i - 1)->kind == LAPIS_T_COMMENT ||
-                                 blank_between(p, n, i))) {
+        } else if (i > first && (token(p, i)->kind == LAPIS_T_COMMENT || blank_between(p, n, i) ||
+                                 (token(p, i - 1)->kind == LAPIS_T_COMMENT && !is_punct(p, i, ',') && !is_punct(p, i, ')')))) {
             hira_text_puts(p->out, " ");
         }
         put_token(p, i);
@@ -192,7 +196,7 @@ static size_t common_indent(const char *text, const char *end)
     return least == SIZE_MAX ? 0 : least;
 }
 
-static void put_code_line(struct printer *p, const char *start, const char *limit, size_t common, int depth)
+static void put_code_line(struct printer *p, const char *start, const char *limit, size_t common, int indent)
 {
     while (limit > start && strchr(" \t\r", limit[-1]))
         limit--;
@@ -204,7 +208,7 @@ static void put_code_line(struct printer *p, const char *start, const char *limi
         size_t blanks = leading_blanks(start, limit);
         while (start < limit && (*start == ' ' || *start == '\t'))
             start++;
-        hira_text_printf(p->out, "%*s", (int)(blanks - HIRA_MIN(blanks, common)) + (depth + 1) * INDENT, "");
+        hira_text_printf(p->out, "%*s", (int)(blanks - HIRA_MIN(blanks, common)) + indent, "");
     }
     hira_text_append(p->out, start, (size_t)(limit - start));
     hira_text_puts(p->out, "\n");
@@ -237,7 +241,7 @@ static void put_code(struct printer *p, const struct lapis_node *n, int depth, s
         for (bool first = line == text; line < end; first = false) {
             const char *stop = memchr(line, '\n', (size_t)(end - line));
             const char *limit = stop ? stop : end;
-            put_code_line(p, line, limit, first ? 0 : common, depth);
+            put_code_line(p, line, limit, first ? 0 : common, depth ? (depth + 1) * INDENT : 0);
             line = limit + 1;
         }
         put_indent(p, depth);
@@ -313,24 +317,26 @@ static char *flat_text(struct printer *p, const struct lapis_node *n)
     return copy;
 }
 
-static bool nested_bodies(const struct lapis_node *n)
+/* Bodies within bodies. */
+static int levels(const struct lapis_node *n)
 {
+    int most = 0;
     for (size_t i = 0; i < n->n_body; i++)
-        if (n->body[i]->has_body && nested_bodies(n->body[i]))
-            return true;
-    for (size_t i = 0; i < n->n_body; i++)
-        if (n->body[i]->has_body)
-            return n->n_body > 3;
-    return false;
+        most = HIRA_MAX(most, levels(n->body[i]));
+    return most + n->has_body;
 }
 
 /* What is worth one line if it fits: no function's body, and no body of bodies of bodies. */
 static bool may_be_flat(const struct lapis_node *n, int depth)
 {
+    if (n->word == LAPIS_W_IF && n->other && n->other->n_body == 1 && n->other->body[0]->word == LAPIS_W_IF)
+        return false;
     if (!n->has_body)
         return true;
     if (depth > 0)
-        return !nested_bodies(n);
+        return levels(n) <= 3 && n->n_body <= 5;
+    if (n->n_body == 1)
+        return n->word != LAPIS_W_API && levels(n) <= 3;
     for (size_t i = 0; i < n->n_body; i++)
         if (n->body[i]->has_body || n->body[i]->word == LAPIS_W_IF)
             return false;
@@ -399,6 +405,9 @@ static void put_if(struct printer *p, const struct lapis_node *n, int depth)
     if (n->has_body) {
         hira_text_puts(p->out, " ");
         put_body(p, n, depth);
+    } else if (n->n_body == 1 && !has_comment(p, n->first, n->body[0]->end) && flat_text(p, n->body[0])) {
+        hira_text_printf(p->out, " %s", flat_text(p, n->body[0]));
+        p->at = n->body[0]->end;
     } else {
         hira_text_puts(p->out, "\n");
         p->first = true;

@@ -25,6 +25,7 @@ struct lapis_front {
     struct hira_pool *pool; /* the model's */
     struct lapis_diag *diag;
     struct lapis_model *model;
+    bool imported;          /* all headers and declarations were understood */
     bool whole;             /* the spec has an api item: it answers for all functions of the header, not for those it names only */
     struct lapis_node **items; /* of all files, in the order in which they are read */
     size_t n_items;
@@ -56,7 +57,7 @@ const char *lapis_describe_type(struct hira_pool *pool, const struct lapis_ctype
 struct lapis_scope {
     const char *const *names;
     size_t n_names;
-    const char *of; /* "clFinish" */
+    const char *of; /* "clFinish"; NULL: no function's */
 };
 void lapis_check_names(struct lapis_front *front, const struct lapis_node *node, const struct lapis_argument *arg,
                        const struct lapis_scope *scope);

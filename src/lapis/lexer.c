@@ -91,10 +91,22 @@ static void take_quoted(struct lexer *x, int quote, struct lapis_loc loc)
     step(x);
 }
 
-static void take_line(struct lexer *x, bool continued)
+static void take_line(struct lexer *x)
 {
+    for (int c; (c = look(x, 0)) != -1 && c != '\n';)
+        step(x);
+}
+
+/* A directive ends with its line, continuation lines included, or where a comment begins. */
+static void take_directive(struct lexer *x)
+{
+    bool quoted = false;
     for (int c; (c = look(x, 0)) != -1 && c != '\n';) {
-        if (continued && c == '\\' && look(x, 1) == '\n')
+        if (c == '"')
+            quoted = !quoted;
+        if (!quoted && c == '/' && (look(x, 1) == '/' || look(x, 1) == '*'))
+            return;
+        if (c == '\\' && look(x, 1) != -1)
             step(x);
         step(x);
     }
@@ -119,7 +131,7 @@ static enum lapis_token_kind take_token(struct lexer *x, struct lapis_loc loc)
 {
     int c = look(x, 0), next = look(x, 1);
     if (c == '/' && next == '/') {
-        take_line(x, false);
+        take_line(x);
         return LAPIS_T_COMMENT;
     }
     if (c == '/' && next == '*') {
@@ -127,7 +139,7 @@ static enum lapis_token_kind take_token(struct lexer *x, struct lapis_loc loc)
         return LAPIS_T_COMMENT;
     }
     if (c == '#' && x->fresh_line) {
-        take_line(x, true);
+        take_directive(x);
         return LAPIS_T_DIRECTIVE;
     }
     if (is_name_start(c)) {

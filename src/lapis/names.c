@@ -170,7 +170,10 @@ static void check_name(struct lapis_front *front, struct lapis_loc loc, const ch
         return; /* it may be anything that the header defines */
     if (!meant)
         meant = lapis_did_you_mean(word, front->model->names, front->model->n_names);
-    lapis_error(front->diag, loc, "'%s' is no parameter of %s and nothing that the header declares", word, scope->of);
+    if (scope->of)
+        lapis_error(front->diag, loc, "'%s' is no parameter of %s and nothing that the header declares", word, scope->of);
+    else
+        lapis_error(front->diag, loc, "'%s' is nothing that the header declares", word);
     if (meant)
         lapis_hint(front->diag, "did you mean '%s'?", meant);
 }

@@ -240,14 +240,15 @@ static bool argument_fits(const struct parser *p, enum lapis_argument_kind kind,
     return false;
 }
 
-static void check_argument(struct parser *p, const struct lapis_grammar *g, const struct lapis_argument *arg)
+static bool check_argument(struct parser *p, const struct lapis_grammar *g, const struct lapis_argument *arg)
 {
     static const char *const kinds[] = {"an expression", "a name", "a name or function.parameter", "a name or pattern",
                                         "a string", "a type"};
     if (argument_fits(p, g->argument, arg))
-        return;
+        return true;
     lapis_error(p->diag, arg->loc, "'%s' takes %s here, not '%s'", g->spelling, kinds[g->argument], arg->text);
     lapis_hint(p->diag, "write %s", g->usage);
+    return false;
 }
 
 /* ": C type" behind the names of a convention's parameter(...). */
@@ -305,7 +306,7 @@ static bool check_argument_count(struct parser *p, struct lapis_node *n, bool pa
         return false;
     }
     for (size_t i = 0; i < n->n_args; i++)
-        check_argument(p, g, &n->args[i]);
+        n->broken |= !check_argument(p, g, &n->args[i]);
     return true;
 }
 
@@ -384,6 +385,12 @@ static void parse_list(struct parser *p, struct lapis_node *n, const char *stops
             lapis_error(p->diag, here(p), "expected a value, not %s", what_is_here(p));
             next(p);
             continue;
+        }
+        size_t second = skip_comments(p, first + 1);
+        if (second < p->at && p->source->tokens[second].kind == LAPIS_T_NAME) {
+            lapis_error(p->diag, lapis_token_loc(p->source, &p->source->tokens[second]), "expected ',' before '%s'",
+                        token_text(p, second));
+            n->broken = true;
         }
         push_argument(p, n, first, p->at);
         if (!take_punct(p, ','))
@@ -630,7 +637,7 @@ static struct lapis_node *parse_statement(struct parser *p, unsigned where)
         parse_if(p, n);
     else
         parse_body(p, n);
-    return finish(p, n);
+    return n->broken ? NULL : finish(p, n);
 }
 
 /* ---- api { } ---- */
@@ -879,7 +886,7 @@ static struct lapis_node *parse_item(struct parser *p)
         return NULL;
     }
     parse_body(p, n);
-    return finish(p, n);
+    return n->broken ? NULL : finish(p, n);
 }
 
 struct lapis_file *lapis_parse(struct hira_pool *pool, const struct lapis_source *source, struct lapis_diag *diag)

@@ -382,7 +382,7 @@ static void apply_rule(struct lapis_front *front, struct lapis_function *f, cons
 
 static void rename_value(struct hira_pool *pool, struct lapis_value *v, const char *from, const char *to)
 {
-    const char **texts[] = {&v->count, &v->filled, &v->terminator, &v->selector, &v->discriminant, &v->companion, &v->until};
+    const char **texts[] = {&v->count, &v->filled, &v->terminator, &v->selector, &v->discriminant, &v->companion, &v->until, &v->question};
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(texts); i++)
         *texts[i] = lapis_rename_word(pool, *texts[i], from, to);
     if (v->element)
@@ -461,7 +461,7 @@ static void check_prototype(struct lapis_front *front, const struct lapis_functi
         lapis_note(front->diag, f->loc, "the header declares it here");
         return;
     }
-    if (!parsed)
+    if (!parsed || !front->imported)
         return;
     if (!same_type(parsed->ret.ctype, f->ret.ctype)) {
         lapis_error(front->diag, item->text_loc, "%s returns '%s', not '%s'", f->name, f->ret.ctype->spelling,
@@ -875,13 +875,19 @@ static void resolve_values(struct lapis_front *front, const struct lapis_node *i
                 lapis_error(front->diag, item->args[i].loc, "selector '%s' is listed already", item->args[i].text);
                 lapis_note(front->diag, model->values[k].loc, "here, for %s", model->values[k].handle->name);
             }
-        lapis_check_names(front, item, &item->args[i], &(struct lapis_scope){.of = "any function"});
+        lapis_check_names(front, item, &item->args[i], &(struct lapis_scope){0});
         *HIRA_POOL_PUSH(front->pool, model->values, model->n_values) =
             (struct lapis_key){.key = item->args[i].text, .handle = handle, .loc = item->args[i].loc};
     }
 }
 
 /* ---- what matched nothing ---- */
+
+static void missing_function(struct lapis_front *front, const struct lapis_argument *arg)
+{
+    lapis_warning(front->diag, arg->loc, "no header declares a function '%s'", arg->text);
+    suggest_function(front, arg->text);
+}
 
 static void check_matches(struct lapis_front *front, const struct lapis_node *item)
 {
@@ -899,7 +905,7 @@ static void check_matches(struct lapis_front *front, const struct lapis_node *it
         else if (lapis_has_wildcard(pattern))
             lapis_warning(front->diag, item->args[i].loc, "no function of the header matches '%s'", pattern);
         else
-            lapis_warning(front->diag, item->args[i].loc, "no header declares a function '%s'", pattern);
+            missing_function(front, &item->args[i]);
     }
 }
 

@@ -79,6 +79,24 @@ static const char *expression(const struct lapis_target *t, const struct lapis_n
     return lapis_param(t->params, t->n_params, text) ? text : NULL;
 }
 
+/* The parameter that an argument names; where there is none, an error that suggests one (and NULL). */
+static struct lapis_value *sibling(const struct lapis_target *t, const struct lapis_argument *arg)
+{
+    const char *names[256];
+    size_t n = 0;
+    struct lapis_value *v = lapis_param(t->params, t->n_params, arg->text);
+    if (v || t->general)
+        return v;
+    for (size_t i = 0; i < t->n_params && n < HIRA_ARRAY_SIZE(names); i++)
+        names[n++] = t->params[i].name;
+    lapis_error(t->front->diag, arg->loc, "'%s' is no parameter of %s", arg->text,
+                t->function ? t->function->name : t->callback->name);
+    const char *meant = lapis_did_you_mean(arg->text, names, n);
+    if (meant)
+        lapis_hint(t->front->diag, "did you mean '%s'?", meant);
+    return NULL;
+}
+
 /* ---- shapes ---- */
 
 static void set_shape(struct lapis_value *v, enum lapis_value_kind kind)
@@ -177,8 +195,9 @@ static void apply_handle(const struct lapis_target *t, struct lapis_value *v, co
             lapis_hint(front->diag, "did you mean '%s'?", meant);
         return;
     }
-    if (v->ctype->kind != LAPIS_INT && v->ctype->kind != LAPIS_POINTER && v->ctype->kind != LAPIS_HANDLE) {
-        misfit(t, v, node, "an integer or a pointer");
+    bool fits = v->ctype->kind == LAPIS_INT || v->ctype->kind == LAPIS_POINTER || v->ctype->kind == LAPIS_HANDLE;
+    if (!fits || (handle->ctype && v->ctype->size < handle->ctype->size)) {
+        misfit(t, v, node, "an integer or a pointer as large as the handle");
         return;
     }
     set_shape(v, LAPIS_V_HANDLE);
@@ -267,11 +286,9 @@ static void apply_callback(const struct lapis_target *t, struct lapis_value *v, 
     because(t, v, node, "a function of the application");
     if (!node->n_args)
         return;
-    struct lapis_value *cookie = lapis_param(t->params, t->n_params, node->args[0].text);
+    struct lapis_value *cookie = sibling(t, &node->args[0]);
     if (!cookie || !could_be_userdata(cookie)) {
-        if (!cookie)
-            check_expression(t, node, &node->args[0]);
-        if (!t->general)
+        if (cookie && !t->general)
             lapis_error(t->front->diag, node->args[0].loc, "'%s' is no untyped pointer among the parameters of %s",
                         node->args[0].text, t->function->name);
         return;
@@ -437,8 +454,9 @@ static void apply_life(const struct lapis_target *t, struct lapis_value *v, cons
         return;
     }
     *(makes ? &v->allocates : &v->deallocates) = !node->negated;
-    because(t, v, node, hira_pool_printf(t->front->pool, "the call %s %s object", node->negated ? "does not" : "",
-                                         makes ? "makes a new" : "ends the"));
+    static const char *const texts[2][2] = {{"the call ends the object", "the call does not end the object"},
+                                            {"the call makes a new object", "the call does not make the object"}};
+    because(t, v, node, texts[makes][node->negated]);
 }
 
 static void apply_flag(const struct lapis_target *t, struct lapis_value *v, const struct lapis_node *node)
@@ -482,11 +500,8 @@ static void apply_lifetime(const struct lapis_target *t, struct lapis_value *v, 
             continue;
         v->lifetime = lives[i].life;
         v->until = node->n_args > 1 ? node->args[1].text : NULL;
-        if (v->until && !lapis_param(t->params, t->n_params, v->until) && !t->general) {
-            check_expression(t, node, &node->args[1]);
-            lapis_error(t->front->diag, node->args[1].loc, "'%s' is no parameter of %s", v->until,
-                        t->function ? t->function->name : t->callback->name);
-        }
+        if (v->until && !sibling(t, &node->args[1]))
+            v->lifetime = LAPIS_LIFE_CALL;
         because(t, v, node, lives[i].text);
         return;
     }
@@ -519,14 +534,8 @@ static void apply_text(const struct lapis_target *t, struct lapis_value *v, cons
         return;
     }
     const char *selector = node->args[0].text;
-    if (!lapis_param(t->params, t->n_params, selector)) {
-        if (t->general)
-            return;
-        check_expression(t, node, &node->args[0]);
-        lapis_error(t->front->diag, node->args[0].loc, "'%s' is no parameter of %s", selector,
-                    t->function ? t->function->name : t->callback->name);
+    if (!sibling(t, &node->args[0]))
         return;
-    }
     v->selector = selector;
     because(t, v, node, hira_pool_printf(t->front->pool, "%s tells what is written", selector));
 }

@@ -1,0 +1,231 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Tests of the Lapis compiler, as seen from its command line. Prints TAP and a summary.
+
+    run.py HIRA [--update]     run from anywhere; --update rewrites the golden files: read the difference before committing
+
+errors/NAME.lapis   `hira spec check` fails and prints NAME.err: every message with its line, column, caret and hints
+ok/NAME.lapis       compiles; NAME.err, NAME.explain, NAME.coverage (if they exist) hold what is printed
+format/NAME.lapis   `hira spec format` prints NAME.out
+every .lapis file that parses, here and in specs/: formatting is a fixpoint, and changes nothing that is known
+docs/lapis.md       each ```lapis block compiles, and the grammar's words are all described
+"""
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+ARGS = [a for a in sys.argv[1:] if a != "--update"]
+UPDATE = "--update" in sys.argv
+HIRA = os.path.abspath(ARGS[0]) if ARGS else ""
+MINIMUM = 60  # fewer tests than this means that some were lost
+
+count = failed = 0
+
+
+def report(ok, name, detail=""):
+    global count, failed
+    count += 1
+    failed += not ok
+    print(f"{'ok' if ok else 'not ok'} {count} - {name}")
+    if not ok:
+        for line in detail.splitlines()[:60]:
+            print("    # " + line)
+
+
+def hira(*args, cwd=HERE, stdin=None):
+    run = subprocess.run([HIRA, *args], cwd=cwd, input=stdin, capture_output=True, timeout=120)
+    return run.returncode, run.stdout.decode(errors="replace"), run.stderr.decode(errors="replace")
+
+
+def difference(expected, got):
+    import difflib
+    return "\n".join(difflib.unified_diff(expected.splitlines(), got.splitlines(), "expected", "got", lineterm=""))
+
+
+def golden(path, got):
+    """Compares with a file; the empty string stands for a file that is not there."""
+    full = os.path.join(HERE, path)
+    if UPDATE and (got or os.path.exists(full)):
+        with open(full, "w") as f:
+            f.write(got)
+    expected = open(full).read() if os.path.exists(full) else ""
+    return "" if expected == got else difference(expected, got)
+
+
+def specs(folder):
+    return sorted(os.path.join(folder, f) for f in os.listdir(os.path.join(HERE, folder)) if f.endswith(".lapis"))
+
+
+def test_errors():
+    for spec in specs("errors"):
+        status, out, err = hira("spec", "check", "-I", ".", spec)
+        detail = golden(spec.replace(".lapis", ".err"), err)
+        report(status == 1 and not out and not detail, spec, f"exit status {status}\n{detail}")
+
+
+def test_ok():
+    for spec in specs("ok"):
+        status, out, err = hira("spec", "check", "-I", ".", spec)
+        detail = golden(spec.replace(".lapis", ".err"), err)
+        report(status == 0 and not detail, spec, f"exit status {status}\n{err}\n{detail}")
+        for verb in ("explain", "coverage"):
+            path = spec.replace(".lapis", "." + verb)
+            if os.path.exists(os.path.join(HERE, path)):
+                _, out, _ = hira("spec", verb, "-I", ".", spec)
+                detail = golden(path, out)
+                report(not detail, path, detail)
+
+
+def without_places(text):
+    return re.sub(r", ?[^,\[\]]*:\d+:\d+\]?|:\d+", "", text)
+
+
+def check_fixpoint(spec, relative):
+    """Printing what was printed prints it again, and the compiler knows the same of it."""
+    status, once, err = hira("spec", "format", spec, cwd=HERE)
+    if status != 0:
+        report(False, f"{relative} formats", err)
+        return
+    folder = os.path.dirname(os.path.join(HERE, spec))
+    with tempfile.NamedTemporaryFile("w", suffix=".lapis", dir=folder, prefix="fixpoint-", delete=False) as f:
+        f.write(once)
+    try:
+        status, twice, _ = hira("spec", "format", f.name)
+        report(status == 0 and once == twice, f"{relative} formats to a fixpoint", difference(once, twice))
+        before = hira("spec", "explain", "-I", ".", spec)[1]
+        after = hira("spec", "explain", "-I", ".", f.name)[1]
+        report(bool(before) and without_places(before) == without_places(after), f"{relative} means the same formatted",
+               difference(without_places(before), without_places(after)))
+    finally:
+        os.unlink(f.name)
+
+
+def shipped():
+    for folder, _, files in os.walk(os.path.join(ROOT, "specs")):
+        for f in sorted(files):
+            if f.endswith(".lapis"):
+                yield os.path.join(folder, f)
+    for folder in ("tests/nullapi",):
+        if os.path.isdir(os.path.join(ROOT, folder)):
+            for f in sorted(os.listdir(os.path.join(ROOT, folder))):
+                if f.endswith(".lapis"):
+                    yield os.path.join(ROOT, folder, f)
+
+
+def test_format():
+    for spec in specs("format"):
+        status, out, err = hira("spec", "format", spec)
+        detail = golden(spec.replace(".lapis", ".out"), out)
+        report(status == 0 and not detail, spec, err + detail)
+    for spec in specs("format") + specs("ok"):
+        check_fixpoint(spec, spec)
+    for spec in shipped():
+        check_fixpoint(os.path.relpath(spec, HERE), os.path.relpath(spec, ROOT))
+
+
+def test_format_verb():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "a.lapis")
+        with open(path, "w") as f:
+            f.write("function   f{sync;}\n")
+        report(hira("spec", "format", "--check", path)[0] == 1, "format --check tells what is not canonical")
+        report(hira("spec", "format", "--write", path)[0] == 0, "format --write")
+        first = os.stat(path)
+        report(open(path).read() == "function f { sync; }\n", "format --write wrote")
+        report(hira("spec", "format", "--check", path)[0] == 0, "format --check is content")
+        hira("spec", "format", "--write", path)
+        second = os.stat(path)
+        report((first.st_ino, first.st_mtime_ns) == (second.st_ino, second.st_mtime_ns), "an unchanged file is left alone")
+
+
+def test_robustness():
+    """Every beginning of a specification, and every byte of it replaced, ends in an orderly way."""
+    bad = []
+    for name in ("ok/everything.lapis", "errors/syntax.lapis"):
+        text = open(os.path.join(HERE, name), "rb").read()
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "a.lapis")
+            for i in range(0, len(text), max(1, len(text) // 150)):
+                for variant in (text[:i], text[:i] + b"}" + text[i:], text[:i] + b'("' + text[i + 1:]):
+                    with open(path, "wb") as f:
+                        f.write(variant)
+                    status, _, err = hira("spec", "format", "--check", path)
+                    if status not in (0, 1):
+                        bad.append(f"{name} at {i}: status {status} {err[:200]}")
+    report(not bad, "damaged specifications end in an orderly way", "\n".join(bad))
+    for text in (b"{" * 5000, b"function f " + b"{ parameter(x) " * 3000, b"if (" * 3000, b"function f { " + b"if (1) " * 3000):
+        with tempfile.NamedTemporaryFile(suffix=".lapis") as f:
+            f.write(text)
+            f.flush()
+            status = hira("spec", "format", f.name)[0]
+            report(status in (0, 1), f"deep nesting of {text[:12].decode()!r}", f"status {status}")
+
+
+def test_manual():
+    text = open(os.path.join(ROOT, "docs", "lapis.md")).read()
+    blocks = [(m.start(), m.group(1)) for m in re.finditer(r"^```lapis\n(.*?)^```", text, re.M | re.S)]
+    for start, block in blocks:
+        line = text.count("\n", 0, start) + 2
+        if "#include" not in block:
+            block = '#include "small.h"\n' + block
+        with tempfile.NamedTemporaryFile("w", suffix=".lapis", dir=HERE, prefix="manual-") as f:
+            f.write(block)
+            f.flush()
+            status, _, err = hira("spec", "check", "-I", ".", f.name)
+        report(status == 0, f"docs/lapis.md:{line} compiles", err)
+    report(len(blocks) > 20, f"the manual has {len(blocks)} examples")
+    grammar = open(os.path.join(ROOT, "src", "lapis", "grammar.c")).read()
+    words = sorted(set(re.findall(r'^\s*\{LAPIS_W_\w+, "([^"]+)"', grammar, re.M)))
+    declare = open(os.path.join(ROOT, "src", "lapis", "declare.c")).read()
+    words += re.findall(r'^    \{"(\w+)", \d+, \d+, ', declare, re.M)
+    examples = "\n".join(b for _, b in blocks)
+    for word in words:
+        pattern = r"\b" + re.escape(word) + r"\b"
+        described = re.search(r"`[^`]*" + pattern + r"[^`]*`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
+        report(bool(described) and bool(re.search(pattern, examples)), f"the manual describes and shows '{word}'",
+               "not described" if not described else "no example")
+
+
+def test_usage():
+    report(hira()[0] == 2, "no verb: usage")
+    report(hira("help")[0] == 0, "help")
+    report(hira("spec", "chekc", "x")[0] == 2, "unknown verb: usage")
+    report(hira("spec", "check")[0] == 2, "no specification: usage")
+    report(hira("spec", "check", "-Z", "x")[0] == 2, "unknown option: usage")
+    status, _, err = hira("spec", "check", "no-such.lapis")
+    report(status == 1 and "no-such.lapis" in err and "No such file" in err, "a missing file is named", err)
+    status, out, _ = hira("spec", "coverage", "--json", "-I", ".", "ok/everything.lapis")
+    try:
+        import json
+        value = json.loads(out)
+        ok = value["functions"] == sum(value[k] for k in ("inferred", "annotated", "unsupported", "incomplete"))
+    except (ValueError, KeyError) as error:
+        ok, out = False, str(error)
+    report(ok, "coverage --json adds up", out)
+    report("\033" not in hira("spec", "check", "-I", ".", "errors/syntax.lapis")[2], "no colour without a terminal")
+
+
+def test_build():
+    with tempfile.TemporaryDirectory() as folder:
+        out = os.path.join(folder, "stack")
+        status, _, _ = hira("build", "-I", ".", "-o", out, "errors/names.lapis")
+        report(status == 1 and not os.path.exists(out), "nothing is built from a specification with errors")
+
+
+def main():
+    if not HIRA:
+        print(__doc__)
+        return 2
+    for test in (test_usage, test_errors, test_ok, test_format, test_format_verb, test_robustness, test_manual, test_build):
+        test()
+    print(f"1..{count}")
+    enough = count >= MINIMUM
+    print(f"# {count} tests, {count - failed} passed, {failed} failed" + ("" if enough else f", fewer than {MINIMUM} ran"))
+    return 0 if failed == 0 and enough else 1
+
+
+sys.exit(main())
