@@ -484,21 +484,35 @@ static struct hira_temp *temp_of(struct hira_call *c, const void *data)
     return NULL;
 }
 
-void hira_take_out(struct hira_call *c, void *data, uint64_t size, bool store)
+uint64_t hira_take_out(struct hira_call *c, void *data, uint64_t size, bool store)
 {
     if (!data)
-        return;
+        return 0;
     uint64_t word = hira_take_word(c), valid = HIRA_MIN(HIRA_MEM_LENGTH(word), size);
     if (HIRA_MEM_KIND(word) == HIRA_MEM_INLINE) {
         uint64_t words = HIRA_MIN(HIRA_WORDS(valid), (uint64_t)(c->reply_end - c->reply));
         if (store)
             memcpy(data, c->reply, HIRA_MIN(valid, words * 8));
         c->reply += words;
-        return;
+        return valid;
     }
     struct hira_temp *t = temp_of(c, data);
     if (t && store && !c->until_done)
         memcpy(data, hira_arena_at(arena(), t->block, size), valid);
+    return valid;
+}
+
+const char *hira_take_string(struct hira_call *c)
+{
+    uint64_t word = hira_take_word(c), size = HIRA_MEM_LENGTH(word);
+    const uint64_t *text = c->reply;
+    if (HIRA_MEM_KIND(word) != HIRA_MEM_INLINE || HIRA_WORDS(size) > (uint64_t)(c->reply_end - c->reply))
+        return NULL;
+    c->reply += HIRA_WORDS(size);
+    uint64_t key = hira_mix_bytes(size, text, size);
+    hira_cache_put(HIRA_FN_NOP, NULL, key, size, 0, text, size);
+    const struct hira_answer *kept = hira_cache_get(HIRA_FN_NOP, NULL, key, size);
+    return kept ? kept->data : NULL;
 }
 
 /* ---- what the vendor printed ---- */

@@ -215,11 +215,15 @@ void hira_take_bytes(struct hira_call *c, void *data, uint64_t size);
 /* The handle that the result word names: known, or made now. `owned`: the application got a reference. */
 void *hira_take_handle(struct hira_call *c, unsigned type, bool owned);
 
-/* Fills what hira_put_out / hira_put_inout announced; `store` false: skip (the API reported failure). */
-void hira_take_out(struct hira_call *c, void *data, uint64_t size, bool store);
+/* Fills what hira_put_out / hira_put_inout announced; `store` false: skip (the API reported failure). Returns the bytes that are
+ * valid. */
+uint64_t hira_take_out(struct hira_call *c, void *data, uint64_t size, bool store);
 
 /* The same for an array of handles (ids in the reply become pointers). */
 void hira_take_handles(struct hira_call *c, void *handles, uint64_t n, unsigned type, bool owned, bool store);
+
+/* A string that lives as long as the process, or NULL. */
+const char *hira_take_string(struct hira_call *c);
 
 /* Turns ids inside a result that was taken into pointers, in place. */
 void hira_ids_to_handles(void *data, uint64_t bytes, unsigned type);
@@ -234,6 +238,27 @@ static inline uint64_t hira_mix(uint64_t h, uint64_t value)
 {
     h = (h ^ value) * 0x9e3779b97f4a7c15ull;
     return h ^ h >> 29;
+}
+
+static inline uint64_t hira_mix_bytes(uint64_t h, const void *data, uint64_t size)
+{
+    const char *p = data;
+    for (; p && size >= 8; p += 8, size -= 8) {
+        uint64_t word;
+        memcpy(&word, p, 8);
+        h = hira_mix(h, word);
+    }
+    uint64_t rest = size | (p ? 0 : 1ull << 32);
+    for (; p && size; p++, size--)
+        rest = rest << 8 | (uint8_t)*p;
+    return hira_mix(h, rest);
+}
+
+/* count * size without wrapping: UINT64_MAX when it does not fit. */
+static inline uint64_t hira_times(uint64_t count, uint64_t size)
+{
+    uint64_t product;
+    return __builtin_mul_overflow(count, size, &product) ? UINT64_MAX : product;
 }
 
 /* Whether a live handle's object has this id still: part of once keys, so that a reused address is another key. */

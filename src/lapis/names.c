@@ -46,7 +46,7 @@ static bool is_word_byte(char c)
     return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (unsigned char)c >= 0x80;
 }
 
-/* The next identifier at or behind `at` that is no member access, number or part of a literal; NULL at the end. */
+/* The next identifier at or behind `at` that is no member access, number or part of a literal or comment; NULL at the end. */
 static const char *next_word(const char *text, const char *at, size_t *ret_length)
 {
     while (*at) {
@@ -55,6 +55,9 @@ static const char *next_word(const char *text, const char *at, size_t *ret_lengt
             while (*at && *at != quote)
                 at += at[0] == '\\' && at[1] ? 2 : 1;
             at += *at != 0;
+        } else if (at[0] == '/' && (at[1] == '/' || at[1] == '*')) {
+            const char *end = strstr(at + 2, at[1] == '/' ? "\n" : "*/");
+            at = end ? end + (at[1] == '/' ? 1 : 2) : at + strlen(at);
         } else if (is_word_byte(*at)) {
             size_t n = 0;
             while (is_word_byte(at[n]))

@@ -246,9 +246,35 @@ void *hira_get_properties(struct hira_serve *s, uint64_t end, unsigned (*type_of
     return to;
 }
 
-struct hira_registration *hira_get_callback(struct hira_serve *s, unsigned index, bool once)
+void *hira_get_list(struct hira_serve *s, uint64_t *ret_size)
+{
+    uint64_t size;
+    const void *from = hira_get_in(s, &size, false);
+    void *to = from ? hira_scratch(s, size + 16) : NULL;
+    if (to)
+        memcpy(to, from, size);
+    *ret_size = to ? size : 0;
+    return to;
+}
+
+uint64_t hira_get_count(struct hira_serve *s, uint64_t *ret_size, uint64_t element_size)
+{
+    uint64_t word = hira_get_word(s), n = HIRA_MEM_LENGTH(word);
+    *ret_size = 0;
+    if (HIRA_MEM_KIND(word) == HIRA_MEM_NULL)
+        return UINT64_MAX;
+    if (HIRA_MEM_KIND(word) != HIRA_MEM_INLINE || n > words_left(s)) {
+        refuse(s);
+        return UINT64_MAX;
+    }
+    *ret_size = n * element_size;
+    return n;
+}
+
+struct hira_registration *hira_get_callback(struct hira_serve *s, unsigned index, bool once, void **ret_cookie)
 {
     uint64_t function = hira_get_word(s), user_data = hira_get_word(s);
+    *ret_cookie = (void *)(uintptr_t)user_data;
     if (!function || s->bad)
         return NULL;
     struct hira_registration *r = malloc(sizeof *r);
@@ -263,6 +289,7 @@ struct hira_registration *hira_get_callback(struct hira_serve *s, unsigned index
     }
     free(s->registration);
     s->registration = r;
+    *ret_cookie = r;
     return r;
 }
 
@@ -278,17 +305,33 @@ void hira_keep(struct hira_serve *s)
 
 /* ---- results ---- */
 
-static void reply_word(struct hira_serve *s, uint64_t word)
+void hira_reply_word(struct hira_serve *s, uint64_t word)
 {
     if (s->reply && s->reply < s->reply_end)
         *s->reply++ = word;
+}
+
+void hira_reply_bytes(struct hira_serve *s, const void *data, uint64_t size)
+{
+    uint64_t words = HIRA_WORDS(size);
+    if (!s->reply || words > (uint64_t)(s->reply_end - s->reply))
+        return;
+    memcpy(s->reply, data, size);
+    s->reply += words;
+}
+
+void hira_reply_string(struct hira_serve *s, const char *text)
+{
+    uint64_t size = text ? HIRA_MIN(strlen(text) + 1, (size_t)HIRA_REPLY_SIZE / 4) : 0;
+    hira_reply_word(s, HIRA_MEM_WORD(text ? HIRA_MEM_INLINE : HIRA_MEM_NULL, size));
+    hira_reply_bytes(s, text, size);
 }
 
 void hira_serve_result(struct hira_serve *s, bool ok, int64_t code, uint64_t word)
 {
     if (ok)
         s->registration = NULL; /* the vendor has it now */
-    reply_word(s, word);
+    hira_reply_word(s, word);
     if (!ok && !s->sync) {
         s->status = HIRA_REPLY_FAILED;
         s->code = code ? code : -1;
@@ -313,7 +356,7 @@ void hira_reply_out(struct hira_serve *s, const void *data, uint64_t valid)
     if (!out)
         return;
     valid = HIRA_MIN(valid, out->size);
-    reply_word(s, HIRA_MEM_WORD(out->kind, valid));
+    hira_reply_word(s, HIRA_MEM_WORD(out->kind, valid));
     if (out->kind == HIRA_MEM_INLINE) {
         uint64_t words = HIRA_WORDS(valid);
         if (words > (uint64_t)(s->reply_end - s->reply)) {

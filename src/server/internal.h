@@ -68,6 +68,11 @@ void hira_memory_free(struct hira_memory *memory);
 /* Serves one record already copied to lane->memory. False: the guest is to be dropped. */
 bool hira_serve_record(struct hira_server_lane *lane, uint32_t size);
 
+/* Loads the vendor's library; makes no threads. 0, or -1 with a sentence. */
+int hira_vendor_load(char *error, size_t error_size);
+/* Initializes devices and looks up extension functions; may make threads. */
+void hira_vendor_warm(void);
+
 /* ---- objects ---- */
 
 struct hira_slot {

@@ -135,8 +135,15 @@ void *hira_get_properties(struct hira_serve *s, uint64_t end, unsigned (*type_of
 /* Private memory until the call has ended (or, with hira_keep, until its command has). Zeroed. NULL and sticky when out of it. */
 void *hira_scratch(struct hira_serve *s, uint64_t size);
 
-/* The application's callback, NULL if it gave none: to be passed to the vendor as the cookie of the trampoline. */
-struct hira_registration *hira_get_callback(struct hira_serve *s, unsigned index, bool once);
+/* The application's callback, NULL if it gave none. *ret_cookie is what the vendor gets as the trampoline's cookie: the
+ * registration, or without a callback just the application's value, which the vendor may compare with NULL. */
+struct hira_registration *hira_get_callback(struct hira_serve *s, unsigned index, bool once, void **ret_cookie);
+
+/* A list ended by a terminator that the caller checks; zeros are put behind it. */
+void *hira_get_list(struct hira_serve *s, uint64_t *ret_size);
+
+/* The number of elements of an array whose elements follow one by one, UINT64_MAX for NULL; *ret_size: bytes of that many. */
+uint64_t hira_get_count(struct hira_serve *s, uint64_t *ret_size, uint64_t element_size);
 
 /* Refuses the record unless the condition holds: what the guest says of sizes must agree with the parameters. */
 static inline void hira_expect(struct hira_serve *s, bool condition)
@@ -150,6 +157,11 @@ static inline uint64_t hira_times(uint64_t count, uint64_t size)
 {
     uint64_t product;
     return __builtin_mul_overflow(count, size, &product) ? UINT64_MAX : product;
+}
+
+static inline uint64_t hira_least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
 }
 
 /* True: everything was decoded and may be given to the vendor. */
@@ -166,6 +178,17 @@ void hira_serve_result(struct hira_serve *s, bool ok, int64_t code, uint64_t wor
 
 /* The `valid` bytes of an out memory from hira_get_out; every one not NULL, in order. */
 void hira_reply_out(struct hira_serve *s, const void *data, uint64_t valid);
+
+void hira_reply_word(struct hira_serve *s, uint64_t word);
+void hira_reply_bytes(struct hira_serve *s, const void *data, uint64_t size);
+void hira_reply_string(struct hira_serve *s, const char *text); /* NULL allowed */
+
+static inline uint64_t hira_double_bits(double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, 8);
+    return bits;
+}
 
 /* A new object under the guest's id (0: the guest wants none, a handle made all the same is released when done). */
 void hira_made(struct hira_serve *s, uint64_t id, unsigned type, void *vendor, bool ok);

@@ -1,0 +1,692 @@
+/*
+ * The guest library: one stub per function, over the seam src/guest/guest.h.
+ *
+ * A stub evaluates the lengths (the spec's expressions may call the API themselves), begins the call, puts the parameters
+ * in order, sends, takes the results in the same order, and returns. A function with `guest replace` has its stub as
+ * remote_NAME and the spec's code under its own name.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include <string.h>
+
+#include "emit/private.h"
+
+static const char *cast_out(const char *at)
+{
+    return at;
+}
+
+/* ---- lengths, before the call begins ---- */
+
+static bool counted(const struct lapis_value *v)
+{
+    return (v->kind == LAPIS_V_BUFFER && !emit_is_new(v)) || (v->kind == LAPIS_V_STRING && v->count) || v->kind == LAPIS_V_LIST;
+}
+
+static void emit_length(struct emit *e, const struct lapis_value *v)
+{
+    if (!counted(v) || v->is_error)
+        return;
+    if (v->kind == LAPIS_V_LIST) {
+        emit_line(e, "uint64_t n_%s = 0;", v->name);
+        emit_line(e, "while (%s && %s[n_%s++] != %s)", v->name, v->name, v->name, v->terminator ? v->terminator : "0");
+        emit_line(e, "    ;");
+        return;
+    }
+    emit_line(e, "const uint64_t n_%s = %s;", v->name, emit_bytes(e, v, v->name, NULL));
+}
+
+/* ---- putting ---- */
+
+static void put_value(struct emit *e, const struct lapis_value *v, const char *at, const struct lapis_value *record,
+                      const char *record_at, unsigned depth);
+
+static void put_record(struct emit *e, const struct lapis_value *v, const char *at, unsigned depth)
+{
+    for (size_t i = 0; i < v->n_fields; i++)
+        put_value(e, &v->fields[i], emit_format(e, "%s.%s", at, v->fields[i].name), v, at, depth + 1);
+}
+
+/* An array whose elements need care: its number of elements, then each. */
+static void put_elements(struct emit *e, const struct lapis_value *v, const char *at, const char *count, unsigned depth)
+{
+    const char *i = depth ? emit_format(e, "index%u", depth) : "index";
+    emit_line(e, "hira_put_word(&c, HIRA_MEM_WORD(%s ? HIRA_MEM_INLINE : HIRA_MEM_NULL, %s ? (uint64_t)(%s) : 0));", at, at, count);
+    emit_line(e, "for (uint64_t %s = 0; %s && %s < (uint64_t)(%s); %s++) {", i, at, i, count, i);
+    e->indent++;
+    put_value(e, v->element, emit_format(e, "%s[%s]", at, i), NULL, NULL, depth + 1);
+    e->indent--;
+    emit_line(e, "}");
+}
+
+static bool plain_element(const struct lapis_value *v)
+{
+    return !v->element || v->element->kind == LAPIS_V_SCALAR || v->element->kind == LAPIS_V_TOKEN ||
+           v->direction != LAPIS_IN; /* out records travel as bytes; their handles are turned afterwards */
+}
+
+static void put_buffer(struct emit *e, const struct lapis_value *v, const char *at, const struct lapis_value *record,
+                       const char *record_at, unsigned depth)
+{
+    const char *count = emit_in_record(e, v->count ? v->count : "1", record, record_at);
+    const char *bytes = !depth ? emit_format(e, "n_%s", v->name) : emit_bytes(e, v, at, count);
+    const char *payload = emit_is_payload(v) ? "true" : "false";
+    if (emit_is_new(v) && !depth)
+        emit_line(e, "struct hira_object *new_%s = hira_put_new(&c, %s != NULL, %s);", v->name, at,
+                  emit_type_id(e, v->element->handle));
+    else if (v->element && v->element->kind == LAPIS_V_HANDLE && v->direction == LAPIS_IN)
+        emit_line(e, "hira_put_handles(&c, %s, %s ? %s : 0, %s);", at, at, emit_guarded(e, count), emit_type_id(e, v->element->handle));
+    else if (!plain_element(v))
+        put_elements(e, v, at, emit_guarded(e, count), depth);
+    else
+        emit_line(e, "hira_put_%s(&c, %s%s, %s, %s);",
+                  v->direction == LAPIS_IN ? "in" : v->direction == LAPIS_OUT ? "out" : "inout",
+                  v->direction == LAPIS_IN ? "" : "(void *)", at, bytes, payload);
+}
+
+static void put_value(struct emit *e, const struct lapis_value *v, const char *at, const struct lapis_value *record,
+                      const char *record_at, unsigned depth)
+{
+    switch (v->kind) {
+    case LAPIS_V_SCALAR:
+    case LAPIS_V_RECORD:
+        if (v->kind == LAPIS_V_RECORD)
+            put_record(e, v, at, depth);
+        else if (v->ctype->kind == LAPIS_FLOAT)
+            emit_line(e, "hira_put_double(&c, %s);", at);
+        else if (v->ctype->kind == LAPIS_INT)
+            emit_line(e, "hira_put_word(&c, (uint64_t)%s);", at);
+        else
+            emit_line(e, "hira_put_bytes(&c, &%s, sizeof %s);", at, at);
+        break;
+    case LAPIS_V_HANDLE:
+        emit_line(e, "hira_put_handle(&c, (const void *)(uintptr_t)%s, %s);", at, emit_type_id(e, v->handle));
+        break;
+    case LAPIS_V_BUFFER:
+        if (!v->is_error)
+            put_buffer(e, v, at, record, record_at, depth);
+        break;
+    case LAPIS_V_STRING:
+        if (v->files)
+            emit_line(e, "hira_put_options(&c, %s, \"%s\");", at, v->files);
+        else if (v->count)
+            emit_line(e, "hira_put_in(&c, %s, %s, false);", at,
+                      depth ? emit_bytes(e, v, at, emit_in_record(e, v->count, record, record_at)) : emit_format(e, "n_%s", v->name));
+        else
+            emit_line(e, "hira_put_string(&c, %s);", at);
+        break;
+    case LAPIS_V_LIST:
+        emit_line(e, "hira_put_in(&c, %s, n_%s * sizeof *%s, false);", at, v->name, at);
+        break;
+    case LAPIS_V_PROPERTIES:
+        emit_line(e, "hira_put_properties(&c, %s, (uint64_t)(%s), %s, sizeof *%s);", at, v->terminator ? v->terminator : "0",
+                  emit_has_keys(v) ? emit_format(e, "keys_%s_%s", e->function->name, v->name) : "NULL", at);
+        break;
+    case LAPIS_V_CALLBACK:
+        emit_line(e, "hira_put_callback(&c, (void (*)(void))%s, (const void *)%s);", at, v->companion ? v->companion : "NULL");
+        break;
+    case LAPIS_V_TOKEN:
+        emit_line(e, "hira_put_word(&c, (uint64_t)(uintptr_t)%s);", at);
+        break;
+    case LAPIS_V_USERDATA:
+    case LAPIS_V_NOTHING:
+    case LAPIS_V_UNSETTLED:
+        break;
+    }
+}
+
+/* ---- taking ---- */
+
+static void take_out(struct emit *e, const struct lapis_value *v)
+{
+    const char *n = v->name, *store = v->always ? "true" : "ok";
+    const struct lapis_value *el = v->element;
+    if (v->kind != LAPIS_V_BUFFER || v->direction == LAPIS_IN || v->is_error || emit_is_new(v))
+        return;
+    if (el && el->kind == LAPIS_V_HANDLE) {
+        emit_line(e, "hira_take_handles(&c, %s, n_%s / sizeof *%s, %s, %s, %s);", n, n, n, emit_type_id(e, el->handle),
+                  el->allocates ? "true" : "false", store);
+        return;
+    }
+    emit_line(e, "%shira_take_out(&c, (void *)%s, n_%s, %s);", v->selector ? emit_format(e, "const uint64_t valid_%s = ", n) : "", n, n,
+              store);
+    if (v->selector)
+        emit_line(e, "if (%s && ok && values_type((uint64_t)%s))\n        hira_ids_to_handles(%s, valid_%s, values_type((uint64_t)%s));",
+                  n, v->selector, n, n, v->selector);
+    if (el && el->kind == LAPIS_V_RECORD)
+        for (size_t i = 0; i < el->n_fields; i++)
+            if (el->fields[i].kind == LAPIS_V_HANDLE)
+                emit_line(e, "for (uint64_t i = 0; %s && %s && i < n_%s / sizeof *%s; i++)\n        hira_ids_to_handles(&%s[i].%s, 8, %s);",
+                          store, n, n, n, n, el->fields[i].name, emit_type_id(e, el->fields[i].handle));
+}
+
+static void take_result(struct emit *e, const struct lapis_function *f)
+{
+    const struct lapis_value *r = &f->ret;
+    const char *type = emit_is_void(r) ? "" : lapis_ctype_declare(e->pool, r->ctype, "");
+    if (emit_is_void(r)) {
+        emit_line(e, "hira_take_word(&c);");
+        return;
+    }
+    if (r->kind == LAPIS_V_HANDLE && r->allocates)
+        emit_line(e, "ret = hira_take_word(&c) ? (%s)new_ret : NULL;", type);
+    else if (r->kind == LAPIS_V_HANDLE)
+        emit_line(e, "ret = (%s)hira_take_handle(&c, %s, false);", type, emit_type_id(e, r->handle));
+    else if (r->kind == LAPIS_V_STRING)
+        emit_line(e, "ret = (%s)hira_take_string(&c);", type);
+    else if (r->ctype->kind == LAPIS_FLOAT)
+        emit_line(e, "ret = (%s)hira_take_double(&c);", type);
+    else if (r->ctype->kind == LAPIS_STRUCT || r->ctype->kind == LAPIS_UNION)
+        emit_line(e, "hira_take_word(&c);\n    hira_take_bytes(&c, &ret, sizeof ret);");
+    else
+        emit_line(e, "ret = (%s)%shira_take_word(&c);", type, r->ctype->kind == LAPIS_POINTER ? "(uintptr_t)" : "");
+}
+
+/* ---- how a call is carried ---- */
+
+static void emit_once_key(struct emit *e, const struct lapis_function *f, const struct lapis_policy *p)
+{
+    emit_line(e, "uint64_t key = hira_mix(F_%s + 1, %zu);", f->name, p->n_once);
+    for (size_t k = 0; k < p->n_once; k++) {
+        const struct lapis_value *v = NULL;
+        for (size_t i = 0; i < f->n_params; i++)
+            if (!strcmp(f->params[i].name, p->once[k]))
+                v = &f->params[i];
+        if (v && v->kind == LAPIS_V_HANDLE)
+            emit_line(e, "key = hira_mix(key, hira_handle_key(%s));", p->once[k]);
+        else if (v && counted(v))
+            emit_line(e, "key = hira_mix_bytes(key, %s, n_%s);", v->name, v->name);
+        else
+            emit_line(e, "key = hira_mix(key, (uint64_t)(%s));", p->once[k]);
+    }
+}
+
+static bool may_be_async(const struct lapis_function *f)
+{
+    for (size_t i = 0; i < f->n_policies; i++)
+        if (f->policies[i].mode == LAPIS_ASYNC)
+            return true;
+    return false;
+}
+
+static const struct lapis_policy *once_policy(const struct lapis_function *f)
+{
+    for (size_t i = 0; i < f->n_policies; i++)
+        if (f->policies[i].n_once)
+            return &f->policies[i];
+    return NULL;
+}
+
+static const char *emit_how(struct emit *e, const struct lapis_function *f)
+{
+    const char *how = NULL, *until = emit_until_done(e, f);
+    for (size_t i = f->n_policies; i-- > 0;) {
+        const struct lapis_policy *p = &f->policies[i];
+        const char *mode = p->mode == LAPIS_SYNC ? "HIRA_CALL_SYNC"
+                           : p->n_once           ? "(hira_once_seen(key) ? HIRA_CALL_ASYNC : HIRA_CALL_SYNC)"
+                                                 : "HIRA_CALL_ASYNC";
+        how = p->condition && how ? emit_format(e, "(%s ? %s : %s)", p->condition, mode, how) : mode;
+    }
+    if (until)
+        how = !strcmp(until, "true") ? emit_format(e, "%s | HIRA_CALL_UNTIL_DONE", how)
+                                     : emit_format(e, "%s | (%s ? HIRA_CALL_UNTIL_DONE : 0)", how, until);
+    if (f->order == LAPIS_ORDER_ALL || e->model->order_all)
+        how = emit_format(e, "%s | HIRA_CALL_AFTER_ALL", how);
+    else if (f->order == LAPIS_ORDER_CREATION)
+        how = emit_format(e, "%s | HIRA_CALL_AFTER_CREATION", how);
+    return how;
+}
+
+/* ---- results when nothing was carried ---- */
+
+static const char *failure_of(const struct lapis_function *f)
+{
+    const struct lapis_value *error = emit_error_param(f);
+    if (error)
+        return error->error_failure ? error->error_failure : "-1";
+    return f->failure ? f->failure : "0";
+}
+
+/* Leaves the stub with an error code: through the error parameter, or as the result. */
+static void emit_leave(struct emit *e, const struct lapis_function *f, const char *code)
+{
+    const struct lapis_value *error = emit_error_param(f), *r = &f->ret;
+    if (error) {
+        const char *type = lapis_ctype_declare(e->pool, error->ctype->pointee, "");
+        emit_line(e, "if (%s)\n            *%s = (%s)%s;", error->name, error->name, type, code);
+    }
+    if (emit_is_void(r))
+        emit_line(e, "return;");
+    else if (error || r->kind == LAPIS_V_HANDLE || r->kind == LAPIS_V_STRING || r->kind == LAPIS_V_TOKEN)
+        emit_line(e, "return %s;", f->failure && !error ? f->failure : "0");
+    else if (r->ctype->kind == LAPIS_INT)
+        emit_line(e, "return (%s)%s;", lapis_ctype_declare(e->pool, r->ctype, ""), code);
+    else
+        emit_line(e, "return failure;");
+}
+
+static void emit_decline(struct emit *e, const struct lapis_function *f)
+{
+    bool plain = emit_is_void(&f->ret) || ((f->ret.kind == LAPIS_V_HANDLE || f->ret.ctype->kind != LAPIS_INT) && !emit_error_param(f));
+    e->indent++;
+    emit_leave(e, f, plain ? "0" : emit_format(e, "declined(&c, (int64_t)(%s))", failure_of(f)));
+    e->indent--;
+}
+
+/* ---- stubs ---- */
+
+static void emit_async_return(struct emit *e, const struct lapis_function *f)
+{
+    const struct lapis_value *error = emit_error_param(f);
+    emit_line(e, "if (c.async) {");
+    e->indent++;
+    emit_line(e, "if (!hira_call_async(&c)) {");
+    emit_decline(e, f);
+    emit_line(e, "}");
+    for (size_t i = 0; i < f->n_params; i++)
+        if (emit_is_new(&f->params[i]))
+            emit_line(e, "if (%s)\n            *%s = (%s)new_%s;", f->params[i].name, f->params[i].name,
+                      lapis_ctype_declare(e->pool, f->params[i].ctype->pointee, ""), f->params[i].name);
+    if (error)
+        emit_line(e, "if (%s)\n            *%s = %s;", error->name, error->name, error->error_success ? error->error_success : "0");
+    if (f->ret.kind == LAPIS_V_HANDLE && f->ret.allocates)
+        emit_line(e, "return (%s)new_ret;", lapis_ctype_declare(e->pool, f->ret.ctype, ""));
+    else
+        emit_line(e, emit_is_void(&f->ret) ? "return;" : "return %s;", f->success_value ? f->success_value : "0");
+    e->indent--;
+    emit_line(e, "}");
+}
+
+static void emit_results(struct emit *e, const struct lapis_function *f)
+{
+    const struct lapis_value *error = emit_error_param(f);
+    bool shown = false;
+    if (!emit_is_void(&f->ret))
+        emit_line(e, "%s;", lapis_ctype_declare(e->pool, f->ret.ctype, "ret"));
+    take_result(e, f);
+    if (error) {
+        const char *type = lapis_ctype_declare(e->pool, error->ctype->pointee, "");
+        emit_line(e, "const %s error = (%s)hira_take_word(&c);", type, type);
+        emit_line(e, "if (%s)\n        *%s = error;", error->name, error->name);
+    }
+    emit_line(e, "const bool ok = %s;", emit_success(e, f, "error"));
+    for (size_t i = 0; i < f->n_params; i++)
+        take_out(e, &f->params[i]);
+    for (size_t i = 0; i < f->n_params; i++)
+        if (emit_is_new(&f->params[i]))
+            emit_line(e, "if (ok && %s)\n        *%s = (%s)new_%s;", f->params[i].name, f->params[i].name,
+                      lapis_ctype_declare(e->pool, f->params[i].ctype->pointee, ""), f->params[i].name);
+    emit_line(e, "hira_call_end(&c, ok);");
+    for (size_t i = 0; i < f->n_params; i++)
+        if (f->params[i].kind == LAPIS_V_HANDLE && f->params[i].deallocates)
+            emit_line(e, "if (ok)\n        hira_object_release((const void *)(uintptr_t)%s, %s);", f->params[i].name,
+                      emit_type_id(e, f->params[i].handle));
+    if (once_policy(f))
+        emit_line(e, "if (ok)\n        hira_once_add(key);");
+    (void)shown;
+    if (f->guest_after.text)
+        emit_code(e, &f->guest_after);
+    if (!emit_is_void(&f->ret))
+        emit_line(e, "return ret;");
+}
+
+static bool needs_failure_value(const struct lapis_function *f)
+{
+    const struct lapis_value *r = &f->ret;
+    return !emit_is_void(r) && !emit_error_param(f) && r->kind != LAPIS_V_HANDLE && r->kind != LAPIS_V_STRING &&
+           r->kind != LAPIS_V_TOKEN && r->ctype->kind != LAPIS_INT;
+}
+
+static void emit_stub_body(struct emit *e, const struct lapis_function *f)
+{
+    const struct lapis_policy *once = once_policy(f);
+    emit_line(e, "struct hira_call c;");
+    if (needs_failure_value(f))
+        emit_line(e, "const %s = {0};", lapis_ctype_declare(e->pool, f->ret.ctype, "failure"));
+    for (size_t i = 0; i < f->n_fails; i++) {
+        emit_line(e, "if (%s) {", f->fails[i].condition);
+        e->indent++;
+        emit_leave(e, f, emit_format(e, "(%s)", f->fails[i].code));
+        e->indent--;
+        emit_line(e, "}");
+    }
+    if (f->guest_before.text)
+        emit_code(e, &f->guest_before);
+    for (size_t i = 0; i < f->n_params; i++)
+        emit_length(e, &f->params[i]);
+    if (once)
+        emit_once_key(e, f, once);
+    emit_line(e, "if (!hira_call_begin(&c, F_%s, %s)) {", f->name, emit_how(e, f));
+    emit_decline(e, f);
+    emit_line(e, "}");
+    for (size_t i = 0; i < f->n_params; i++)
+        put_value(e, &f->params[i], cast_out(f->params[i].name), NULL, NULL, 0);
+    if (f->ret.kind == LAPIS_V_HANDLE && f->ret.allocates)
+        emit_line(e, "struct hira_object *new_ret = hira_put_new(&c, true, %s);", emit_type_id(e, f->ret.handle));
+    if (may_be_async(f))
+        emit_async_return(e, f);
+    emit_line(e, "if (!hira_call_sync(&c)) {");
+    emit_decline(e, f);
+    emit_line(e, "}");
+    emit_results(e, f);
+}
+
+/* The reference counting verbs: counts are kept in the guest. */
+static void emit_counting(struct emit *e, const struct lapis_function *f)
+{
+    const struct lapis_value *p = &f->params[0];
+    const char *call = emit_format(e, "hira_object_%s(%s, %s)", f->retains ? "retain" : "release", p->name, emit_type_id(e, p->handle));
+    const char *success = f->success_value ? f->success_value : "0";
+    if (emit_is_void(&f->ret))
+        emit_line(e, "%s;", call);
+    else
+        emit_line(e, "return %s ? %s : %s;", call, success, p->handle->invalid ? p->handle->invalid : f->failure ? f->failure : "0");
+}
+
+static void emit_unused(struct emit *e, const struct lapis_function *f)
+{
+    for (size_t i = 0; i < f->n_params; i++)
+        emit_line(e, "(void)%s;", f->params[i].name);
+}
+
+static void emit_unsupported(struct emit *e, const struct lapis_function *f)
+{
+    const struct lapis_value *error = emit_error_param(f);
+    const char *code = f->unsupported_code ? f->unsupported_code : failure_of(f);
+    emit_unused(e, f);
+    if (error)
+        emit_line(e, "if (%s)\n        *%s = %s;", error->name, error->name, code);
+    if (!emit_is_void(&f->ret))
+        emit_line(e, "return %s;", error || (f->ret.ctype->kind != LAPIS_INT && !f->unsupported_code) ? "0" : code);
+}
+
+static void emit_function(struct emit *e, const struct lapis_function *f)
+{
+    const char *place = f->loc.line ? emit_format(e, "%s:%u", f->header ? f->header : f->loc.file, f->loc.line) : "";
+    const char *spec = f->spec_loc.line ? emit_format(e, "; %s:%u", f->spec_loc.file, f->spec_loc.line) : "";
+    bool replaced = f->guest_replace.text != NULL;
+    bool visible = !f->internal && !f->extension && f->exported;
+    e->function = f;
+    emit_line(e, "/* %s%s */", place, spec);
+    for (size_t i = 0; i < f->n_params; i++)
+        if (emit_has_keys(&f->params[i]) && emit_carried(f))
+            emit_keys_function(e, f, &f->params[i]);
+    if (emit_carried(f) || !replaced) {
+        if (f->internal || replaced)
+            emit_line(e, "HIRA_UNUSED static %s", emit_prototype(e, f, replaced ? emit_format(e, "remote_%s", f->name) : f->name));
+        else
+            emit_line(e, "%s%s", visible ? "HIRA_PUBLIC " : f->loc.line && !f->extension ? "" : "", emit_prototype(e, f, f->name));
+        emit_line(e, "{");
+        e->indent++;
+        if (f->unsupported)
+            emit_unsupported(e, f);
+        else if (f->retains || f->releases)
+            emit_counting(e, f);
+        else
+            emit_stub_body(e, f);
+        e->indent--;
+        emit_line(e, "}");
+        emit_blank(e);
+    }
+    if (replaced) {
+        emit_line(e, "%s%s", visible ? "HIRA_PUBLIC " : f->internal ? "static " : "", emit_prototype(e, f, f->name));
+        emit_line(e, "{");
+        emit_code(e, &f->guest_replace);
+        emit_line(e, "}");
+        emit_blank(e);
+    }
+}
+
+/* ---- callbacks ---- */
+
+static void emit_upcall_arg(struct emit *e, const struct lapis_value *a)
+{
+    const char *type = lapis_ctype_declare(e->pool, a->ctype, "");
+    switch (a->kind) {
+    case LAPIS_V_HANDLE:
+        emit_line(e, "%s = (%s)hira_up_handle(u, %s);", lapis_ctype_declare(e->pool, a->ctype, a->name), type, emit_type_id(e, a->handle));
+        break;
+    case LAPIS_V_USERDATA:
+    case LAPIS_V_NOTHING:
+        break;
+    case LAPIS_V_STRING:
+    case LAPIS_V_BUFFER:
+        emit_line(e, "uint64_t n_%s;", a->name);
+        emit_line(e, "%s = (%s)hira_up_memory(u, &n_%s);", lapis_ctype_declare(e->pool, a->ctype, a->name), type, a->name);
+        break;
+    default:
+        emit_line(e, "%s = (%s)%shira_up_word(u);", lapis_ctype_declare(e->pool, a->ctype, a->name), type,
+                  a->ctype->kind == LAPIS_POINTER ? "(uintptr_t)" : "");
+    }
+}
+
+static const char *up_name(struct emit *e, const struct lapis_callback *cb)
+{
+    char *name = hira_pool_strdup(e->pool, cb->name);
+    for (char *p = name; *p; p++)
+        if (*p == '.')
+            *p = '_';
+    return name;
+}
+
+static void emit_upcall(struct emit *e, const struct lapis_callback *cb)
+{
+    struct hira_text args = {0};
+    bool returns = cb->ret.ctype && cb->ret.ctype->kind != LAPIS_VOID;
+    emit_line(e, "static void up_%s(struct hira_upcall *u)", up_name(e, cb));
+    emit_line(e, "{");
+    e->indent++;
+    emit_line(e, "void (*function)(void) = (void (*)(void))(uintptr_t)hira_up_word(u);");
+    emit_line(e, "HIRA_UNUSED void *cookie = (void *)(uintptr_t)hira_up_word(u);");
+    for (size_t i = 0; i < cb->n_args; i++) {
+        const struct lapis_value *a = &cb->args[i];
+        emit_upcall_arg(e, a);
+        hira_text_printf(&args, "%s%s", i ? ", " : "", a->kind == LAPIS_V_USERDATA ? "cookie" : a->kind == LAPIS_V_NOTHING ? "0" : a->name);
+    }
+    const char *cast = lapis_ctype_declare(e->pool, cb->ctype, "");
+    emit_line(e, "if (u->bad || !function)\n        return;");
+    emit_line(e, "%s((%s)function)(%s);", returns ? emit_format(e, "const uint64_t result = (uint64_t)") : "", cast, args.data ? args.data : "");
+    if (returns)
+        emit_line(e, "if (u->result < u->result_end)\n        *u->result++ = result;");
+    e->indent--;
+    emit_line(e, "}");
+    emit_blank(e);
+    hira_text_fini(&args);
+}
+
+/* ---- tables ---- */
+
+static void emit_invalid_codes(struct emit *e)
+{
+    emit_line(e, "/* What a call that could not be carried returns. */");
+    emit_line(e, "HIRA_UNUSED static int64_t declined(const struct hira_call *c, int64_t failure)");
+    emit_line(e, "{");
+    emit_line(e, "    if (c->status == HIRA_REPLY_POISONED)");
+    emit_line(e, "        return c->code;");
+    emit_line(e, "    switch (c->status == HIRA_REPLY_INVALID ? c->invalid : 0) {");
+    for (size_t i = 0; i < e->model->n_handles; i++)
+        if (e->model->handles[i]->invalid)
+            emit_line(e, "    case T_%s:\n        return %s;", e->model->handles[i]->name, e->model->handles[i]->invalid);
+    emit_line(e, "    default:\n        return failure;");
+    emit_line(e, "    }");
+    emit_line(e, "}");
+    emit_blank(e);
+}
+
+static void emit_states(struct emit *e)
+{
+    const struct lapis_model *m = e->model;
+    emit_line(e, "union any_state {");
+    emit_line(e, "    char none;");
+    for (size_t i = 0; i < m->n_handles; i++)
+        if (m->handles[i]->guest_state.text)
+            emit_line(e, "    struct %s_state %s;", m->handles[i]->name, m->handles[i]->name);
+    emit_line(e, "};");
+    emit_blank(e);
+}
+
+static void emit_state_structs(struct emit *e)
+{
+    for (size_t i = 0; i < e->model->n_handles; i++) {
+        const struct lapis_handle *h = e->model->handles[i];
+        if (!h->guest_state.text)
+            continue;
+        emit_line(e, "struct %s_state {", h->name);
+        emit_code(e, &h->guest_state);
+        emit_line(e, "};");
+        emit_line(e, "HIRA_UNUSED static struct %s_state *state_%s(%s)", h->name, h->name, lapis_ctype_declare(e->pool, h->ctype, "handle"));
+        emit_line(e, "{\n    return hira_state((const void *)(uintptr_t)handle, T_%s);\n}", h->name);
+        emit_blank(e);
+    }
+}
+
+static void emit_destroys(struct emit *e)
+{
+    for (size_t i = 0; i < e->model->n_handles; i++) {
+        const struct lapis_handle *h = e->model->handles[i];
+        if (!h->guest_destroy.text)
+            continue;
+        emit_line(e, "static void destroy_%s(void *object_, void *state_)", h->name);
+        emit_line(e, "{");
+        emit_line(e, "    HIRA_UNUSED %s = object_;", lapis_ctype_declare(e->pool, h->ctype, "object"));
+        if (h->guest_state.text)
+            emit_line(e, "    HIRA_UNUSED struct %s_state *state = state_;", h->name);
+        else
+            emit_line(e, "    (void)state_;");
+        emit_code(e, &h->guest_destroy);
+        emit_line(e, "}");
+        emit_blank(e);
+    }
+}
+
+static void emit_types(struct emit *e)
+{
+    emit_line(e, "static const struct hira_guest_type types[] = {");
+    emit_line(e, "    {0},");
+    for (size_t i = 0; i < e->model->n_handles; i++) {
+        const struct lapis_handle *h = e->model->handles[i];
+        emit_line(e, "    {\"%s\", %s, %s, %s},", h->name, h->immutable ? "true" : "false", h->release ? "true" : "false",
+                  h->guest_destroy.text ? emit_format(e, "destroy_%s", h->name) : "NULL");
+    }
+    emit_line(e, "};");
+    emit_blank(e);
+}
+
+static void emit_functions_table(struct emit *e)
+{
+    emit_line(e, "static const struct hira_function_info functions[] = {");
+    for (size_t i = 0; i < e->model->n_functions; i++)
+        emit_line(e, "    {\"%s\", 0x%08x},", e->model->functions[i]->name, emit_signature(e, e->model->functions[i]));
+    emit_line(e, "};");
+    emit_blank(e);
+}
+
+static void emit_dispatch(struct emit *e)
+{
+    const struct lapis_table *t = e->model->dispatch;
+    if (!t)
+        return;
+    emit_line(e, "static const struct %s dispatch = {", t->name + (strncmp(t->name, "struct ", 7) ? 0 : 7));
+    for (size_t i = 0; i < t->n_slots; i++)
+        if (lapis_model_function(e->model, t->slots[i]))
+            emit_line(e, "    .%s = (void *)%s,", t->slots[i], t->slots[i]);
+    emit_line(e, "};");
+    emit_blank(e);
+}
+
+/* What a getter hands out by name. */
+static void emit_addresses(struct emit *e)
+{
+    emit_line(e, "HIRA_UNUSED static void *address_of(const char *name, bool extensions_only)");
+    emit_line(e, "{");
+    emit_line(e, "    static const struct {");
+    emit_line(e, "        const char *name;\n        void *address;\n        bool extension;\n    } table[] = {");
+    for (size_t i = 0; i < e->model->n_functions; i++) {
+        const struct lapis_function *f = e->model->functions[i];
+        if (!f->internal && !f->unsupported && (f->extension || f->exported))
+            emit_line(e, "        {\"%s\", (void *)%s, %s},", f->name, f->name, f->extension ? "true" : "false");
+    }
+    emit_line(e, "    };");
+    emit_line(e, "    for (size_t i = 0; name && i < sizeof table / sizeof *table; i++)");
+    emit_line(e, "        if (!strcmp(table[i].name, name) && (table[i].extension || !extensions_only))");
+    emit_line(e, "            return table[i].address;");
+    emit_line(e, "    return NULL;");
+    emit_line(e, "}");
+    emit_blank(e);
+}
+
+static void emit_tables(struct emit *e)
+{
+    const struct lapis_model *m = e->model;
+    emit_states(e);
+    emit_destroys(e);
+    for (size_t i = 0; i < m->n_callbacks; i++)
+        emit_upcall(e, m->callbacks[i]);
+    emit_line(e, "static void (*const upcalls[])(struct hira_upcall *) = {");
+    for (size_t i = 0; i < m->n_callbacks; i++)
+        emit_line(e, "    up_%s,", up_name(e, m->callbacks[i]));
+    if (!m->n_callbacks)
+        emit_line(e, "    NULL,");
+    emit_line(e, "};");
+    emit_blank(e);
+    emit_types(e);
+    emit_functions_table(e);
+    emit_dispatch(e);
+    emit_line(e, "static const char *const environment[] = {");
+    for (size_t n = 0; lapis_model_setting(m, "environment", n); n++)
+        emit_line(e, "    \"%s\",", lapis_model_setting(m, "environment", n));
+    emit_line(e, "    NULL,");
+    emit_line(e, "};");
+    emit_blank(e);
+    emit_line(e, "const struct hira_guest_api hira_guest_api = {");
+    emit_line(e, "    .name = \"%s\",", m->name);
+    emit_line(e, "    .functions = functions,");
+    emit_line(e, "    .n_functions = N_FUNCTIONS,");
+    emit_line(e, "    .types = types,");
+    emit_line(e, "    .n_types = N_TYPES,");
+    emit_line(e, "    .state_size = sizeof(union any_state),");
+    emit_line(e, "    .dispatch = %s,", m->dispatch ? "&dispatch" : "NULL");
+    emit_line(e, "    .upcalls = upcalls,");
+    emit_line(e, "    .n_upcalls = %zu,", m->n_callbacks);
+    emit_line(e, "    .environment = environment,");
+    emit_line(e, "};");
+}
+
+/* Forward declarations, so that the spec's code may call everything whatever its order. */
+static void emit_declarations(struct emit *e)
+{
+    for (size_t i = 0; i < e->model->n_functions; i++) {
+        const struct lapis_function *f = e->model->functions[i];
+        e->function = f;
+        if (f->internal)
+            emit_line(e, "HIRA_UNUSED static %s;", emit_prototype(e, f, f->name));
+        else if (f->extension)
+            emit_line(e, "%s;", emit_prototype(e, f, f->name));
+        if (f->guest_replace.text && emit_carried(f))
+            emit_line(e, "HIRA_UNUSED static %s;", emit_prototype(e, f, emit_format(e, "remote_%s", f->name)));
+    }
+    emit_line(e, "static void *address_of(const char *name, bool extensions_only);");
+    emit_blank(e);
+}
+
+void emit_guest(struct emit *e)
+{
+    const struct lapis_model *m = e->model;
+    emit_head(e, "The guest library");
+    emit_line(e, "#include \"api.h\"");
+    emit_line(e, "#include \"guest/guest.h\"");
+    emit_blank(e);
+    emit_line(e, "#define HIRA_PUBLIC __attribute__((visibility(\"default\")))");
+    emit_blank(e);
+    emit_declarations(e);
+    emit_state_structs(e);
+    emit_values_function(e);
+    emit_invalid_codes(e);
+    emit_code(e, &m->shared_code);
+    emit_code(e, &m->guest_code);
+    emit_blank(e);
+    for (size_t i = 0; i < m->n_functions; i++)
+        emit_function(e, m->functions[i]);
+    emit_addresses(e);
+    emit_tables(e);
+}
