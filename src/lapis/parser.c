@@ -777,17 +777,17 @@ static void name_parameter(struct parser *p, struct lapis_param *param)
     param->name_loc = name ? lapis_token_loc(p->source, &p->source->tokens[last]) : param->loc;
 }
 
-static void parse_params(struct parser *p, struct lapis_node *n)
+static bool parse_params(struct parser *p, struct lapis_node *n)
 {
     struct lapis_node list = {0};
     if (!parse_arguments(p, n)) /* words of the grammar do not matter: only commas do */
-        return;
+        return false;
     list.args = n->args;
     list.n_args = n->n_args;
     n->args = NULL;
     n->n_args = 0;
     if (list.n_args == 1 && !strcmp(list.args[0].text, "void"))
-        return;
+        return true;
     for (size_t i = 0; i < list.n_args; i++) {
         struct lapis_param *param = HIRA_POOL_PUSH(p->pool, n->params, n->n_params);
         *param = (struct lapis_param){.text = list.args[i].text,
@@ -796,6 +796,7 @@ static void parse_params(struct parser *p, struct lapis_node *n)
                                       .end = list.args[i].end};
         name_parameter(p, param);
     }
+    return true;
 }
 
 /* Whether a prototype stands here: words and stars, a name, an opening parenthesis, all before any other punctuation. */
@@ -825,7 +826,10 @@ static struct lapis_node *parse_prototype(struct parser *p, struct lapis_node *n
     n->name_loc = lapis_token_loc(p->source, &p->source->tokens[name]);
     while (!at_punct(p, '('))
         next(p);
-    parse_params(p, n);
+    if (!parse_params(p, n)) {
+        recover(p);
+        return NULL;
+    }
     size_t last = p->at;
     while (!is_punct(p, --last, ')') && last > n->first)
         ;
