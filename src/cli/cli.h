@@ -33,6 +33,7 @@ void cli_print_messages(struct lapis_diag *diag);
 int cli_usage(const char *verb, const char *format, ...) HIRA_PRINTF(2, 3);
 
 int cli_build(int argc, char **argv);
+int cli_spec_init(int argc, char **argv);
 int cli_spec_check(int argc, char **argv);
 int cli_spec_explain(int argc, char **argv);
 int cli_spec_coverage(int argc, char **argv);

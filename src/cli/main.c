@@ -15,6 +15,7 @@ static const struct verb {
     const char *summary;
     int (*run)(int argc, char **argv);
 } verbs[] = {
+    {"spec", "init", "[-o FILE] HEADER", "write a preliminary specification, with questions", cli_spec_init},
     {"spec", "check", "SPEC...", "compile a specification, write nothing", cli_spec_check},
     {"spec", "explain", "SPEC [FUNCTION...]", "what is known of each parameter, and why", cli_spec_explain},
     {"spec", "coverage", "[--json] SPEC", "which functions are complete, and by what", cli_spec_coverage},

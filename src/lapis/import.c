@@ -250,7 +250,7 @@ static struct lapis_ctype *adjusted(struct import *import, struct lapis_ctype *t
         return type;
     struct lapis_ctype *pointer = hira_pool_copy(import->pool, type, sizeof(*type));
     pointer->kind = LAPIS_POINTER;
-    pointer->spelling = lapis_ctype_declare(import->pool, type->pointee, "*");
+    pointer->spelling = lapis_ctype_declare(import->pool, type->pointee, type->pointee->kind == LAPIS_ARRAY ? "(*)" : "*");
     pointer->name = pointer->canonical = pointer->spelling;
     pointer->size = pointer->align = sizeof(void *);
     pointer->is_const = false;

@@ -354,7 +354,7 @@ static void take_param(struct import *import, struct lapis_function *function, c
         struct lapis_value *value = parameter_named(function, start, (size_t)(q - start));
         if (value && !value->doc) {
             value->doc = hira_pool_printf(import->pool, "%.*s%s%.*s", (int)(tag_end - tag), tag,
-                                          tag_end > tag ? " " : "", (int)(end - text), text);
+                                          tag_end > tag && end > text ? " " : "", (int)(end - text), text);
             value->doc_loc = loc;
         }
         while (q < p && !word_char(*q))

@@ -99,6 +99,30 @@ void infer_turn(struct lapis_value *value, enum lapis_direction direction)
 
 /* ---- elements and records ---- */
 
+static const char *bare_record(const struct lapis_ctype *type)
+{
+    return strncmp(type->canonical, "const ", 6) ? type->canonical : type->canonical + 6;
+}
+
+static bool leads_to_itself(const struct infer_scope *scope, const struct lapis_ctype *type)
+{
+    for (; scope; scope = scope->outer)
+        if (scope->record && !strcmp(bare_record(scope->record), bare_record(type)))
+            return true;
+    return false;
+}
+
+/* Pointers in a struct that the call fills are the other side's. */
+static void ask_written_pointers(struct hira_pool *pool, struct lapis_value *record)
+{
+    for (size_t i = 0; i < record->n_fields; i++) {
+        struct lapis_value *field = &record->fields[i];
+        if (field->kind == LAPIS_V_UNSETTLED && !field->question)
+            field->question = hira_pool_printf(pool, "the call writes %s: what does it point to, and how long does that live?",
+                                               field->name);
+    }
+}
+
 static void infer_record(struct infer_scope *scope, struct lapis_value *value)
 {
     if (value->ctype->kind == LAPIS_UNION && !value->discriminant) {
@@ -108,7 +132,7 @@ static void infer_record(struct infer_scope *scope, struct lapis_value *value)
                                           named ? " " : "", named ? value->ctype->name : "");
         return;
     }
-    if (scope->depth >= RECORD_DEPTH) {
+    if (scope->depth >= RECORD_DEPTH || leads_to_itself(scope, value->ctype)) {
         value->kind = LAPIS_V_UNSETTLED;
         value->question = hira_pool_printf(scope->infer->pool, "how far is %s to be followed?", value->ctype->name);
         return;
@@ -121,11 +145,15 @@ static void infer_record(struct infer_scope *scope, struct lapis_value *value)
                                 .verb_word = scope->verb_word,
                                 .in_callback = scope->in_callback,
                                 .in_record = true,
+                                .record = value->ctype,
+                                .outer = scope,
                                 .depth = scope->depth + 1};
     for (size_t i = 0; i < value->n_fields; i++) {
         value->fields[i].direction = value->direction;
         value->fields[i].loc = value->loc;
     }
+    if (value->direction == LAPIS_OUT)
+        ask_written_pointers(scope->infer->pool, value);
     infer_scope_run(&inner, NULL);
 }
 
@@ -204,6 +232,10 @@ static struct lapis_callback *new_callback(struct infer_scope *scope, const char
                                 .in_callback = true,
                                 .depth = scope->depth};
     infer_scope_run(&inner, NULL);
+    /* Whatever it hands back, the vendor has to wait for. */
+    callback->waits = type->ret->kind != LAPIS_VOID;
+    for (size_t i = 0; i < callback->n_args; i++)
+        callback->waits |= callback->args[i].kind == LAPIS_V_BUFFER && callback->args[i].direction != LAPIS_IN;
     return callback;
 }
 

@@ -131,13 +131,13 @@ static void bracket_tags(struct infer *infer, struct infer_tags *tags, const cha
 
 /* ---- SAL: _In_opt_, _Out_writes_bytes_(n), _Inout_updates_, _Outptr_, _In_z_ ---- */
 
-static void sal_words(struct infer_tags *tags, const char *p, const char *end)
+static void sal_words(struct infer *infer, struct infer_tags *tags, const char *p, const char *end)
 {
     bool in = !strncmp(p, "_In_", 4) || !strncmp(p, "_Inout_", 7);
     bool out = !strncmp(p, "_Out", 4) || !strncmp(p, "_Inout_", 7) || !strncmp(p, "_COM_Outptr_", 12);
     if (!in && !out)
         return;
-    take_direction(tags, in, out, "source annotation");
+    take_direction(tags, in, out, hira_pool_strndup(infer->pool, p, (size_t)(end - p)));
     for (const char *q = p; q < end; q++) {
         tags->optional |= !strncmp(q, "_opt_", 5);
         tags->bytes |= !strncmp(q, "_bytes_", 7);
@@ -169,7 +169,7 @@ static void sal_tags(struct infer *infer, struct infer_tags *tags, const char *s
             end++;
         bool before = tags->explicit_direction;
         if (!before)
-            sal_words(tags, p, end);
+            sal_words(infer, tags, p, end);
         if (!before && tags->explicit_direction && *end == '(')
             sal_arguments(infer, tags, end);
         p = end - 1;
@@ -211,6 +211,9 @@ static bool direction(struct infer_scope *scope, struct lapis_value *value)
                             "%s is documented as [in], but its name or text says that it is written", value->name);
         return true;
     }
+    /* [in,out] on handles that a counted call hands out means the array: what is in it before is no handle. */
+    if (tags.direction == LAPIS_INOUT && infer_points_to(value, LAPIS_HANDLE) && tags.range && *tags.range == '*')
+        tags.direction = LAPIS_OUT;
     infer_turn(value, tags.direction);
     lapis_value_because(scope->infer->pool, value, "doc.direction", doc_loc(value), "%s is documented as %s", value->name,
                         tags.what);
@@ -222,8 +225,8 @@ static bool returned(struct infer_scope *scope, struct lapis_value *value)
     if (!begins_returned(value))
         return false;
     infer_turn(value, LAPIS_OUT);
-    lapis_value_because(scope->infer->pool, value, "doc.returned", doc_loc(value), "%s is documented as \"%.40s\"",
-                        value->name, prose(value));
+    lapis_value_because(scope->infer->pool, value, "doc.returned", doc_loc(value), "%s is documented as \"%.*s\"", value->name,
+                        (int)HIRA_MIN(strcspn(prose(value), "\n"), (size_t)60), prose(value));
     return true;
 }
 
@@ -272,6 +275,8 @@ static bool names_known(struct infer_scope *scope, const char *expression)
 static const char *bound(struct infer_scope *scope, const char *range, struct lapis_value **ret_pointer)
 {
     *ret_pointer = NULL;
+    while (range && isspace((unsigned char)*range))
+        range++;
     if (!range || !*range)
         return NULL;
     const char *bare = range + (*range == '*');

@@ -100,7 +100,9 @@ static enum agreement agree(const struct infer_count *count, const char *name)
         if (infer_same(&count->what, &stem))
             return IN_VALUE;
     }
-    return infer_within(&count->what, &noun) || infer_within(&noun, &count->what) ? PARTLY : DISAGREE;
+    if (infer_within(&count->what, &noun) || infer_within(&noun, &count->what))
+        return PARTLY;
+    return count->anything ? BARE : DISAGREE;
 }
 
 /* Whether the count agrees better than PARTLY with another pointer. */
@@ -203,8 +205,10 @@ static bool api_memory(struct infer_scope *scope, const struct lapis_value *valu
     return false;
 }
 
-static bool ask_api_memory(struct lapis_value *value)
+static bool ask_api_memory(struct infer_scope *scope, struct lapis_value *value)
 {
+    infer_because(scope, value, "name.api-memory", value, "the API hands out plain addresses, and %s or %s has their name",
+                  value->name, scope->owner);
     value->question = "is it memory that the API itself hands out (opaque), or how many bytes of the application's?";
     return true;
 }
@@ -212,7 +216,7 @@ static bool ask_api_memory(struct lapis_value *value)
 static bool untyped_api_memory(struct infer_scope *scope, struct lapis_value *value)
 {
     return infer_is_data_pointer(value) && api_memory(scope, value) && find_count(scope, value).agreement <= BARE &&
-           ask_api_memory(value);
+           ask_api_memory(scope, value);
 }
 
 /* ---- shapes from counts ---- */
@@ -243,7 +247,7 @@ static bool size_times_count(struct infer_scope *scope, struct lapis_value *valu
         struct infer_count c = is_count(&scope->values[i]) ? infer_count_of(scope->values[i].name) : (struct infer_count){0};
         if (c.unit == INFER_SIZE && !c.what.n)
             size = &scope->values[i];
-        if (c.unit == INFER_ELEMENTS && !c.what.n)
+        if (c.unit == INFER_ELEMENTS && (!c.what.n || c.anything))
             count = &scope->values[i];
     }
     if (!size || !count || distance(scope, size, count) != 1)
@@ -683,8 +687,8 @@ static bool error_parameter(struct infer_scope *scope, struct lapis_value *value
 static void make(struct infer_scope *scope, struct lapis_value *value, struct lapis_value *object, const char *rule)
 {
     object->allocates = true;
-    infer_because(scope, value, rule, value, "%s makes a new %s: its name says \"%s\"", scope->owner, object->ctype->name,
-                  scope->verb_word);
+    infer_because(scope, value, rule, value, "%s makes a new %s: its name says \"%s\"", scope->owner,
+                  object->handle ? object->handle->name : object->ctype->name, scope->verb_word);
 }
 
 static bool create(struct infer_scope *scope, struct lapis_value *value)

@@ -67,7 +67,8 @@ enum infer_unit { INFER_NO_COUNT, INFER_ELEMENTS, INFER_SIZE /* bytes, or elemen
 
 struct infer_count {
     enum infer_unit unit;
-    struct infer_words what; /* empty: a bare "count", "size", "num_entries" */
+    struct infer_words what; /* empty: a bare "count", "size" */
+    bool anything;           /* `what` is a word like "entries": bare where no pointer has that name */
 };
 
 struct infer_count infer_count_of(const char *name);
@@ -84,6 +85,8 @@ struct infer_scope {
     const char *verb_word;
     bool in_callback, in_record;
     unsigned depth; /* records within records */
+    const struct lapis_ctype *record; /* whose fields these are, or NULL */
+    const struct infer_scope *outer;  /* of the record */
 };
 
 enum infer_stage { INFER_DIRECTION, INFER_SHAPE, INFER_FACT };

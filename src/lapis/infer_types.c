@@ -56,10 +56,11 @@ static bool out_handle(struct infer_scope *scope, struct lapis_value *value)
     return true;
 }
 
-/* Bytes may travel both ways without harm. A handle may not: what the application has not set is none. */
+/* Bytes may travel both ways without harm. Handles and pointers inside may not: what the application has not set is none. */
 static bool read_write(struct infer_scope *scope, struct lapis_value *value)
 {
-    if (holds(value->ctype->pointee, LAPIS_HANDLE)) {
+    const struct lapis_ctype *pointee = value->ctype->pointee;
+    if (holds(pointee, LAPIS_HANDLE) || (pointee->kind != LAPIS_POINTER && holds(pointee, LAPIS_POINTER))) {
         value->question = "is what it points to read, written, or both?";
         return true;
     }
@@ -130,7 +131,7 @@ const struct infer_rule infer_type_rules[] = {
 const struct infer_rule infer_late_type_rules[] = {
     {"type.out-handle", "In a header that uses const, a pointer to a handle that is not const is written.", INFER_DIRECTION,
      ANYWHERE, out_handle},
-    {"type.read-write", "Bytes of which nothing says whether they are read or written travel both ways; handles do not.",
+    {"type.read-write", "Bytes of which nothing says whether they are read or written travel both ways; handles and pointers inside do not.",
      INFER_DIRECTION, ANYWHERE, read_write},
     {"type.single-handle", "A written pointer to a handle, singular and not counted, is one handle.", INFER_SHAPE, ANYWHERE,
      single_handle},

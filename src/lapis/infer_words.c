@@ -252,8 +252,8 @@ struct infer_count infer_count_of(const char *name)
     for (size_t i = w->n; i-- > 0;)
         if (infer_one_of(w->words[i], fillers) || (w->n > 1 && infer_one_of(w->words[i], containers)))
             drop(w, i);
-    if (w->n == 1 && infer_one_of(w->words[0], anything))
-        w->n = 0;
+    /* "num_entries" counts anything, and "num_items" the items where there are some: the caller sees which. */
+    count.anything = w->n == 1 && infer_one_of(w->words[0], anything);
     return count;
 }
 

@@ -1,9 +1,11 @@
 /*
  * Prints what import and inference know of a header, one line per fact, for the golden tests beside it and for shares.sh.
  *
- *   infer-dump [-I DIR] [-D NAME=VALUE] [-V PATTERN=NODE] [-i] [-s] HEADER
+ *   infer-dump [-I DIR] [-D NAME=VALUE] [-V PATTERN=NODE] [-T TYPE=HEADER] [-i] [-s] HEADER
+ *   infer-dump -r
  *
- * -i: import only; -s: the shares only, one line. HEADER is "<CL/cl.h>", "\"x.h\"" or a bare name, which is put in quotes.
+ * -V: symbol version nodes; -T: the dispatch table; -i: import only; -s: the shares only, one line; -r: the rules.
+ * HEADER is "<CL/cl.h>", "\"x.h\"", or a bare name, which is put in quotes.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -41,6 +43,8 @@ static void print_facts(const struct lapis_value *v)
         printf(" query(%s)", v->selector);
     if (v->handle)
         printf(" %s", v->handle->name);
+    if (v->callback && v->callback->waits)
+        printf(" waits");
     if (v->companion)
         printf(" with %s", v->companion);
     if (v->nullable)
@@ -86,6 +90,11 @@ static void print_function(const struct lapis_function *f)
     if (f->releases)
         printf(" releases");
     printf("\n");
+    if (f->variadic)
+        printf("    variadic\n");
+    const char *doc = f->doc ? f->doc + strspn(f->doc, "\n") : NULL;
+    if (doc)
+        printf("    doc: %.*s\n", (int)strcspn(doc, "\n"), doc);
     if (f->ret.ctype->kind != LAPIS_VOID)
         print_value(&f->ret, "return", 1);
     for (size_t i = 0; i < f->n_params; i++)
@@ -99,8 +108,20 @@ static void print_model(const struct lapis_model *model)
         printf("handle %s%s%s%s%s\n", h->name, h->retain ? " retain " : "", h->retain ? h->retain->name : "",
                h->release ? " release " : "", h->release ? h->release->name : "");
     }
+    if (model->dispatch)
+        for (size_t i = 0; i < model->dispatch->n_slots; i++)
+            printf("slot %zu %s\n", i, model->dispatch->slots[i]);
     for (size_t i = 0; i < model->n_functions; i++)
         print_function(model->functions[i]);
+}
+
+static int print_rules(void)
+{
+    size_t n;
+    const struct lapis_rule_text *rules = lapis_infer_rules(&n);
+    for (size_t i = 0; i < n; i++)
+        printf("%s\t%s\n", rules[i].name, rules[i].description);
+    return 0;
 }
 
 static void add(struct lapis_model *model, const char ***items, size_t *n, const char *item)
@@ -119,6 +140,16 @@ static void add_version(struct lapis_model *model, const char *pair)
         (struct lapis_setting){.name = "versions", .value = hira_pool_strndup(model->pool, pair, (size_t)(equals - pair))};
     *HIRA_POOL_PUSH(model->pool, model->settings, model->n_settings) =
         (struct lapis_setting){.name = "versions", .value = equals + 1};
+}
+
+static void add_table(struct lapis_model *model, const char *pair)
+{
+    const char *equals = strchr(pair, '=');
+    if (!equals)
+        return;
+    model->dispatch = hira_pool_alloc(model->pool, sizeof(*model->dispatch));
+    model->dispatch->name = hira_pool_strndup(model->pool, pair, (size_t)(equals - pair));
+    model->dispatch->header = equals + 1;
 }
 
 static void print_share(const struct lapis_model *model, const char *header)
@@ -151,18 +182,22 @@ static int run(struct lapis_model *model, bool import_only, bool shares, const c
 
 int main(int argc, char **argv)
 {
+    if (argc == 2 && !strcmp(argv[1], "-r"))
+        return print_rules();
     struct hira_pool *pool = hira_pool_create();
     struct lapis_model *model = hira_pool_alloc(pool, sizeof(*model));
     bool import_only = false, shares = false;
     model->pool = pool;
     model->name = "test";
-    for (int c; (c = getopt(argc, argv, "I:D:V:is")) != -1;) {
+    for (int c; (c = getopt(argc, argv, "I:D:V:T:is")) != -1;) {
         if (c == 'I')
             add(model, &model->include_dirs, &model->n_include_dirs, optarg);
         else if (c == 'D')
             add(model, &model->defines, &model->n_defines, optarg);
         else if (c == 'V')
             add_version(model, optarg);
+        else if (c == 'T')
+            add_table(model, optarg);
         else if (c == 'i')
             import_only = true;
         else if (c == 's')
@@ -171,7 +206,7 @@ int main(int argc, char **argv)
             return 64;
     }
     if (optind >= argc) {
-        fputs("usage: infer-dump [-I DIR] [-D NAME=VALUE] [-V PATTERN=NODE] [-i] [-s] HEADER\n", stderr);
+        fputs("usage: infer-dump [-I DIR] [-D NAME=VALUE] [-V PATTERN=NODE] [-T TYPE=HEADER] [-i] [-s] HEADER\n", stderr);
         return 64;
     }
     for (int i = optind; i < argc; i++)
