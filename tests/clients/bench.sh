@@ -3,9 +3,10 @@
 #
 # SPDX-License-Identifier: Apache-2.0
 #
-# The sides alternate run by run, so that a slow spell of the machine meets both, and medians are compared; both sides' caches
-# are filled first, and which side begins alternates too. A time is of a whole process, the wrapper's own start included. Without a
-# wrapper the program is timed natively against itself: the ratios then show what this machine can tell apart.
+# The sides alternate run by run, so that a slow spell of the machine meets both, and medians are compared; both sides'
+# caches are filled first, and which side begins alternates too. A time is of a whole process, the wrapper's own start
+# included. Without a wrapper the program is timed natively against itself: the ratios then show what this machine can
+# tell apart.
 
 set -u
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"

@@ -5,7 +5,7 @@
 #
 # A case is a bash file that sets, and may leave out all but the first and the last:
 #   CASE_PACKAGES   Debian packages it needs, for the reason of a skip
-#   CASE_NEEDS      commands or absolute paths that must exist, else the case is skipped
+#   CASE_NEEDS      commands or absolute paths (patterns too) that must exist, else the case is skipped
 #   CASE_SET        short or full (default full)
 #   CASE_VENDORS    vendors under which the case means something (default "pocl")
 #   CASE_TIMEOUT    seconds for one client command, kernel compilation included (default 300)
@@ -35,7 +35,7 @@ set_wrapper() {
     read -ra WRAPPER <<<"$1"
     ((${#WRAPPER[@]})) || return 0
     case ${WRAPPER[0]} in
-    */*) WRAPPER[0]=$(realpath -- "${WRAPPER[0]}") || die "no wrapper ${WRAPPER[0]}" ;;
+    */*) WRAPPER[0]=$(realpath -e -- "${WRAPPER[0]}") || die "no wrapper ${WRAPPER[0]}" ;;
     *) command -v -- "${WRAPPER[0]}" >/dev/null || die "no wrapper ${WRAPPER[0]}" ;;
     esac
 }
@@ -134,8 +134,8 @@ seconds() {
     printf '%d.%02d' $(($1 / 1000000)) $(($1 % 1000000 / 10000))
 }
 
-# What differs between any two runs of any case: the directories we gave it, and the temporary file in PoCL's cache that its
-# build logs name as the source.
+# What differs between any two runs of any case: the directories we gave it, and the temporary file in PoCL's cache that
+# its build logs name as the source.
 normalize_paths() {
     sed -E -e "s|$1|@CWD@|g" -e "s|$WORKDIR/$VENDOR/$SIDE/home|@HOME@|g" -e 's|/[^ ]*/tempfile_[A-Za-z0-9]{6}\.cl|@SOURCE@|g'
 }

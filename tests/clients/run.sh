@@ -3,8 +3,8 @@
 #
 # SPDX-License-Identifier: Apache-2.0
 #
-# Without a wrapper each case runs natively twice: that checks that the cases themselves are deterministic. Output is TAP.
-# The exit status is 0 only if no case failed and each listed case was accounted for.
+# Without a wrapper each case runs natively twice: that checks that the cases themselves are deterministic. Output is
+# TAP. The exit status is 0 only if no case failed and each listed case was accounted for.
 
 set -u
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -113,10 +113,10 @@ as_comment() {
     cut -c1-240 | sed 's/^/#   /'
 }
 
-# Fills the caches of a side, once for each workdir natively: a cold run may take ten times as long.
+# Fills the caches of a side, natively once for each workdir and version of the case: a cold run may take ten times as long.
 warm_side() {
     local name=$1 side=$2 stamp=$WORKDIR/$VENDOR/$2/warm/$1
-    [[ $side == native && -e $stamp ]] && return
+    [[ $side == native && $stamp -nt $CLIENTS/cases/$name.sh ]] && return
     run_side "$side" "$WORKDIR/$VENDOR/$side/runs/$name"
     mkdir -p -- "${stamp%/*}" && touch -- "$stamp"
 }

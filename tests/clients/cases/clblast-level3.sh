@@ -1,4 +1,5 @@
-# CLBlast's tests of the matrix-matrix routines beside GEMM, and transposition. Compared: every mark and count they print.
+# CLBlast's tests of matrix-matrix routines beside GEMM, and of transposition. Compared: every mark and count they
+# print.
 # SPDX-License-Identifier: Apache-2.0
 
 CASE_PACKAGES='clblast-tests'

@@ -1,4 +1,4 @@
-# clFFT's client: its verdict about transforms of several shapes, precisions and layouts, once each checked against FFTW by the client.
+# clFFT's client: its verdict on transforms of several shapes, precisions and layouts.
 # SPDX-License-Identifier: Apache-2.0
 
 CASE_PACKAGES='clfft-client'

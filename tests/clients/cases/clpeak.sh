@@ -1,5 +1,5 @@
-# clpeak: bandwidth, transfer and latency tests; numbers are masked, so that which tests ran and what the device is called
-# is compared.
+# clpeak: bandwidth, transfer and latency tests; numbers are masked, so that which tests ran and what the device is
+# called is compared.
 # SPDX-License-Identifier: Apache-2.0
 
 CASE_PACKAGES='clpeak'

@@ -1,5 +1,5 @@
-# piglit's OpenCL C generated programs: built-in functions on scalars and vectors, loads and stores in every address space.
-# Compared: everything its tester prints, verdicts of subtests included.
+# piglit's generated OpenCL C programs: built-in functions on scalars and vectors, loads and stores in every address
+# space. Compared: everything its tester prints, verdicts of subtests included.
 # SPDX-License-Identifier: Apache-2.0
 
 PIGLIT=/usr/lib/x86_64-linux-gnu/piglit

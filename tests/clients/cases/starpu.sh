@@ -6,7 +6,7 @@ CASE_PACKAGES='starpu-examples'
 CASE_NEEDS="$STARPU_EXAMPLES/vector_scal"
 CASE_EXPECT='Computation is correct'
 
-# The time that incrementer took, addresses, and advice about transfers that StarPU gives or not as tasks happen to overlap.
+# The time that incrementer took, addresses, and advice about transfers that StarPU gives or not as tasks overlap.
 case_normalize() {
     sed -E -e 's/took [0-9.]+ ms/took N ms/' -e 's/0x[0-9a-f]+/ADDRESS/g' -e '/^For proper asynchronous transfer/d'
 }
