@@ -115,7 +115,9 @@ static char *head_text(struct printer *p, const struct lapis_node *n, size_t fir
 /* Breaks an overlong line behind commas outside strings, never within the parentheses of a single argument. */
 static void put_wrapped(struct printer *p, const char *text, int depth, size_t room)
 {
-    size_t used = (size_t)depth * INDENT, limit = WIDTH - HIRA_MIN(room, (size_t)WIDTH / 2);
+    size_t used = 0, limit = WIDTH - HIRA_MIN(room, (size_t)WIDTH / 2);
+    while (used < p->out->size && p->out->data[p->out->size - used - 1] != '\n')
+        used++;
     for (;;) {
         size_t best = 0;
         bool quoted = false;
@@ -241,7 +243,7 @@ static void put_code(struct printer *p, const struct lapis_node *n, int depth, s
         for (bool first = line == text; line < end; first = false) {
             const char *stop = memchr(line, '\n', (size_t)(end - line));
             const char *limit = stop ? stop : end;
-            put_code_line(p, line, limit, first ? 0 : common, depth ? (depth + 1) * INDENT : 0);
+            put_code_line(p, line, limit, first ? 0 : common, (depth + 1) * INDENT);
             line = limit + 1;
         }
         put_indent(p, depth);
@@ -393,6 +395,8 @@ static void put_list(struct printer *p, const struct lapis_node *n, int depth)
     p->at = n->close + 1;
 }
 
+static void put_broken(struct printer *p, const struct lapis_node *n, int depth);
+
 static void put_if(struct printer *p, const struct lapis_node *n, int depth)
 {
     put_head(p, n, n->first, if_head_end(n), depth);
@@ -405,9 +409,9 @@ static void put_if(struct printer *p, const struct lapis_node *n, int depth)
     if (n->has_body) {
         hira_text_puts(p->out, " ");
         put_body(p, n, depth);
-    } else if (n->n_body == 1 && !has_comment(p, n->first, n->body[0]->end) && flat_text(p, n->body[0])) {
-        hira_text_printf(p->out, " %s", flat_text(p, n->body[0]));
-        p->at = n->body[0]->end;
+    } else if (n->n_body == 1 && n->body[0]->word != LAPIS_W_IF && !has_comment(p, n->first, n->body[0]->end)) {
+        hira_text_puts(p->out, " ");
+        put_broken(p, n->body[0], depth);
     } else {
         hira_text_puts(p->out, "\n");
         p->first = true;
