@@ -6,8 +6,8 @@
 #
 # Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
 set -u
-dump=$1
-hira=${2:-}
+dump=$(realpath "$1")
+hira=${2:+$(realpath "$2")}
 cd "$(dirname "$0")/cases" || exit 99
 work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' EXIT
