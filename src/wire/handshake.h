@@ -8,8 +8,12 @@
  *   server -> guest    WELCOME | REFUSED            (hirad itself may refuse)
  *   guest -> server    OPEN_LANE, CLOSE_LANE, GROW  one request at a time; each but CLOSE_LANE is answered
  *   server -> guest    LANE + fd, SEGMENT + fd, or REFUSED
- *   hirad -> zygote    FORK                         the zygote answers each with FORKED + the router's end of the child's socket
- *   server -> hirad    READY                        vendor initialized: may be handed a guest
+ *   hirad -> zygote    FORK                         answered in order, each by FORKED + the router's end of the child's socket +
+ *                                                   the reading end of its standard error + its pidfd (where the kernel has
+ *                                                   them), or by REFUSED with the reason
+ *   zygote -> hirad    EXITED                       a child has ended, and how
+ *   server -> hirad    READY | REFUSED              vendor initialized: may be handed a guest; or why not, before it exits
+ *   operator -> hirad  STATUS                       answered with STATUS_TEXT, JSON behind the header
  *
  * Hang-up of the socket is the only sign of death, on either side. Every field from a guest is hostile: see the
  * hira_hello_* functions for the one place where a HELLO is taken apart.
@@ -43,6 +47,9 @@ enum hira_message_type {
     HIRA_MSG_FORK,
     HIRA_MSG_FORKED,
     HIRA_MSG_READY,
+    HIRA_MSG_EXITED,
+    HIRA_MSG_STATUS,
+    HIRA_MSG_STATUS_TEXT,
 };
 
 struct hira_message {
@@ -98,10 +105,10 @@ struct hira_adopt {            /* + guest socket as descriptor; followed by the 
     uint32_t reserved;
 };
 
-struct hira_forked {           /* FORKED (+ descriptor), READY */
+struct hira_forked {           /* FORKED (+ descriptors), READY, EXITED */
     struct hira_message head;
     uint32_t pid;
-    uint32_t reserved;
+    int32_t status;            /* EXITED: as waitpid gives it */
 };
 
 /* Fills in a header. */

@@ -1,0 +1,472 @@
+/*
+ * The zygote and its servers: see zygote.h.
+ *
+ * Process model. The zygote has one thread and two descriptors to wait for: hirad's socket and its children's ends. A child is
+ * a server: own session, own folder, own standard error to hirad. Nothing kills a server but its guest's hang-up, itself, or
+ * hirad through its pidfd; in particular it outlives hirad and the zygote. One that waits for a guest ends when hirad does.
+ *
+ * The zygote outlives hirad too while it has children: it is who reaps them and removes their folders. What remains after it
+ * died as well, the next hirad sweeps up: a server holds a lock on its folder as long as it lives.
+ *
+ * Security. The zygote reads nothing of any guest's and nothing of its servers' but their exit status; servers share its address
+ * layout, as all forks do.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include "server/zygote.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/list.h"
+#include "base/tree.h"
+
+#define PATH_SIZE 256
+#define ROUTER_FD 3 /* where hirad's socket is moved, so that everything above can be closed */
+
+struct child {
+    struct hira_list link;
+    pid_t pid;
+    char directory[PATH_SIZE];
+};
+
+struct zygote {
+    const struct hira_zygote_ops *ops;
+    const char *work_dir;
+    int router, signals;
+    bool late; /* the vendor is loaded in each server */
+    bool orphan; /* hirad is gone: only the children are still to be waited for */
+    struct hira_list children;
+};
+
+/* What a server knows of itself; one a process. */
+static struct {
+    int router, log;
+    char directory[PATH_SIZE];
+} self = {-1, STDERR_FILENO, ""};
+
+const char *hira_zygote_directory(void)
+{
+    return self.directory;
+}
+
+int hira_zygote_log_fd(void)
+{
+    return self.log;
+}
+
+int hira_zygote_router(void)
+{
+    return self.router;
+}
+
+/* ---- the vendor ---- */
+
+static void set_environment(const struct hira_zygote_ops *ops)
+{
+    /* The mark under which a guest library reports that there is nothing: a server must never be its own guest. */
+    setenv("HIRA_SERVER", "1", 1);
+    for (const char *const *e = ops->environment; e && *e; e++) {
+        const char *equals = strchr(*e, '=');
+        HIRA_AUTOFREE char *name = equals ? strndup(*e, (size_t)(equals - *e)) : NULL;
+        if (name)
+            setenv(name, equals + 1, 1);
+    }
+}
+
+static int load(const struct hira_zygote_ops *ops, char *error, size_t size)
+{
+    snprintf(error, size, "the vendor's library cannot be loaded");
+    return ops->load ? ops->load(error, size) : 0;
+}
+
+static int warm(const struct hira_zygote_ops *ops, char *error, size_t size)
+{
+    snprintf(error, size, "the vendor's library finds no device");
+    return ops->warm ? ops->warm(error, size) : 0;
+}
+
+static unsigned count_threads(void)
+{
+    unsigned n = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    for (struct dirent *e; tasks && (e = readdir(tasks));)
+        n += e->d_name[0] != '.';
+    if (tasks)
+        closedir(tasks);
+    return n;
+}
+
+/* ---- private folders ---- */
+
+/* Makes one and locks it: the lock lives as long as the descriptor in whoever inherits it. fd or -errno. */
+static int make_directory(const char *work_dir, char *path, size_t size)
+{
+    int n = snprintf(path, size, "%s/" HIRA_SERVER_DIRECTORY_PREFIX "XXXXXX", work_dir);
+    if (n < 0 || (size_t)n >= size)
+        return -ENAMETOOLONG;
+    if (!mkdtemp(path))
+        return -errno;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        int error = -errno;
+        hira_fd_closep(&fd);
+        rmdir(path);
+        return error;
+    }
+    return fd;
+}
+
+/* ---- a server ---- */
+
+static void reset_signals(void)
+{
+    sigset_t none;
+    for (int i = 1; i < NSIG; i++)
+        signal(i, SIG_DFL);
+    signal(SIGPIPE, SIG_IGN); /* hirad, who reads the other end of standard error, may go away */
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void enter_server(const struct hira_zygote_ops *ops, const char *directory)
+{
+    char name[16];
+    reset_signals();
+    setsid();
+    snprintf(name, sizeof name, "hira-%s", ops->api);
+    prctl(PR_SET_NAME, name);
+    snprintf(self.directory, sizeof self.directory, "%s", directory);
+    setenv("TMPDIR", directory, 1);
+    if (chdir(directory) < 0)
+        dprintf(self.log, "cannot enter %s: %s\n", directory, strerror(errno));
+}
+
+/* Waits for a guest. Its socket; 0 when hirad is gone; -errno. */
+static int receive_guest(void *buffer, size_t size, size_t *ret_size)
+{
+    struct hira_adopt *adopt = buffer;
+    HIRA_AUTOCLOSE int fd = -1;
+    size_t n_fds = 1;
+    ssize_t n = hira_fd_receive(self.router, buffer, size, &fd, &n_fds, 0);
+    if (n <= 0)
+        return n == -ECONNRESET ? 0 : (int)n;
+    int error = hira_message_check(buffer, (size_t)n, HIRA_MSG_ADOPT, sizeof *adopt);
+    if (!error)
+        error = hira_hello_check(adopt + 1, (size_t)n - sizeof *adopt);
+    *ret_size = (size_t)n - sizeof *adopt;
+    if (error || n_fds != 1)
+        return error ? error : -EBADMSG;
+    return HIRA_STEAL_FD(fd);
+}
+
+static int server_main(struct zygote *z)
+{
+    const struct hira_zygote_ops *ops = z->ops;
+    char error[200];
+    if ((z->late && load(ops, error, sizeof error) < 0) || warm(ops, error, sizeof error) < 0) {
+        hira_refuse(self.router, ENODEV, "%s", error);
+        return 1;
+    }
+    struct hira_forked ready = {.head = hira_message_head(HIRA_MSG_READY, sizeof ready), .pid = (uint32_t)getpid()};
+    if (hira_fd_send(self.router, &ready, sizeof ready, NULL, 0) < 0)
+        return 0;
+
+    size_t size = sizeof(struct hira_adopt) + HIRA_MESSAGE_MAX, hello_size = 0;
+    struct hira_adopt *adopt = malloc(size); /* the HELLO stays with the guest */
+    int guest = adopt ? receive_guest(adopt, size, &hello_size) : -ENOMEM;
+    if (guest < 0)
+        dprintf(self.log, "what hirad handed over is no guest: %s\n", strerror(-guest));
+    if (guest <= 0)
+        return guest < 0;
+    return ops->serve(guest, (struct hira_hello *)(adopt + 1), hello_size, adopt);
+}
+
+/* In the fresh child. Everything it opens from here on is its own; what the vendor's library opened while loading stays. */
+static _Noreturn void child_main(struct zygote *z, int sock, int log, const char *directory)
+{
+    hira_fd_closep(&z->router);
+    hira_fd_closep(&z->signals);
+    dup2(log, STDOUT_FILENO);
+    dup2(log, STDERR_FILENO);
+    self.router = sock;
+    self.log = log;
+    enter_server(z->ops, directory);
+    /* No exit(): destructors of a vendor's library whose threads still run are nobody's friends. */
+    _exit(server_main(z));
+}
+
+/* ---- the zygote ---- */
+
+static int announce(struct zygote *z, pid_t pid, int sock, int log)
+{
+    struct hira_forked forked = {.head = hira_message_head(HIRA_MSG_FORKED, sizeof forked), .pid = (uint32_t)pid};
+    /* Only the parent can do this without a race: until it reaps, the pid means nobody else. */
+    HIRA_AUTOCLOSE int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    int fds[] = {sock, log, pidfd};
+    return hira_fd_send(z->router, &forked, sizeof forked, fds, pidfd < 0 ? 2 : 3);
+}
+
+static int fork_child(struct zygote *z, struct child *child)
+{
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return -errno;
+    HIRA_AUTOCLOSE int ours = ends[0];
+    HIRA_AUTOCLOSE int theirs = ends[1];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    HIRA_AUTOCLOSE int log_in = ends[0];
+    HIRA_AUTOCLOSE int log_out = ends[1];
+    child->pid = fork();
+    if (child->pid < 0)
+        return -errno;
+    if (child->pid == 0) {
+        hira_fd_closep(&ours);
+        hira_fd_closep(&log_in);
+        child_main(z, theirs, log_out, child->directory);
+    }
+    announce(z, child->pid, ours, log_in); /* fails when hirad is gone: the child sees that by itself */
+    return 0;
+}
+
+static int fork_server(struct zygote *z)
+{
+    struct child *child = calloc(1, sizeof *child);
+    if (!child)
+        return -ENOMEM;
+    HIRA_AUTOCLOSE int lock = make_directory(z->work_dir, child->directory, sizeof child->directory);
+    int error = lock < 0 ? lock : fork_child(z, child);
+    if (!error) {
+        hira_list_append(&z->children, &child->link);
+        return 0;
+    }
+    if (lock >= 0)
+        rmdir(child->directory);
+    free(child);
+    return error;
+}
+
+static void reap(struct zygote *z)
+{
+    struct signalfd_siginfo info;
+    struct hira_list *pos, *next;
+    int status;
+    pid_t pid;
+    while (read(z->signals, &info, sizeof info) > 0)
+        ;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        struct hira_forked exited = {hira_message_head(HIRA_MSG_EXITED, sizeof exited), (uint32_t)pid, status};
+        hira_list_for_each(pos, next, &z->children) {
+            struct child *child = hira_list_entry(pos, struct child, link);
+            if (child->pid != pid)
+                continue;
+            hira_tree_remove(child->directory);
+            hira_list_remove(&child->link);
+            free(child);
+        }
+        if (!z->orphan)
+            hira_fd_send(z->router, &exited, sizeof exited, NULL, 0);
+    }
+}
+
+/* A message from hirad. Its hang-up leaves the zygote with nothing to do but to see its children off. */
+static void hear_router(struct zygote *z)
+{
+    struct hira_message message;
+    ssize_t n = hira_fd_receive(z->router, &message, sizeof message, NULL, NULL, 0);
+    if (n <= 0) {
+        z->orphan = true;
+        return;
+    }
+    if (hira_message_check(&message, (size_t)n, HIRA_MSG_FORK, sizeof message) < 0)
+        return;
+    int error = fork_server(z);
+    if (error)
+        hira_refuse(z->router, -error, "cannot fork a server: %s", strerror(-error));
+}
+
+static int serve_router(struct zygote *z)
+{
+    sigset_t mask;
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &mask, NULL);
+    z->signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (z->signals < 0) {
+        hira_refuse(z->router, errno, "no signalfd: %s", strerror(errno));
+        return 1;
+    }
+    while (!z->orphan || !hira_list_empty(&z->children)) {
+        struct pollfd p[2] = {{z->signals, POLLIN, 0}, {z->orphan ? -1 : z->router, POLLIN, 0}};
+        if (poll(p, 2, -1) < 0 && errno != EINTR)
+            return 1;
+        if (p[0].revents)
+            reap(z);
+        if (p[1].revents)
+            hear_router(z);
+    }
+    return 0;
+}
+
+/* Only descriptors 0, 1, 2 and hirad's socket survive. fd or -errno. */
+static int take_descriptor(int fd)
+{
+    if (fd < ROUTER_FD || (fd != ROUTER_FD && dup2(fd, ROUTER_FD) < 0))
+        return -EBADF;
+    if (fcntl(ROUTER_FD, F_SETFD, FD_CLOEXEC) < 0)
+        return -errno;
+    if (syscall(SYS_close_range, ROUTER_FD + 1, ~0u, 0) < 0) /* before Linux 5.9 */
+        for (int i = ROUTER_FD + 1, n = (int)sysconf(_SC_OPEN_MAX); i < n && i < 65536; i++)
+            close(i);
+    return ROUTER_FD;
+}
+
+static void stdin_from_null(void)
+{
+    HIRA_AUTOCLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null >= 0)
+        dup2(null, STDIN_FILENO);
+}
+
+/* Threads do not survive a fork: a vendor's library that makes some while it is loaded is loaded in each server instead. */
+static void start_over_late(struct zygote *z, char **argv)
+{
+    char *again[] = {argv[0], "--zygote", "3", "--late", "--work-dir", (char *)z->work_dir, NULL};
+    fcntl(z->router, F_SETFD, 0);
+    execv("/proc/self/exe", again);
+    fcntl(z->router, F_SETFD, FD_CLOEXEC);
+}
+
+static int zygote_main(struct zygote *z, char **argv)
+{
+    char error[200];
+    signal(SIGPIPE, SIG_IGN);
+    stdin_from_null();
+    if (!z->late && load(z->ops, error, sizeof error) < 0) {
+        hira_refuse(z->router, ENODEV, "%s", error);
+        return 1;
+    }
+    if (!z->late && count_threads() > 1) {
+        start_over_late(z, argv);
+        z->late = true;
+    }
+    return serve_router(z);
+}
+
+/* ---- without hirad ---- */
+
+static int once_child(struct zygote *z, int sock)
+{
+    char error[200];
+    size_t size = HIRA_MESSAGE_MAX;
+    struct hira_hello *hello = malloc(size);
+    if (!hello)
+        return 1;
+    if (load(z->ops, error, sizeof error) < 0 || warm(z->ops, error, sizeof error) < 0) {
+        hira_refuse(sock, ENODEV, "%s", error);
+        return 1;
+    }
+    ssize_t n = hira_fd_receive(sock, hello, size, NULL, NULL, 0);
+    if (n == 0)
+        return 0;
+    int wrong = n < 0 ? (int)n : hira_hello_check(hello, (size_t)n);
+    if (wrong) {
+        hira_refuse(sock, EPROTO, "no HELLO of protocol version %u", HIRA_PROTOCOL_VERSION);
+        return 1;
+    }
+    return z->ops->serve(sock, hello, (size_t)n, NULL);
+}
+
+/* The parent stays to remove the folder, for a server may end anywhere. */
+static int once_main(struct zygote *z)
+{
+    char directory[PATH_SIZE];
+    int status, lock = make_directory(z->work_dir, directory, sizeof directory);
+    pid_t pid = lock < 0 ? -1 : fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        stdin_from_null();
+        enter_server(z->ops, directory);
+        _exit(once_child(z, z->router));
+    }
+    hira_fd_closep(&z->router);
+    if (pid < 0) {
+        fprintf(stderr, "hira-server-%s: cannot make a server in %s: %s\n", z->ops->api, z->work_dir, strerror(errno));
+        return 1;
+    }
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    hira_tree_remove(directory);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static int check_main(const struct hira_zygote_ops *ops)
+{
+    char error[200];
+    if (load(ops, error, sizeof error) < 0 || warm(ops, error, sizeof error) < 0) {
+        fprintf(stderr, "hira-server-%s: %s\n", ops->api, error);
+        return 1;
+    }
+    const char *text = ops->describe ? ops->describe() : NULL;
+    printf("%s\n", text ? text : "the vendor's library is ready");
+    fflush(stdout);
+    _exit(0);
+}
+
+static int usage(const char *name)
+{
+    fprintf(stderr,
+            "usage: %s --zygote FD | --once FD | --check [--work-dir DIR]\n"
+            "hirad starts this; --check tells whether the vendor's library works.\n",
+            name);
+    return 2;
+}
+
+int hira_zygote_main(int argc, char **argv, const struct hira_zygote_ops *ops)
+{
+    static const struct option options[] = {{"zygote", required_argument, NULL, 'z'}, {"once", required_argument, NULL, 'o'},
+                                            {"check", no_argument, NULL, 'c'},        {"late", no_argument, NULL, 'l'},
+                                            {"work-dir", required_argument, NULL, 'w'}, {0}};
+    const char *tmp = getenv("TMPDIR");
+    struct zygote z = {.ops = ops, .work_dir = tmp && *tmp ? tmp : "/tmp", .router = -1, .signals = -1};
+    int mode = 0, fd = -1;
+    hira_list_init(&z.children);
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (c == 'z' || c == 'o')
+            fd = atoi(optarg);
+        if (c == 'z' || c == 'o' || c == 'c')
+            mode = c;
+        else if (c == 'l')
+            z.late = true;
+        else if (c == 'w')
+            z.work_dir = optarg;
+        else
+            return usage(argv[0]);
+    }
+    if (!mode || optind != argc)
+        return usage(argv[0]);
+    set_environment(ops);
+    if (mode == 'c')
+        return check_main(ops);
+    z.router = take_descriptor(fd);
+    if (z.router < 0) {
+        fprintf(stderr, "%s: descriptor %d is no socket that was handed over\n", argv[0], fd);
+        return 1;
+    }
+    return mode == 'z' ? zygote_main(&z, argv) : once_main(&z);
+}
