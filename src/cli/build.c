@@ -7,15 +7,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
-#ifdef HIRA_HAVE_EMIT
 #include "emit/emit.h"
-#else /* the emitter is yet to come */
-static int hira_emit(const struct lapis_model *model, const char *dir, struct lapis_diag *diag)
-{
-    lapis_error(diag, (struct lapis_loc){.file = model->spec_file}, "cannot write to %s: this hira has no emitter", dir);
-    return -1;
-}
-#endif
 
 static int build(const char *path, const char *dir, const struct cli_spec_options *options)
 {

@@ -30,7 +30,8 @@ void cli_print_messages(struct lapis_diag *diag)
     bool colour = isatty(STDERR_FILENO) && !getenv("NO_COLOR");
     lapis_diag_print(diag, &text, colour);
     if (errors || warnings)
-        hira_text_printf(&text, "%zu error%s, %zu warning%s\n", errors, errors == 1 ? "" : "s", warnings, warnings == 1 ? "" : "s");
+        hira_text_printf(&text, "%zu error%s, %zu warning%s\n", errors, errors == 1 ? "" : "s", warnings,
+                         warnings == 1 ? "" : "s");
     if (text.size)
         fwrite(text.data, 1, text.size, stderr);
     hira_text_fini(&text);

@@ -28,8 +28,8 @@ static int help(FILE *out)
     fputs("usage: hira VERB ...\n\n", out);
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(verbs); i++) {
         char head[80];
-        snprintf(head, sizeof head, "%s%s%s %s", verbs[i].group ? verbs[i].group : "", verbs[i].group ? " " : "", verbs[i].name,
-                 verbs[i].arguments);
+        snprintf(head, sizeof head, "%s%s%s %s", verbs[i].group ? verbs[i].group : "", verbs[i].group ? " " : "",
+                 verbs[i].name, verbs[i].arguments);
         fprintf(out, "  hira %-42s %s\n", head, verbs[i].summary);
     }
     fputs("\nVerbs that read a SPEC take -I DIR (search headers there) and -D NAME=VALUE (define for headers).\n", out);

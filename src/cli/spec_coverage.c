@@ -1,6 +1,7 @@
 /*
- * hira spec coverage: how much of an API is covered, and how much of that came of itself. A function is complete when nothing of
- * it is unsettled; complete functions are inferred (the spec says nothing that concerns a parameter) or annotated.
+ * hira spec coverage: how much of an API is covered, and how much of that came of itself. A function is complete when
+ * nothing of it is unsettled; complete functions are inferred (the spec says nothing that concerns a parameter) or
+ * annotated.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -120,8 +121,8 @@ static void print_json(const struct lapis_model *model)
     printf("{\n  \"api\": \"%s\",\n  \"functions\": %zu,\n", model->name, c.functions);
     for (size_t i = 0; i < N_STATES; i++)
         printf("  \"%s\": %zu,\n", state_names[i], c.states[i]);
-    printf("  \"pointers\": %zu,\n  \"settled\": %zu,\n  \"settled_by_rules\": %zu,\n  \"states\": {", c.pointers, c.settled,
-           c.by_rules);
+    printf("  \"pointers\": %zu,\n  \"settled\": %zu,\n  \"settled_by_rules\": %zu,\n  \"states\": {", c.pointers,
+           c.settled, c.by_rules);
     for (size_t i = 0; i < model->n_functions; i++) {
         if (model->functions[i]->internal)
             continue;

@@ -1,6 +1,6 @@
 /*
- * hira spec explain: of each function how it is carried, of each parameter what is known, and for each fact the rule, a sentence
- * and the place of its evidence. Works on a specification with errors too: that is when it is needed.
+ * hira spec explain: of each function how it is carried, of each parameter what is known, and for each fact the rule, a
+ * sentence and the place of its evidence. Works on a specification with errors too: that is when it is needed.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -21,10 +21,10 @@ static void print_place(struct lapis_loc loc)
 static void print_kind(const struct lapis_value *v)
 {
     static const char *const names[] = {
-        [LAPIS_V_UNSETTLED] = "UNSETTLED",    [LAPIS_V_SCALAR] = "by value",         [LAPIS_V_HANDLE] = "handle",
-        [LAPIS_V_BUFFER] = "buffer",          [LAPIS_V_STRING] = "string",           [LAPIS_V_LIST] = "list",
-        [LAPIS_V_PROPERTIES] = "properties",  [LAPIS_V_RECORD] = "by its members",   [LAPIS_V_CALLBACK] = "callback",
-        [LAPIS_V_USERDATA] = "userdata",      [LAPIS_V_TOKEN] = "opaque",            [LAPIS_V_NOTHING] = "not carried",
+        [LAPIS_V_UNSETTLED] = "UNSETTLED",   [LAPIS_V_SCALAR] = "by value",       [LAPIS_V_HANDLE] = "handle",
+        [LAPIS_V_BUFFER] = "buffer",         [LAPIS_V_STRING] = "string",         [LAPIS_V_LIST] = "list",
+        [LAPIS_V_PROPERTIES] = "properties", [LAPIS_V_RECORD] = "by its members", [LAPIS_V_CALLBACK] = "callback",
+        [LAPIS_V_USERDATA] = "userdata",     [LAPIS_V_TOKEN] = "opaque",          [LAPIS_V_NOTHING] = "not carried",
     };
     fputs(names[v->kind], stdout);
     if (v->kind == LAPIS_V_HANDLE && v->handle)
@@ -50,11 +50,13 @@ static void print_facts(const struct lapis_value *v)
     if (v->kind != LAPIS_V_CALLBACK && v->kind != LAPIS_V_USERDATA && v->kind != LAPIS_V_NOTHING)
         printf("%s, ", directions[v->direction & 3]);
     print_kind(v);
+    if (v->kind == LAPIS_V_CALLBACK && v->callback)
+        printf(", %s%s", v->callback->waits ? "awaited" : "posted", v->callback->once ? ", once" : "");
     const struct {
         bool is;
         const char *text;
     } flags[] = {
-        {v->nullable, "nullable"}, {v->is_error, "receives the error"}, {v->always, "handed back always"},
+        {v->nullable, "nullable"},   {v->is_error, "receives the error"}, {v->always, "handed back always"},
         {v->allocates, "allocates"}, {v->deallocates, "deallocates"},
     };
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(flags); i++)
@@ -80,6 +82,12 @@ static void print_value(const struct lapis_value *v, const char *name, int inden
         printf("%*s? %s\n", indent + 4, "", v->question);
     if (v->element && (v->element->kind != LAPIS_V_SCALAR || v->element->n_reasons))
         print_value(v->element, "element", indent + 4);
+    for (size_t i = 0; v->kind == LAPIS_V_CALLBACK && v->callback && i < v->callback->n_args; i++)
+        print_value(&v->callback->args[i], v->callback->args[i].name ? v->callback->args[i].name : "(unnamed)",
+                    indent + 4);
+    if (v->kind == LAPIS_V_CALLBACK && v->callback && v->callback->ret.ctype &&
+        v->callback->ret.ctype->kind != LAPIS_VOID)
+        print_value(&v->callback->ret, "result", indent + 4);
     for (size_t i = 0; v->kind == LAPIS_V_RECORD && i < v->n_fields; i++)
         print_value(&v->fields[i], v->fields[i].name ? v->fields[i].name : "(anonymous)", indent + 4);
 }
@@ -88,7 +96,10 @@ static void print_policies(const struct lapis_function *f)
 {
     for (size_t i = 0; i < f->n_policies; i++) {
         const struct lapis_policy *p = &f->policies[i];
-        fputs(p->mode == LAPIS_SYNC ? "    sync" : p->n_once ? "    async after the first call with equal " : "    async", stdout);
+        fputs(p->mode == LAPIS_SYNC ? "    sync"
+              : p->n_once           ? "    async after the first call with equal "
+                                    : "    async",
+              stdout);
         for (size_t k = 0; k < p->n_once; k++)
             printf("%s%s", k ? ", " : "", p->once[k]);
         if (p->condition)
@@ -115,7 +126,9 @@ static void print_function(const struct lapis_function *f)
     }
     putchar('\n');
     if (f->unsupported) {
-        printf("    unsupported: returns %s\n", f->unsupported_code ? f->unsupported_code : f->failure ? f->failure : "0");
+        printf("    unsupported: returns %s\n", f->unsupported_code ? f->unsupported_code
+                                                : f->failure        ? f->failure
+                                                                    : "0");
         return;
     }
     if (f->local)

@@ -20,7 +20,9 @@ static int emit(const char *path, const struct hira_text *old, const struct hira
         return CLI_FAILED;
     }
     if (mode == PRINT)
-        return fwrite(formatted->data ? formatted->data : "", 1, formatted->size, stdout) == formatted->size ? CLI_OK : CLI_FAILED;
+        return fwrite(formatted->data ? formatted->data : "", 1, formatted->size, stdout) == formatted->size
+                   ? CLI_OK
+                   : CLI_FAILED;
     if (mode == CHECK) {
         if (old->size == formatted->size && !memcmp(old->data, formatted->data, old->size))
             return CLI_OK;

@@ -1,7 +1,7 @@
 /*
- * A specification as a tree of statements. The syntax is uniform - words, arguments in parentheses, then a semicolon or a body in
- * braces - so one kind of node serves; which words may stand where, with which arguments and body, is the table in grammar.c,
- * which the parser, the resolver, the formatter and the manual's test share.
+ * A specification as a tree of statements. The syntax is uniform - words, arguments in parentheses, then a semicolon or
+ * a body in braces - so one kind of node serves; which words may stand where, with which arguments and body, is the
+ * table in grammar.c, which the parser, the resolver, the formatter and the manual's test share.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -15,11 +15,11 @@ enum lapis_where {
     LAPIS_AT_FILE = 1 << 0,
     LAPIS_AT_API = 1 << 1,
     LAPIS_AT_TYPE = 1 << 2,
-    LAPIS_AT_FUNCTION = 1 << 3,   /* function, functions, prototype, internal, exported */
+    LAPIS_AT_FUNCTION = 1 << 3, /* function, functions, prototype, internal, exported */
     LAPIS_AT_CONVENTION = 1 << 4,
-    LAPIS_AT_VALUE = 1 << 5,      /* parameter, return, element, field */
+    LAPIS_AT_VALUE = 1 << 5, /* parameter, return, element, field */
     LAPIS_AT_CALLBACK = 1 << 6,
-    LAPIS_AT_IF = 1 << 7,         /* behind if and else */
+    LAPIS_AT_IF = 1 << 7, /* behind if and else */
     LAPIS_AT_UNSUPPORTED = 1 << 8,
 };
 
@@ -148,8 +148,8 @@ enum lapis_group {
 
 struct lapis_grammar {
     enum lapis_word word;
-    const char *spelling; /* "guest replace" */
-    unsigned where;       /* enum lapis_where bits */
+    const char *spelling;        /* "guest replace" */
+    unsigned where;              /* enum lapis_where bits */
     unsigned min_args, max_args; /* max 0: no parentheses; min 0 with max > 0: parentheses may be left out */
     enum lapis_argument_kind argument;
     enum lapis_body_kind body;
@@ -160,10 +160,11 @@ struct lapis_grammar {
 };
 
 /* The row for a spelling at a place, or NULL. `ret_elsewhere`: a row with that spelling at another place, or NULL. */
-const struct lapis_grammar *lapis_grammar_find(const char *spelling, unsigned where, const struct lapis_grammar **ret_elsewhere);
-const struct lapis_grammar *lapis_grammar_row(size_t i);     /* NULL past the end */
+const struct lapis_grammar *lapis_grammar_find(const char *spelling, unsigned where,
+                                               const struct lapis_grammar **ret_elsewhere);
+const struct lapis_grammar *lapis_grammar_row(size_t i);            /* NULL past the end */
 const struct lapis_grammar *lapis_grammar_of(enum lapis_word word); /* NULL for rows of bodies and the like */
-const char *lapis_where_name(unsigned where);                /* "a function" */
+const char *lapis_where_name(unsigned where);                       /* "a function" */
 
 struct lapis_argument {
     const char *text; /* one line, without comments */
@@ -183,13 +184,13 @@ struct lapis_node {
     const struct lapis_grammar *grammar; /* NULL where the word has no row */
     struct lapis_loc loc;
     const struct lapis_source *source;
-    size_t first, end;        /* tokens [first, end), closing brace or semicolon included */
-    size_t open, close;       /* tokens of the body's braces, 0 without */
-    const char *name;         /* FUNCTION, PROTOTYPE, API, SETTING */
+    size_t first, end;  /* tokens [first, end), closing brace or semicolon included */
+    size_t open, close; /* tokens of the body's braces, 0 without */
+    const char *name;   /* FUNCTION, PROTOTYPE, API, SETTING */
     struct lapis_loc name_loc;
     struct lapis_argument *args;
     size_t n_args;
-    const char *type;         /* PARAMETER of a convention: C type, or NULL */
+    const char *type; /* PARAMETER of a convention: C type, or NULL */
     struct lapis_loc type_loc;
     bool negated, after;
     bool broken; /* an argument made no sense: reported, and left out */
@@ -197,9 +198,9 @@ struct lapis_node {
     size_t n_body;
     bool has_body;
     struct lapis_code code;
-    struct lapis_node *other; /* IF: else */
+    struct lapis_node *other;                /* IF: else */
     enum lapis_declaration_kind declaration; /* PROTOTYPE */
-    const char *text;         /* PROTOTYPE: the declaration, verbatim */
+    const char *text;                        /* PROTOTYPE: the declaration, verbatim */
     struct lapis_loc text_loc;
     struct lapis_param *params;
     size_t n_params;

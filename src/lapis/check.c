@@ -1,7 +1,7 @@
 /*
- * What may not reach the emitter. Before the headers are read: bodies that say a thing twice or against themselves. At the end:
- * pointers of which too little is known, and facts that cannot be true together. Each error stands where the author would mend
- * it: at the annotation, else at the function in the spec, else in the header.
+ * What may not reach the emitter. Before the headers are read: bodies that say a thing twice or against themselves. At
+ * the end: pointers of which too little is known, and facts that cannot be true together. Each error stands where the
+ * author would mend it: at the annotation, else at the function in the spec, else in the header.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -35,8 +35,10 @@ static bool excludes(const struct lapis_node *a, const struct lapis_node *b)
 {
     enum lapis_word x = a->word, y = b->word;
     bool replaced = x == LAPIS_W_GUEST_REPLACE || y == LAPIS_W_GUEST_REPLACE;
-    bool around = x == LAPIS_W_GUEST_BEFORE || x == LAPIS_W_GUEST_AFTER || y == LAPIS_W_GUEST_BEFORE || y == LAPIS_W_GUEST_AFTER;
-    bool hidden = (x == LAPIS_W_EXTENSION && y == LAPIS_W_EXPORTED) || (x == LAPIS_W_EXPORTED && y == LAPIS_W_EXTENSION);
+    bool around =
+        x == LAPIS_W_GUEST_BEFORE || x == LAPIS_W_GUEST_AFTER || y == LAPIS_W_GUEST_BEFORE || y == LAPIS_W_GUEST_AFTER;
+    bool hidden =
+        (x == LAPIS_W_EXTENSION && y == LAPIS_W_EXPORTED) || (x == LAPIS_W_EXPORTED && y == LAPIS_W_EXTENSION);
     return (replaced && around) || (hidden && a->negated == b->negated);
 }
 
@@ -46,7 +48,8 @@ static void check_named_twice(struct lapis_front *front, const struct lapis_node
         return;
     for (size_t i = 0; i < a->n_args; i++)
         for (size_t k = 0; k < b->n_args; k++)
-            if (!strcmp(a->args[i].text, b->args[k].text) && !lapis_has_wildcard(a->args[i].text) && !a->type == !b->type) {
+            if (!strcmp(a->args[i].text, b->args[k].text) && !lapis_has_wildcard(a->args[i].text) &&
+                !a->type == !b->type) {
                 lapis_error(front->diag, b->args[k].loc, "'%s' is annotated twice", b->args[k].text);
                 lapis_note(front->diag, a->args[i].loc, "the first time");
             }
@@ -129,9 +132,9 @@ struct place { /* what is being checked */
     struct lapis_front *front;
     struct lapis_function *function; /* NULL: a callback */
     struct lapis_callback *callback;
-    const struct lapis_node *prototype; /* the spec's, or NULL */
+    const struct lapis_node *prototype;  /* the spec's, or NULL */
     const struct lapis_value *parameter; /* outermost value */
-    const struct place *through; /* callbacks: the function and parameter that take it */
+    const struct place *through;         /* callbacks: the function and parameter that take it */
     const char *what;
     bool result;
 };
@@ -141,7 +144,8 @@ static const struct lapis_param *prototype_param(const struct place *p)
     if (!p->prototype || p->result)
         return NULL;
     for (size_t i = 0; i < p->prototype->n_params; i++)
-        if (p->prototype->params[i].name && p->parameter->name && !strcmp(p->prototype->params[i].name, p->parameter->name))
+        if (p->prototype->params[i].name && p->parameter->name &&
+            !strcmp(p->prototype->params[i].name, p->parameter->name))
             return &p->prototype->params[i];
     return NULL;
 }
@@ -199,7 +203,8 @@ static const char *advice(const struct place *p, const struct lapis_value *v)
         return "{ string; } or { buffer(n); }";
     if (to && to->kind == LAPIS_VOID)
         return to->is_const ? "{ bytes(n); } or { opaque; }" : "{ out; bytes(n); } (or in, inout), or { opaque; }";
-    return to && to->is_const ? "{ buffer(n); }, where n may be 1" : "{ out; buffer(n); } (or in, inout), where n may be 1";
+    return to && to->is_const ? "{ buffer(n); }, where n may be 1"
+                              : "{ out; buffer(n); } (or in, inout), where n may be 1";
 }
 
 static void unsettled(const struct place *p, const struct lapis_value *v)
@@ -207,9 +212,11 @@ static void unsettled(const struct place *p, const struct lapis_value *v)
     struct lapis_diag *diag = p->front->diag;
     const char *type = v->ctype->spelling;
     if (v->ctype->kind == LAPIS_FUNCTION)
-        lapis_error(diag, place_of(p, v), "%s is a function of type '%s', and nothing says who calls it", p->what, type);
+        lapis_error(diag, place_of(p, v), "%s is a function of type '%s', and nothing says who calls it", p->what,
+                    type);
     else if (v->ctype->kind == LAPIS_UNION)
-        lapis_error(diag, place_of(p, v), "%s is a union ('%s'), and nothing tells which member is live", p->what, type);
+        lapis_error(diag, place_of(p, v), "%s is a union ('%s'), and nothing tells which member is live", p->what,
+                    type);
     else if (v->ctype->kind == LAPIS_OPAQUE)
         lapis_error(diag, place_of(p, v), "%s is of type '%s', whose bytes are unknown", p->what, type);
     else
@@ -243,7 +250,6 @@ static const struct lapis_value *made_handle(const struct lapis_function *f, con
     return found;
 }
 
-
 static void check_until(const struct place *p, struct lapis_value *v)
 {
     if (v->lifetime != LAPIS_LIFE_EVENT || !p->function)
@@ -254,10 +260,11 @@ static void check_until(const struct place *p, struct lapis_value *v)
         return;
     }
     if (v->until)
-        lapis_error(p->front->diag, place_of(p, v), "%s lives until '%s', which makes no handle to wait for", p->what, v->until);
+        lapis_error(p->front->diag, place_of(p, v), "%s lives until '%s', which makes no handle to wait for", p->what,
+                    v->until);
     else
-        lapis_error(p->front->diag, place_of(p, v), "%s lives until an event, but %s makes no handle, or several", p->what,
-                    owner(p));
+        lapis_error(p->front->diag, place_of(p, v), "%s lives until an event, but %s makes no handle, or several",
+                    p->what, owner(p));
     lapis_hint(p->front->diag, "write parameter(event) { out; element { allocates; } } and lifetime(event, event);");
 }
 
@@ -278,8 +285,8 @@ static void check_facts(const struct place *p, const struct lapis_value *v)
         lapis_error(diag, place_of(p, v), "%s is room for a string, and nothing says how much", p->what);
         lapis_hint(diag, "write string(size);");
     }
-    if (p->result && p->function && (array || v->kind == LAPIS_V_LIST) && v == p->parameter && v->lifetime != LAPIS_LIFE_STATIC &&
-        v->lifetime != LAPIS_LIFE_OBJECT) {
+    if (p->result && p->function && (array || v->kind == LAPIS_V_LIST) && v == p->parameter &&
+        v->lifetime != LAPIS_LIFE_STATIC && v->lifetime != LAPIS_LIFE_OBJECT) {
         lapis_error(diag, place_of(p, v), "%s points to memory, and nothing says how long it lives", p->what);
         lapis_hint(diag, "write return { ... lifetime(static); } or lifetime(object);");
     }
@@ -291,8 +298,8 @@ static void check_callback(const struct place *through, struct lapis_callback *c
 static void check_fields(const struct place *p, struct lapis_value *v)
 {
     if (v->ctype->kind == LAPIS_UNION && !v->discriminant) {
-        lapis_error(p->front->diag, place_of(p, v), "%s is a union ('%s'), and nothing tells which member is live", p->what,
-                    v->ctype->name);
+        lapis_error(p->front->diag, place_of(p, v), "%s is a union ('%s'), and nothing tells which member is live",
+                    p->what, v->ctype->name);
         lapis_hint(p->front->diag, "write union(expr) { member: value; }");
         return;
     }
@@ -300,7 +307,8 @@ static void check_fields(const struct place *p, struct lapis_value *v)
         struct place inner = *p;
         if (v->ctype->kind == LAPIS_UNION && !v->fields[i].when)
             continue; /* never live */
-        inner.what = hira_pool_printf(p->front->pool, "member '%s' of %s", v->fields[i].name ? v->fields[i].name : "", p->what);
+        inner.what =
+            hira_pool_printf(p->front->pool, "member '%s' of %s", v->fields[i].name ? v->fields[i].name : "", p->what);
         check_value(&inner, &v->fields[i]);
     }
 }
@@ -351,8 +359,8 @@ static void check_callback(const struct place *through, struct lapis_callback *c
     if (!cb->ret.ctype || cb->ret.ctype->kind == LAPIS_VOID)
         return;
     if (!cb->waits) {
-        lapis_error(front->diag, place_of(through, through->parameter), "callback %s returns '%s', but the vendor does not wait for it", cb->name,
-                    cb->ret.ctype->spelling);
+        lapis_error(front->diag, place_of(through, through->parameter),
+                    "callback %s returns '%s', but the vendor does not wait for it", cb->name, cb->ret.ctype->spelling);
         lapis_hint(front->diag, "write callback(%s) { wait; }", cb->name);
     }
     p.result = true;
@@ -378,8 +386,10 @@ static void check_async_value(const struct place *p, struct lapis_value *v)
                             "the call may return before it is written: it lives until %s is done", event->name);
         return;
     }
-    lapis_error(p->front->diag, place_of(p, v), "%s is written by an asynchronous call, and nothing tells when", p->what);
-    lapis_hint(p->front->diag, "make the call sync, or let a parameter { element { allocates; } } stand for its completion");
+    lapis_error(p->front->diag, place_of(p, v), "%s is written by an asynchronous call, and nothing tells when",
+                p->what);
+    lapis_hint(p->front->diag,
+               "make the call sync, or let a parameter { element { allocates; } } stand for its completion");
 }
 
 static void check_async(struct lapis_front *front, struct lapis_function *f, struct place *p)
@@ -395,7 +405,8 @@ static void check_async(struct lapis_front *front, struct lapis_function *f, str
         lapis_hint(front->diag, "write return { allocates; } if each call makes a new object");
     } else if (f->ret.kind != LAPIS_V_HANDLE && f->ret.ctype->kind != LAPIS_VOID && f->ret.kind != LAPIS_V_NOTHING &&
                !f->success_value) {
-        lapis_error(front->diag, async->loc, "%s cannot be async: nothing says what it returns when all is well", f->name);
+        lapis_error(front->diag, async->loc, "%s cannot be async: nothing says what it returns when all is well",
+                    f->name);
         lapis_hint(front->diag, "write type(%s) { success(value); }", f->ret.ctype->name);
     }
     for (size_t i = 0; i < f->n_params; i++) {
@@ -458,8 +469,8 @@ static void check_function(struct lapis_front *front, struct lapis_function *f)
 }
 
 /*
- * A specification without an api item speaks of the functions that it names. Others are carried if what was inferred suffices,
- * and left out if not; one warning says which.
+ * A specification without an api item speaks of the functions that it names. Others are carried if what was inferred
+ * suffices, and left out if not; one warning says which.
  */
 static void check_unnamed(struct lapis_front *front, struct lapis_function *f, struct hira_text *left_out, size_t *n)
 {
@@ -475,7 +486,8 @@ static void check_unnamed(struct lapis_front *front, struct lapis_function *f, s
     front->diag = diag;
 }
 
-/* Promise 4: a call that cannot be carried returns the API's own error. So one must be known for each type of result. */
+/* Promise 4: a call that cannot be carried returns the API's own error. So one must be known for each type of result.
+ */
 static void check_failure_values(struct lapis_front *front)
 {
     const struct lapis_model *model = front->model;
@@ -487,7 +499,9 @@ static void check_failure_values(struct lapis_front *front)
         for (size_t k = 0; k < f->n_params; k++)
             if (f->params[k].is_error && !f->params[k].error_failure)
                 error = &f->params[k];
-        const char *type = error ? error->ctype->pointee->name : f->success_value && !f->failure ? f->ret.ctype->name : NULL;
+        const char *type = error                             ? error->ctype->pointee->name
+                           : f->success_value && !f->failure ? f->ret.ctype->name
+                                                             : NULL;
         bool again = false;
         for (size_t k = 0; type && k < n_told; k++)
             again |= !strcmp(told[k], type);
@@ -495,7 +509,8 @@ static void check_failure_values(struct lapis_front *front)
             continue;
         *HIRA_POOL_PUSH(front->pool, told, n_told) = type; /* one type is at fault, not each function that returns it */
         struct lapis_loc loc = f->spec_loc.line ? f->spec_loc : f->loc;
-        (front->whole ? lapis_error : lapis_warning)(front->diag, loc, "no value of '%s' is known to mean that a call failed", type);
+        (front->whole ? lapis_error : lapis_warning)(front->diag, loc,
+                                                     "no value of '%s' is known to mean that a call failed", type);
         lapis_hint(front->diag, "write type(%s) { success(value); failure(value); }", type);
     }
 }
@@ -513,8 +528,8 @@ void lapis_check(struct lapis_front *front)
     }
     if (n && !lapis_diag_errors(front->diag)) {
         lapis_warning(front->diag, (struct lapis_loc){.file = front->model->spec_file},
-                      "%zu function%s left out: what is inferred of %s does not suffice (%s%s)", n, n == 1 ? " is" : "s are",
-                      n == 1 ? "it" : "them", left_out.data, n > 4 ? ", ..." : "");
+                      "%zu function%s left out: what is inferred of %s does not suffice (%s%s)", n,
+                      n == 1 ? " is" : "s are", n == 1 ? "it" : "them", left_out.data, n > 4 ? ", ..." : "");
         lapis_hint(front->diag, "with an item api name { }, each is an error to be answered");
     }
     hira_text_fini(&left_out);

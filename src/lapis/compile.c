@@ -1,6 +1,6 @@
 /*
- * The order of the passes, and the reading of files: a specification is itself and all it includes, each once, an included
- * file's items standing where its include stood.
+ * The order of the passes, and the reading of files: a specification is itself and all it includes, each once, an
+ * included file's items standing where its include stood.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -84,7 +84,8 @@ static void add_options(struct lapis_model *model, const struct lapis_options *o
         *HIRA_POOL_PUSH(model->pool, model->include_dirs, model->n_include_dirs) =
             hira_pool_strdup(model->pool, options->include_dirs[i]);
     for (size_t i = 0; options && !dirs && i < options->n_defines; i++)
-        *HIRA_POOL_PUSH(model->pool, model->defines, model->n_defines) = hira_pool_strdup(model->pool, options->defines[i]);
+        *HIRA_POOL_PUSH(model->pool, model->defines, model->n_defines) =
+            hira_pool_strdup(model->pool, options->defines[i]);
 }
 
 struct lapis_model *lapis_compile(const char *path, const struct lapis_options *options, struct lapis_diag *diag)

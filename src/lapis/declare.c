@@ -1,6 +1,6 @@
 /*
- * What the import must know before it reads the headers: settings, includes, handle types and the spec's own declarations.
- * And, right after it, what is no part of the API.
+ * What the import must know before it reads the headers: settings, includes, handle types and the spec's own
+ * declarations. And, right after it, what is no part of the API.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -29,7 +29,6 @@ static const struct setting_row {
     {"server_environment", 1, 16, true, "server_environment \"NAME=value\";"},
     {"dispatch", 2, 2, false, "dispatch table_type <header.h>;"},
     {"ordered", 1, 1, false, "ordered(all);"},
-    {"server_alias", 1, 16, true, "server_alias \"name\";"},
 };
 
 static const struct setting_row *find_setting(struct lapis_front *front, const struct lapis_node *node)
@@ -51,13 +50,16 @@ static bool setting_fits(struct lapis_front *front, const struct lapis_node *nod
 {
     if (node->n_args < row->min || node->n_args > row->max) {
         lapis_error(front->diag, node->loc, "'%s' takes %s", row->name,
-                    row->max == 1 ? "one value" : row->max == 2 && row->min == 2 ? "two values" : "at least one value");
+                    row->max == 1                    ? "one value"
+                    : row->max == 2 && row->min == 2 ? "two values"
+                                                     : "at least one value");
         lapis_hint(front->diag, "write %s", row->usage);
         return false;
     }
     for (size_t i = 0; row->strings && i < node->n_args; i++)
         if (!lapis_unquote(front->pool, node->args[i].text)) {
-            lapis_error(front->diag, node->args[i].loc, "'%s' takes a string here, not '%s'", row->name, node->args[i].text);
+            lapis_error(front->diag, node->args[i].loc, "'%s' takes a string here, not '%s'", row->name,
+                        node->args[i].text);
             lapis_hint(front->diag, "write %s", row->usage);
             return false;
         }
@@ -182,7 +184,8 @@ static const char *escaped_path(struct hira_pool *pool, const char *path)
 static void add_code(struct lapis_front *front, struct lapis_code *code, const struct lapis_node *item)
 {
     const char *file = escaped_path(front->pool, item->code.loc.file);
-    const char *block = hira_pool_printf(front->pool, "#line %u \"%s\"\n%s\n", item->code.loc.line, file, item->code.text);
+    const char *block =
+        hira_pool_printf(front->pool, "#line %u \"%s\"\n%s\n", item->code.loc.line, file, item->code.text);
     code->text = code->text ? hira_pool_printf(front->pool, "%s%s", code->text, block) : block;
     if (!code->loc.line)
         code->loc = item->code.loc;
@@ -224,7 +227,8 @@ void lapis_declare(struct lapis_front *front)
     for (size_t i = 0; i < front->n_items; i++)
         declare_item(front, front->items[i], &api);
     if (!front->model->n_includes) {
-        lapis_error(front->diag, (struct lapis_loc){.file = front->model->spec_file}, "the specification includes no header");
+        lapis_error(front->diag, (struct lapis_loc){.file = front->model->spec_file},
+                    "the specification includes no header");
         lapis_hint(front->diag, "write #include <header.h>");
     }
     /* #include "header.h" is found beside the specification, behind what header_path names. */
@@ -258,7 +262,8 @@ void lapis_omit(struct lapis_front *front)
             model->functions[kept++] = f;
             continue;
         }
-        *HIRA_POOL_PUSH(front->pool, front->omitted, front->n_omitted) = (struct lapis_omission){f->name, by->args[arg].loc};
+        *HIRA_POOL_PUSH(front->pool, front->omitted, front->n_omitted) =
+            (struct lapis_omission){f->name, by->args[arg].loc};
     }
     model->n_functions = kept;
 }

@@ -1,7 +1,7 @@
 /*
- * Messages are kept in order of arrival with a pool of their own, and sorted when they are printed: by file in order of first
- * mention, then line, then column, so that the reader goes through a file once. Source lines are read when they are printed: a
- * run without messages reads nothing twice.
+ * Messages are kept in order of arrival with a pool of their own, and sorted when they are printed: by file in order of
+ * first mention, then line, then column, so that the reader goes through a file once. Source lines are read when they
+ * are printed: a run without messages reads nothing twice.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -86,7 +86,8 @@ static size_t file_order(const struct lapis_diag *diag, const struct message *m)
     return m->order;
 }
 
-static void add(struct lapis_diag *diag, enum lapis_severity severity, struct lapis_loc loc, const char *format, va_list args)
+static void add(struct lapis_diag *diag, enum lapis_severity severity, struct lapis_loc loc, const char *format,
+                va_list args)
 {
     size_t order = diag->n_messages;
     struct message *m = HIRA_POOL_PUSH(diag->pool, diag->messages, diag->n_messages);
@@ -181,7 +182,8 @@ static const struct hira_text *source_of(struct lapis_diag *diag, const char *fi
     return &s->text;
 }
 
-/* The source line and a caret under its column; tabs are kept in the caret's line so that it stands where the eye looks. */
+/* The source line and a caret under its column; tabs are kept in the caret's line so that it stands where the eye
+ * looks. */
 static void print_source(struct lapis_diag *diag, struct hira_text *out, struct lapis_loc loc, bool colour)
 {
     const struct hira_text *source = source_of(diag, loc.file);
@@ -218,8 +220,8 @@ static void print_place(struct hira_text *out, struct lapis_loc loc, bool colour
         hira_text_puts(out, "\033[0m");
 }
 
-static void print_one(struct lapis_diag *diag, struct hira_text *out, struct lapis_loc loc, enum lapis_severity severity,
-                      const char *text, bool colour)
+static void print_one(struct lapis_diag *diag, struct hira_text *out, struct lapis_loc loc,
+                      enum lapis_severity severity, const char *text, bool colour)
 {
     static const char *const words[] = {"note", "warning", "error"};
     static const char *const colours[] = {"\033[1;36m", "\033[1;35m", "\033[1;31m"};
@@ -237,7 +239,8 @@ static void print_message(struct lapis_diag *diag, struct hira_text *out, const 
     print_one(diag, out, m->loc, m->severity, m->text, colour);
     for (size_t i = 0; i < m->n_remarks; i++)
         if (m->remarks[i].is_hint)
-            hira_text_printf(out, colour ? "        \033[1mhint:\033[0m %s\n" : "        hint: %s\n", m->remarks[i].text);
+            hira_text_printf(out, colour ? "        \033[1mhint:\033[0m %s\n" : "        hint: %s\n",
+                             m->remarks[i].text);
     for (size_t i = 0; i < m->n_remarks; i++)
         if (!m->remarks[i].is_hint)
             print_one(diag, out, m->remarks[i].loc, LAPIS_NOTE, m->remarks[i].text, colour);

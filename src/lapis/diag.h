@@ -1,6 +1,6 @@
 /*
- * Diagnostics: what the compiler has to say to the author of a specification. They are collected while the compiler runs,
- * so that one run reports everything, and printed once, sorted by place, by whoever started it.
+ * Diagnostics: what the compiler has to say to the author of a specification. They are collected while the compiler
+ * runs, so that one run reports everything, and printed once, sorted by place, by whoever started it.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -21,8 +21,8 @@ enum lapis_severity {
 struct lapis_diag *lapis_diag_create(void);
 void lapis_diag_destroy(struct lapis_diag *diag); /* NULL allowed */
 
-/* Adds a message. `loc.line` 0: it belongs to the file (or, without file, to the run) as a whole. Strings are copied. The
- * same message at the same place is kept once. */
+/* Adds a message. `loc.line` 0: it belongs to the file (or, without file, to the run) as a whole. Strings are copied.
+ * The same message at the same place is kept once. */
 void lapis_error(struct lapis_diag *diag, struct lapis_loc loc, const char *format, ...) HIRA_PRINTF(3, 4);
 void lapis_warning(struct lapis_diag *diag, struct lapis_loc loc, const char *format, ...) HIRA_PRINTF(3, 4);
 
@@ -33,7 +33,8 @@ void lapis_hint(struct lapis_diag *diag, const char *format, ...) HIRA_PRINTF(2,
 size_t lapis_diag_errors(const struct lapis_diag *diag);
 size_t lapis_diag_warnings(const struct lapis_diag *diag);
 
-/* Appends all messages, sorted by file (in order of first mention), line and column, each with its source line and a caret. */
+/* Appends all messages, sorted by file (in order of first mention), line and column, each with its source line and a
+ * caret. */
 void lapis_diag_print(struct lapis_diag *diag, struct hira_text *out, bool colour);
 
 /* The one of `candidates` that `word` is likely a misspelling of, or NULL. */

@@ -1,9 +1,10 @@
 /*
- * The canonical layout of a specification: one statement a line, four columns a level, short bodies on one line, comments kept
- * where they stood, at most one blank line. C between braces keeps its own layout and is only moved as a whole.
+ * The canonical layout of a specification: one statement a line, four columns a level, short bodies on one line,
+ * comments kept where they stood, at most one blank line. C between braces keeps its own layout and is only moved as a
+ * whole.
  *
- * The tree says where statements begin and end; the tokens are the text. Between two tokens of a statement's head there is a
- * blank exactly where the author had any space, but for what is canonical everywhere: commas, parentheses, braces.
+ * The tree says where statements begin and end; the tokens are the text. Between two tokens of a statement's head there
+ * is a blank exactly where the author had any space, but for what is canonical everywhere: commas, parentheses, braces.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -22,8 +23,8 @@ struct printer {
     struct hira_pool *pool;
     const struct lapis_source *source;
     struct hira_text *out;
-    size_t at;     /* the next token that has not been printed */
-    bool first;    /* nothing stands yet in this body: no blank line before */
+    size_t at;  /* the next token that has not been printed */
+    bool first; /* nothing stands yet in this body: no blank line before */
 };
 
 static const struct lapis_token *token(const struct printer *p, size_t i)
@@ -87,8 +88,9 @@ static void put_head(struct printer *p, const struct lapis_node *n, size_t first
         if (broken) {
             hira_text_puts(p->out, "\n");
             put_indent(p, depth + 1);
-        } else if (i > first && (token(p, i)->kind == LAPIS_T_COMMENT || blank_between(p, n, i) ||
-                                 (token(p, i - 1)->kind == LAPIS_T_COMMENT && !is_punct(p, i, ',') && !is_punct(p, i, ')')))) {
+        } else if (i > first &&
+                   (token(p, i)->kind == LAPIS_T_COMMENT || blank_between(p, n, i) ||
+                    (token(p, i - 1)->kind == LAPIS_T_COMMENT && !is_punct(p, i, ',') && !is_punct(p, i, ')')))) {
             hira_text_puts(p->out, " ");
         }
         put_token(p, i);
@@ -97,7 +99,8 @@ static void put_head(struct printer *p, const struct lapis_node *n, size_t first
 
 static bool ends_in_line_comment(const struct printer *p, size_t first, size_t end)
 {
-    return end > first && token(p, end - 1)->kind == LAPIS_T_COMMENT && p->source->text[token(p, end - 1)->offset + 1] == '/';
+    return end > first && token(p, end - 1)->kind == LAPIS_T_COMMENT &&
+           p->source->text[token(p, end - 1)->offset + 1] == '/';
 }
 
 /* The head as a text of its own, to be measured and wrapped. */
@@ -143,8 +146,8 @@ static void put_wrapped(struct printer *p, const char *text, int depth, size_t r
 
 /* ---- comments and blank lines ---- */
 
-/* Comments between the last printed token and token `to`: those on the last token's line stay there, others get a line of their
- * own. Leaves the output at the start of a line. */
+/* Comments between the last printed token and token `to`: those on the last token's line stay there, others get a line
+ * of their own. Leaves the output at the start of a line. */
 static void put_comments(struct printer *p, size_t to, int depth)
 {
     for (; p->at < to; p->at++) {
@@ -218,7 +221,8 @@ static void put_code_line(struct printer *p, const char *start, const char *limi
 
 static void put_code(struct printer *p, const struct lapis_node *n, int depth, size_t column)
 {
-    const char *text = p->source->text + token(p, n->open)->offset + 1, *end = p->source->text + token(p, n->close)->offset;
+    const char *text = p->source->text + token(p, n->open)->offset + 1,
+               *end = p->source->text + token(p, n->close)->offset;
     while (text < end && strchr(" \t\r", *text))
         text++;
     while (end > text && strchr(" \t\r\n", end[-1]))
@@ -495,7 +499,8 @@ int lapis_format(const char *file, const char *text, size_t size, struct hira_te
 {
     struct hira_pool *pool = hira_pool_create();
     size_t errors = lapis_diag_errors(diag);
-    struct lapis_source *source = lapis_lex(pool, hira_pool_strdup(pool, file), hira_pool_strndup(pool, text, size), size, diag);
+    struct lapis_source *source =
+        lapis_lex(pool, hira_pool_strdup(pool, file), hira_pool_strndup(pool, text, size), size, diag);
     struct lapis_file *parsed = lapis_parse(pool, source, diag);
     struct printer p = {.pool = pool, .source = source, .out = out, .first = true};
     bool ok = lapis_diag_errors(diag) == errors;

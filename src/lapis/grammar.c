@@ -128,8 +128,8 @@ const struct lapis_grammar *lapis_grammar_find(const char *spelling, unsigned wh
 
 const char *lapis_where_name(unsigned where)
 {
-    static const char *const names[] = {"a file", "an api", "a type", "a function", "a convention",
-                                        "a parameter", "a callback", "an if", "an unsupported set"};
+    static const char *const names[] = {"a file",      "an api",     "a type", "a function",        "a convention",
+                                        "a parameter", "a callback", "an if",  "an unsupported set"};
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(names); i++)
         if (where & (1u << i))
             return names[i];

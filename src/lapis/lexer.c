@@ -1,6 +1,6 @@
 /*
- * C's lexical rules, less trigraphs and line continuations outside directives and literals. Every byte of the input is hostile
- * only in the sense of being odd: a NUL, a lone quote or an unclosed comment is reported where it begins.
+ * C's lexical rules, less trigraphs and line continuations outside directives and literals. Every byte of the input is
+ * hostile only in the sense of being odd: a NUL, a lone quote or an unclosed comment is reported where it begins.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -176,9 +176,8 @@ struct lapis_source *lapis_lex(struct hira_pool *pool, const char *file, const c
     for (;;) {
         skip_space(&x);
         size_t start = x.at;
-        struct lapis_token token = {.offset = (uint32_t)start,
-                                    .line = x.line,
-                                    .column = (unsigned)(start - x.line_start) + 1};
+        struct lapis_token token = {
+            .offset = (uint32_t)start, .line = x.line, .column = (unsigned)(start - x.line_start) + 1};
         struct lapis_loc loc = {file, token.line, token.column};
         if (start >= size) {
             push(&x, token);

@@ -1,6 +1,6 @@
 /*
- * A source text as tokens. The whole file is cut up at once, comments included: the parser steps over them, the formatter puts
- * them back. Nothing is copied: a token is a range of the text.
+ * A source text as tokens. The whole file is cut up at once, comments included: the parser steps over them, the
+ * formatter puts them back. Nothing is copied: a token is a range of the text.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -42,7 +42,8 @@ struct lapis_source {
 struct lapis_source *lapis_lex(struct hira_pool *pool, const char *file, const char *text, size_t size,
                                struct lapis_diag *diag);
 
-/* Reads the file and cuts it up. NULL, with the reason in `diag` at `from` (who asked for it), when it cannot be read. */
+/* Reads the file and cuts it up. NULL, with the reason in `diag` at `from` (who asked for it), when it cannot be read.
+ */
 struct lapis_source *lapis_lex_file(struct hira_pool *pool, const char *file, struct lapis_loc from,
                                     struct lapis_diag *diag);
 

@@ -1,6 +1,6 @@
 /*
- * The model's small verbs: look-ups, and what a C type alone says of a value. No policy: what is guessed from names stands in
- * infer.c, what the specification says in resolve.c.
+ * The model's small verbs: look-ups, and what a C type alone says of a value. No policy: what is guessed from names
+ * stands in infer.c, what the specification says in resolve.c.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */

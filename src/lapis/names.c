@@ -43,10 +43,12 @@ bool lapis_glob_any(const struct lapis_node *node, const char *name)
 
 static bool is_word_byte(char c)
 {
-    return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (unsigned char)c >= 0x80;
+    return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (unsigned char)c >= 0x80;
 }
 
-/* The next identifier at or behind `at` that is no member access, number or part of a literal or comment; NULL at the end. */
+/* The next identifier at or behind `at` that is no member access, number or part of a literal or comment; NULL at the
+ * end. */
 static const char *next_word(const char *text, const char *at, size_t *ret_length)
 {
     while (*at) {
@@ -65,7 +67,8 @@ static const char *next_word(const char *text, const char *at, size_t *ret_lengt
             const char *before = at;
             while (before > text && before[-1] == ' ')
                 before--;
-            bool member = before > text && (before[-1] == '.' || (before - text > 1 && before[-1] == '>' && before[-2] == '-'));
+            bool member =
+                before > text && (before[-1] == '.' || (before - text > 1 && before[-1] == '>' && before[-2] == '-'));
             if (!member && !(*at >= '0' && *at <= '9')) {
                 *ret_length = n;
                 return at;
@@ -114,8 +117,8 @@ const char *lapis_rename_word(struct hira_pool *pool, const char *text, const ch
 
 const char *lapis_describe_type(struct hira_pool *pool, const struct lapis_ctype *type)
 {
-    static const char *const kinds[] = {"void", "an integer", "a number", "a handle", "a pointer", "a function", "a struct",
-                                        "a union", "an array", "of unknown layout"};
+    static const char *const kinds[] = {"void",       "an integer", "a number", "a handle", "a pointer",
+                                        "a function", "a struct",   "a union",  "an array", "of unknown layout"};
     return hira_pool_printf(pool, "'%s', %s", type->spelling, kinds[type->kind]);
 }
 
@@ -124,12 +127,63 @@ const char *lapis_describe_type(struct hira_pool *pool, const struct lapis_ctype
 static bool is_keyword(const char *word)
 {
     static const char *const words[] = {
-        "sizeof",   "_Alignof", "const",  "void",     "char",     "short",    "int",      "long",     "unsigned", "signed",
-        "float",    "double",   "_Bool",  "bool",     "struct",   "union",    "enum",     "NULL",     "true",     "false",
-        "size_t",   "ssize_t",  "int8_t", "int16_t",  "int32_t",  "int64_t",  "uint8_t",  "uint16_t", "uint32_t", "uint64_t",
-        "intptr_t", "uintptr_t", "volatile", "strlen", "strnlen", "strcmp",   "strncmp",  "memcmp",   "ret",      "index",
-        "typeof",   "__typeof__", "if", "else", "return", "for", "while", "offsetof", "inline", "static", "UINT64_MAX", "SIZE_MAX",
-        "INT32_MAX", "UINT32_MAX", "ptrdiff_t", "__builtin_popcountll", "__builtin_popcount",
+        "sizeof",
+        "_Alignof",
+        "const",
+        "void",
+        "char",
+        "short",
+        "int",
+        "long",
+        "unsigned",
+        "signed",
+        "float",
+        "double",
+        "_Bool",
+        "bool",
+        "struct",
+        "union",
+        "enum",
+        "NULL",
+        "true",
+        "false",
+        "size_t",
+        "ssize_t",
+        "int8_t",
+        "int16_t",
+        "int32_t",
+        "int64_t",
+        "uint8_t",
+        "uint16_t",
+        "uint32_t",
+        "uint64_t",
+        "intptr_t",
+        "uintptr_t",
+        "volatile",
+        "strlen",
+        "strnlen",
+        "strcmp",
+        "strncmp",
+        "memcmp",
+        "ret",
+        "index",
+        "typeof",
+        "__typeof__",
+        "if",
+        "else",
+        "return",
+        "for",
+        "while",
+        "offsetof",
+        "inline",
+        "static",
+        "UINT64_MAX",
+        "SIZE_MAX",
+        "INT32_MAX",
+        "UINT32_MAX",
+        "ptrdiff_t",
+        "__builtin_popcountll",
+        "__builtin_popcount",
     };
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(words); i++)
         if (!strcmp(word, words[i]))
@@ -159,12 +213,13 @@ static bool known(const struct lapis_front *front, const struct lapis_scope *sco
     for (size_t i = 0; i < scope->n_names; i++)
         if (scope->names[i] && !strcmp(scope->names[i], word))
             return true;
-    return is_keyword(word) || !strncmp(word, "hira_", 5) || !strncmp(word, "__builtin_", 10) || header_has(model, word) ||
-           lapis_says_word(model->shared_code.text, word) || lapis_says_word(model->guest_code.text, word) ||
-           lapis_says_word(model->server_code.text, word);
+    return is_keyword(word) || !strncmp(word, "hira_", 5) || !strncmp(word, "__builtin_", 10) ||
+           header_has(model, word) || lapis_says_word(model->shared_code.text, word) ||
+           lapis_says_word(model->guest_code.text, word) || lapis_says_word(model->server_code.text, word);
 }
 
-static void check_name(struct lapis_front *front, struct lapis_loc loc, const char *word, const struct lapis_scope *scope)
+static void check_name(struct lapis_front *front, struct lapis_loc loc, const char *word,
+                       const struct lapis_scope *scope)
 {
     if (known(front, scope, word))
         return;
@@ -174,7 +229,8 @@ static void check_name(struct lapis_front *front, struct lapis_loc loc, const ch
     if (!meant)
         meant = lapis_did_you_mean(word, front->model->names, front->model->n_names);
     if (scope->of)
-        lapis_error(front->diag, loc, "'%s' is no parameter of %s and nothing that the header declares", word, scope->of);
+        lapis_error(front->diag, loc, "'%s' is no parameter of %s and nothing that the header declares", word,
+                    scope->of);
     else
         lapis_error(front->diag, loc, "'%s' is nothing that the header declares", word);
     if (meant)

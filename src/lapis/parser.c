@@ -1,6 +1,6 @@
 /*
- * Recursive descent over the token array, driven by the table in grammar.c. After an error the parser goes on behind the
- * statement's semicolon or braces, or at what looks like the next statement, so that one slip costs one message.
+ * Recursive descent over the token array, driven by the table in grammar.c. After an error the parser goes on behind
+ * the statement's semicolon or braces, or at what looks like the next statement, so that one slip costs one message.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -230,8 +230,8 @@ static bool argument_fits(const struct parser *p, enum lapis_argument_kind kind,
     case LAPIS_ARG_NAME:
         return single && t->kind == LAPIS_T_NAME;
     case LAPIS_ARG_PATH:
-        return t->kind == LAPIS_T_NAME &&
-               (single || (arg->end == arg->first + 3 && is_punct(p, arg->first + 1, '.') && t[2].kind == LAPIS_T_NAME));
+        return t->kind == LAPIS_T_NAME && (single || (arg->end == arg->first + 3 && is_punct(p, arg->first + 1, '.') &&
+                                                      t[2].kind == LAPIS_T_NAME));
     case LAPIS_ARG_GLOB:
         return is_glob(arg->text);
     case LAPIS_ARG_STRING:
@@ -242,8 +242,8 @@ static bool argument_fits(const struct parser *p, enum lapis_argument_kind kind,
 
 static bool check_argument(struct parser *p, const struct lapis_grammar *g, const struct lapis_argument *arg)
 {
-    static const char *const kinds[] = {"an expression", "a name", "a name or function.parameter", "a name or pattern",
-                                        "a string", "a type"};
+    static const char *const kinds[] = {"an expression",     "a name",   "a name or function.parameter",
+                                        "a name or pattern", "a string", "a type"};
     if (argument_fits(p, g->argument, arg))
         return true;
     lapis_error(p->diag, arg->loc, "'%s' takes %s here, not '%s'", g->spelling, kinds[g->argument], arg->text);
@@ -484,7 +484,8 @@ static void parse_body(struct parser *p, struct lapis_node *n)
         return;
     }
     if (!braces) {
-        lapis_error(p->diag, at_end(p) ? here(p) : behind(p), "expected '{' after '%s'", n->name ? n->name : g->spelling);
+        lapis_error(p->diag, at_end(p) ? here(p) : behind(p), "expected '{' after '%s'",
+                    n->name ? n->name : g->spelling);
         lapis_hint(p->diag, "write %s", g->usage);
         recover(p);
         return;
@@ -516,7 +517,8 @@ static void parse_body(struct parser *p, struct lapis_node *n)
 
 /* ---- statements ---- */
 
-/* "guest replace", "async once", "not always": words that belong together. Takes the tokens; the spelling without "not". */
+/* "guest replace", "async once", "not always": words that belong together. Takes the tokens; the spelling without
+ * "not". */
 static const char *take_words(struct parser *p, struct lapis_node *n)
 {
     const char *word = token_text(p, p->at);
@@ -554,7 +556,8 @@ static void report_unknown(struct parser *p, const struct lapis_node *n, const c
         if (g->where & where)
             candidates[count++] = g->spelling;
     const char *meant = lapis_did_you_mean(word, candidates, count);
-    lapis_error(p->diag, n->loc, where == LAPIS_AT_FILE ? "'%s' begins no item of a specification" : "unknown annotation '%s'", word);
+    lapis_error(p->diag, n->loc,
+                where == LAPIS_AT_FILE ? "'%s' begins no item of a specification" : "unknown annotation '%s'", word);
     if (meant)
         lapis_hint(p->diag, "did you mean '%s'?", meant);
 }
@@ -686,7 +689,8 @@ static struct lapis_node *parse_setting(struct parser *p)
     while (!at_end(p) && !at_punct(p, ';') && bracket(p) == 0 && !peek(p)->newlines)
         if (!take_punct(p, ','))
             take_operand(p, n);
-    while (n->n_args && !at_end(p) && !at_punct(p, ';') && bracket(p) == 0 && is_punct(p, n->args[n->n_args - 1].end, ','))
+    while (n->n_args && !at_end(p) && !at_punct(p, ';') && bracket(p) == 0 &&
+           is_punct(p, n->args[n->n_args - 1].end, ','))
         if (!take_punct(p, ','))
             take_operand(p, n);
     expect_semicolon(p, n->n_args ? n->args[n->n_args - 1].text : n->name);
@@ -768,7 +772,8 @@ static void name_parameter(struct parser *p, struct lapis_param *param)
         if (t->kind == LAPIS_T_PUNCT)
             depth += (c == '(' || c == '[') - (c == ')' || c == ']');
     }
-    static const char *const types[] = {"void", "int", "char", "short", "long", "float", "double", "unsigned", "signed", "const"};
+    static const char *const types[] = {"void",  "int",    "char",     "short",  "long",
+                                        "float", "double", "unsigned", "signed", "const"};
     char *name = words > 1 ? token_text(p, last) : NULL;
     for (size_t i = 0; name && i < HIRA_ARRAY_SIZE(types); i++)
         if (!strcmp(name, types[i]))
@@ -790,16 +795,15 @@ static bool parse_params(struct parser *p, struct lapis_node *n)
         return true;
     for (size_t i = 0; i < list.n_args; i++) {
         struct lapis_param *param = HIRA_POOL_PUSH(p->pool, n->params, n->n_params);
-        *param = (struct lapis_param){.text = list.args[i].text,
-                                      .loc = list.args[i].loc,
-                                      .first = list.args[i].first,
-                                      .end = list.args[i].end};
+        *param = (struct lapis_param){
+            .text = list.args[i].text, .loc = list.args[i].loc, .first = list.args[i].first, .end = list.args[i].end};
         name_parameter(p, param);
     }
     return true;
 }
 
-/* Whether a prototype stands here: words and stars, a name, an opening parenthesis, all before any other punctuation. */
+/* Whether a prototype stands here: words and stars, a name, an opening parenthesis, all before any other punctuation.
+ */
 static bool looks_like_prototype(const struct parser *p, size_t *ret_name)
 {
     size_t words = 0, last = 0;

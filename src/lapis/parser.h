@@ -1,5 +1,6 @@
 /*
- * Tokens to tree. Knows syntax only: whether a name exists, or an annotation makes sense for its type, is the resolver's.
+ * Tokens to tree. Knows syntax only: whether a name exists, or an annotation makes sense for its type, is the
+ * resolver's.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */

@@ -1,10 +1,10 @@
 /*
- * The specification's word, laid over what the rules inferred. For each function in turn: rules for its result type, conventions,
- * functions(globs), unsupported(globs), then what is said of it by name; so the particular overwrites the general and the later
- * the earlier. Then types, callbacks and query selectors.
+ * The specification's word, laid over what the rules inferred. For each function in turn: rules for its result type,
+ * conventions, functions(globs), unsupported(globs), then what is said of it by name; so the particular overwrites the
+ * general and the later the earlier. Then types, callbacks and query selectors.
  *
- * A prototype may rename parameters. Everything general speaks the header's names and is applied before; the names are then
- * changed everywhere at once, and what follows speaks the prototype's.
+ * A prototype may rename parameters. Everything general speaks the header's names and is applied before; the names are
+ * then changed everywhere at once, and what follows speaks the prototype's.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -54,8 +54,8 @@ static void unknown_function(struct lapis_front *front, struct lapis_loc loc, co
     suggest_function(front, name);
 }
 
-static void check_function_expression(struct lapis_front *front, const struct lapis_function *f, const struct lapis_node *node,
-                                      size_t i)
+static void check_function_expression(struct lapis_front *front, const struct lapis_function *f,
+                                      const struct lapis_node *node, size_t i)
 {
     const char *names[256];
     size_t n = 0;
@@ -121,8 +121,8 @@ static bool exhaustive(struct lapis_node *const *body, size_t n)
 }
 
 /* The decisions of a body in order, each under the conditions around it. */
-static void collect_policies(struct lapis_front *front, struct lapis_node *const *body, size_t n_body, const char *condition,
-                             struct lapis_policy **list, size_t *n)
+static void collect_policies(struct lapis_front *front, struct lapis_node *const *body, size_t n_body,
+                             const char *condition, struct lapis_policy **list, size_t *n)
 {
     for (size_t i = 0; i < n_body; i++) {
         const struct lapis_node *node = body[i];
@@ -137,7 +137,8 @@ static void collect_policies(struct lapis_front *front, struct lapis_node *const
         /* Behind a branch that always decides, "else" needs no condition of its own. */
         bool decided = exhaustive(node->body, node->n_body);
         const char *not_test = decided ? NULL : hira_pool_printf(front->pool, "!(%s)", test);
-        collect_policies(front, node->other->body, node->other->n_body, both(front->pool, condition, not_test), list, n);
+        collect_policies(front, node->other->body, node->other->n_body, both(front->pool, condition, not_test), list,
+                         n);
     }
 }
 
@@ -155,7 +156,8 @@ static void check_policy_names(const struct rule *r, struct lapis_node *const *b
     }
 }
 
-/* Whether an expression can be evaluated in this function: a general rule about blocking_read does not concern others. */
+/* Whether an expression can be evaluated in this function: a general rule about blocking_read does not concern others.
+ */
 static bool policies_fit(const struct rule *r, const struct lapis_policy *list, size_t n)
 {
     const struct lapis_function *f = r->function;
@@ -190,8 +192,9 @@ static void apply_policies(const struct rule *r)
 
 static const char *describe_value(const struct rule *r, const struct lapis_value *v)
 {
-    return v == &r->function->ret ? hira_pool_printf(r->front->pool, "the result of %s", r->function->name)
-                                  : hira_pool_printf(r->front->pool, "parameter '%s' of %s", v->name, r->function->name);
+    return v == &r->function->ret
+               ? hira_pool_printf(r->front->pool, "the result of %s", r->function->name)
+               : hira_pool_printf(r->front->pool, "parameter '%s' of %s", v->name, r->function->name);
 }
 
 static void apply_to_value(const struct rule *r, struct lapis_value *v, const struct lapis_node *node)
@@ -249,7 +252,8 @@ static void apply_parameter(const struct rule *r, const struct lapis_node *node)
         bool found = false;
         for (size_t i = 0; i < f->n_params; i++) {
             struct lapis_value *v = &f->params[i];
-            if (!v->name || !lapis_glob(node->args[a].text, v->name) || (node->type && !type_matches(v->ctype, node->type)))
+            if (!v->name || !lapis_glob(node->args[a].text, v->name) ||
+                (node->type && !type_matches(v->ctype, node->type)))
                 continue;
             found = true;
             apply_to_value(r, v, node);
@@ -382,7 +386,8 @@ static void apply_rule(struct lapis_front *front, struct lapis_function *f, cons
 
 static void rename_value(struct hira_pool *pool, struct lapis_value *v, const char *from, const char *to)
 {
-    const char **texts[] = {&v->count, &v->filled, &v->terminator, &v->selector, &v->discriminant, &v->companion, &v->until, &v->question};
+    const char **texts[] = {&v->count,        &v->filled,    &v->terminator, &v->selector,
+                            &v->discriminant, &v->companion, &v->until,      &v->question};
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(texts); i++)
         *texts[i] = lapis_rename_word(pool, *texts[i], from, to);
     if (v->element)
@@ -425,8 +430,8 @@ static void rename_parameters(struct lapis_front *front, struct lapis_function *
             if (again)
                 continue;
             if (pass == 0)
-                lapis_value_because(front->pool, v, "spec", item->params[i].name_loc, "the prototype calls it '%s', the header '%s'",
-                                    name, v->name);
+                lapis_value_because(front->pool, v, "spec", item->params[i].name_loc,
+                                    "the prototype calls it '%s', the header '%s'", name, v->name);
             rename_expressions(front->pool, f, v->name, to);
             v->name = to;
         }
@@ -438,7 +443,8 @@ static void rename_parameters(struct lapis_front *front, struct lapis_function *
 static const struct lapis_function *parsed_prototype(const struct lapis_model *model, const struct lapis_node *item)
 {
     for (size_t i = 0; i < model->n_declarations; i++)
-        if (model->declarations[i].loc.line == item->text_loc.line && model->declarations[i].loc.file == item->text_loc.file)
+        if (model->declarations[i].loc.line == item->text_loc.line &&
+            model->declarations[i].loc.file == item->text_loc.file)
             return model->declarations[i].function;
     return NULL;
 }
@@ -448,7 +454,8 @@ static bool same_type(const struct lapis_ctype *a, const struct lapis_ctype *b)
     if (same_spelling(a->canonical ? a->canonical : a->spelling, b->canonical ? b->canonical : b->spelling))
         return true;
     /* "size_t n[3]" and "size_t *n" are one type of parameter. */
-    bool pointers = (a->kind == LAPIS_POINTER || a->kind == LAPIS_ARRAY) && (b->kind == LAPIS_POINTER || b->kind == LAPIS_ARRAY);
+    bool pointers =
+        (a->kind == LAPIS_POINTER || a->kind == LAPIS_ARRAY) && (b->kind == LAPIS_POINTER || b->kind == LAPIS_ARRAY);
     return pointers && a->pointee && b->pointee && a->pointee->is_const == b->pointee->is_const &&
            same_type(a->pointee, b->pointee);
 }
@@ -457,7 +464,8 @@ static void check_prototype(struct lapis_front *front, const struct lapis_functi
 {
     const struct lapis_function *parsed = parsed_prototype(front->model, item);
     if (item->n_params != f->n_params) {
-        lapis_error(front->diag, item->name_loc, "%s has %zu parameters, not %zu", f->name, f->n_params, item->n_params);
+        lapis_error(front->diag, item->name_loc, "%s has %zu parameters, not %zu", f->name, f->n_params,
+                    item->n_params);
         lapis_note(front->diag, f->loc, "the header declares it here");
         return;
     }
@@ -471,8 +479,8 @@ static void check_prototype(struct lapis_front *front, const struct lapis_functi
     for (size_t i = 0; i < f->n_params && i < parsed->n_params; i++) {
         if (same_type(parsed->params[i].ctype, f->params[i].ctype))
             continue;
-        lapis_error(front->diag, item->params[i].loc, "parameter %zu of %s is '%s' in the header, not '%s'", i + 1, f->name,
-                    f->params[i].ctype->spelling, parsed->params[i].ctype->spelling);
+        lapis_error(front->diag, item->params[i].loc, "parameter %zu of %s is '%s' in the header, not '%s'", i + 1,
+                    f->name, f->params[i].ctype->spelling, parsed->params[i].ctype->spelling);
         lapis_note(front->diag, f->params[i].loc.line ? f->params[i].loc : f->loc, "the header declares it here");
     }
 }
@@ -584,7 +592,8 @@ static void resolve_function(struct lapis_front *front, struct lapis_function *f
 
 /* ---- types ---- */
 
-static struct lapis_function *verb(struct lapis_front *front, const struct lapis_node *node, const struct lapis_handle *handle)
+static struct lapis_function *verb(struct lapis_front *front, const struct lapis_node *node,
+                                   const struct lapis_handle *handle)
 {
     struct lapis_function *f = lapis_model_function(front->model, node->args[0].text);
     if (!f) {
@@ -596,7 +605,8 @@ static struct lapis_function *verb(struct lapis_front *front, const struct lapis
     return f;
 }
 
-static void apply_handle_statement(struct lapis_front *front, struct lapis_handle *handle, const struct lapis_node *node)
+static void apply_handle_statement(struct lapis_front *front, struct lapis_handle *handle,
+                                   const struct lapis_node *node)
 {
     switch (node->word) {
     case LAPIS_W_RETAIN:
@@ -709,7 +719,8 @@ static void resolve_type(struct lapis_front *front, const struct lapis_node *ite
             apply_handle_statement(front, handle, item->body[i]);
         return;
     }
-    if (says_not_handle(item) || (only_of_results(item) && (was_used(front, item) || is_pointed_to(front->model, name))))
+    if (says_not_handle(item) ||
+        (only_of_results(item) && (was_used(front, item) || is_pointed_to(front->model, name))))
         return;
     if (only_of_results(item))
         lapis_error(front->diag, item->args[0].loc, "no function returns '%s'", name);
@@ -759,7 +770,8 @@ static void resolve_types(struct lapis_front *front)
 
 /* ---- callbacks, selectors ---- */
 
-static void apply_callback_parameter(struct lapis_front *front, struct lapis_callback *cb, const struct lapis_node *node)
+static void apply_callback_parameter(struct lapis_front *front, struct lapis_callback *cb,
+                                     const struct lapis_node *node)
 {
     for (size_t a = 0; a < node->n_args; a++) {
         bool found = false;
@@ -767,12 +779,13 @@ static void apply_callback_parameter(struct lapis_front *front, struct lapis_cal
             if (!cb->args[i].name || !lapis_glob(node->args[a].text, cb->args[i].name))
                 continue;
             found = true;
-            struct lapis_target t = {.front = front,
-                                     .callback = cb,
-                                     .params = cb->args,
-                                     .n_params = cb->n_args,
-                                     .name = cb->args[i].name,
-                                     .what = hira_pool_printf(front->pool, "argument '%s' of %s", cb->args[i].name, cb->name)};
+            struct lapis_target t = {
+                .front = front,
+                .callback = cb,
+                .params = cb->args,
+                .n_params = cb->n_args,
+                .name = cb->args[i].name,
+                .what = hira_pool_printf(front->pool, "argument '%s' of %s", cb->args[i].name, cb->name)};
             lapis_apply_value(&t, &cb->args[i], node);
         }
         if (found)
@@ -824,7 +837,8 @@ static void apply_callback(struct lapis_front *front, struct lapis_callback *cb,
 static bool resolve_callback_path(struct lapis_front *front, const struct lapis_node *item)
 {
     const char *path = item->args[0].text, *dot = strchr(path, '.');
-    struct lapis_function *f = lapis_model_function(front->model, hira_pool_strndup(front->pool, path, (size_t)(dot - path)));
+    struct lapis_function *f =
+        lapis_model_function(front->model, hira_pool_strndup(front->pool, path, (size_t)(dot - path)));
     if (!f) {
         unknown_function(front, item->args[0].loc, hira_pool_strndup(front->pool, path, (size_t)(dot - path)));
         return true;

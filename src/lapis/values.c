@@ -1,7 +1,7 @@
 /*
- * Annotations of values: parameters, results, what they point to, and members of structs. Each changes one fact and leaves a
- * reason. From a convention or a glob (`target->general`) an annotation that does not fit a value's type is left out, for the rule
- * was not written with this value in mind; named directly, it is an error.
+ * Annotations of values: parameters, results, what they point to, and members of structs. Each changes one fact and
+ * leaves a reason. From a convention or a glob (`target->general`) an annotation that does not fit a value's type is
+ * left out, for the rule was not written with this value in mind; named directly, it is an error.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -17,13 +17,15 @@ struct lapis_value *lapis_param(struct lapis_value *params, size_t n, const char
     return NULL;
 }
 
-static void because(const struct lapis_target *t, struct lapis_value *v, const struct lapis_node *node, const char *text)
+static void because(const struct lapis_target *t, struct lapis_value *v, const struct lapis_node *node,
+                    const char *text)
 {
     lapis_value_because(t->front->pool, v, "spec", node->loc, "%s", text);
 }
 
 /* Why an annotation does not fit; silent for general rules. */
-static void misfit(const struct lapis_target *t, const struct lapis_value *v, const struct lapis_node *node, const char *needs)
+static void misfit(const struct lapis_target *t, const struct lapis_value *v, const struct lapis_node *node,
+                   const char *needs)
 {
     if (t->general)
         return;
@@ -49,7 +51,8 @@ static bool points_to_chars(const struct lapis_value *v)
 
 /* ---- expressions ---- */
 
-static void check_expression(const struct lapis_target *t, const struct lapis_node *node, const struct lapis_argument *arg)
+static void check_expression(const struct lapis_target *t, const struct lapis_node *node,
+                             const struct lapis_argument *arg)
 {
     const char *names[256];
     size_t n = 0;
@@ -61,7 +64,8 @@ static void check_expression(const struct lapis_target *t, const struct lapis_no
     lapis_check_names(t->front, node, arg, &scope);
 }
 
-/* The expression with {name} replaced. NULL: it is a lone name that no parameter has, so the rule does not apply here. */
+/* The expression with {name} replaced. NULL: it is a lone name that no parameter has, so the rule does not apply here.
+ */
 static const char *expression(const struct lapis_target *t, const struct lapis_node *node, size_t i)
 {
     const struct lapis_argument *arg = &node->args[i];
@@ -126,8 +130,9 @@ static void apply_buffer(const struct lapis_target *t, struct lapis_value *v, co
     v->count = count;
     v->unit_bytes = bytes;
     lapis_value_element(t->front->pool, v);
-    because(t, v, node, hira_pool_printf(t->front->pool, "%s of %s %s", v->direction == LAPIS_IN ? "a buffer" : "room for a buffer",
-                                         count, bytes ? "bytes" : "elements"));
+    because(t, v, node,
+            hira_pool_printf(t->front->pool, "%s of %s %s", v->direction == LAPIS_IN ? "a buffer" : "room for a buffer",
+                             count, bytes ? "bytes" : "elements"));
 }
 
 static void apply_string(const struct lapis_target *t, struct lapis_value *v, const struct lapis_node *node)
@@ -141,7 +146,8 @@ static void apply_string(const struct lapis_target *t, struct lapis_value *v, co
         return;
     set_shape(v, LAPIS_V_STRING);
     v->count = count;
-    because(t, v, node, count ? hira_pool_printf(t->front->pool, "a string of %s bytes", count) : "a string that ends with NUL");
+    because(t, v, node,
+            count ? hira_pool_printf(t->front->pool, "a string of %s bytes", count) : "a string that ends with NUL");
 }
 
 static void apply_keys(const struct lapis_target *t, struct lapis_value *v, const struct lapis_node *node)
@@ -177,7 +183,8 @@ static void apply_list(const struct lapis_target *t, struct lapis_value *v, cons
     v->terminator = end;
     if (properties)
         apply_keys(t, v, node);
-    because(t, v, node, hira_pool_printf(t->front->pool, "%s ended by %s", properties ? "key, value pairs" : "a list", end));
+    because(t, v, node,
+            hira_pool_printf(t->front->pool, "%s ended by %s", properties ? "key, value pairs" : "a list", end));
 }
 
 static void apply_handle(const struct lapis_target *t, struct lapis_value *v, const struct lapis_node *node)
@@ -208,8 +215,8 @@ static void apply_handle(const struct lapis_target *t, struct lapis_value *v, co
 static void apply_token(const struct lapis_target *t, struct lapis_value *v, const struct lapis_node *node)
 {
     bool token = node->word == LAPIS_W_OPAQUE;
-    if (token && v->ctype->kind != LAPIS_POINTER && v->ctype->kind != LAPIS_FUNCTION && v->ctype->kind != LAPIS_HANDLE &&
-        v->ctype->kind != LAPIS_INT) {
+    if (token && v->ctype->kind != LAPIS_POINTER && v->ctype->kind != LAPIS_FUNCTION &&
+        v->ctype->kind != LAPIS_HANDLE && v->ctype->kind != LAPIS_INT) {
         misfit(t, v, node, "a pointer");
         return;
     }
@@ -265,7 +272,8 @@ static void find_cookie(struct lapis_front *front, struct lapis_callback *cb, st
     }
     if (found) {
         set_shape(found, LAPIS_V_USERDATA);
-        lapis_value_because(front->pool, found, "callback.cookie", loc, "the only untyped pointer: the application's cookie");
+        lapis_value_because(front->pool, found, "callback.cookie", loc,
+                            "the only untyped pointer: the application's cookie");
     }
 }
 
@@ -431,7 +439,8 @@ static void apply_union(const struct lapis_target *t, struct lapis_value *v, con
         struct lapis_value *field = field_of(v, row->args[0].text);
         if (!field)
             unknown_field(t, v, &row->args[0]);
-        else if (field->when && !t->general && field->n_reasons && field->reasons[field->n_reasons - 1].loc.line == row->loc.line)
+        else if (field->when && !t->general && field->n_reasons &&
+                 field->reasons[field->n_reasons - 1].loc.line == row->loc.line)
             lapis_error(t->front->diag, row->loc, "member '%s' has a value already", field->name);
         else {
             check_expression(t, row, &row->args[1]);
@@ -479,7 +488,8 @@ static void apply_flag(const struct lapis_target *t, struct lapis_value *v, cons
     } else {
         v->always = !node->negated;
     }
-    because(t, v, node, node->word == LAPIS_W_ERROR ? "receives the error of the call" : "handed back even when the call fails");
+    because(t, v, node,
+            node->word == LAPIS_W_ERROR ? "receives the error of the call" : "handed back even when the call fails");
 }
 
 static void apply_lifetime(const struct lapis_target *t, struct lapis_value *v, const struct lapis_node *node)
@@ -605,8 +615,8 @@ static void apply_one(const struct lapis_target *t, struct lapis_value *v, const
     }
 }
 
-/* Said to be written, or to point to something of this and that kind, and nobody says how many: it is one. Not so for characters
- * and untyped memory, where "one" would be a guess. */
+/* Said to be written, or to point to something of this and that kind, and nobody says how many: it is one. Not so for
+ * characters and untyped memory, where "one" would be a guess. */
 static void settle_single(const struct lapis_target *t, struct lapis_value *v, const struct lapis_node *node)
 {
     const struct lapis_ctype *to = v->ctype->kind == LAPIS_POINTER ? v->ctype->pointee : NULL;
