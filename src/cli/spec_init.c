@@ -1,7 +1,7 @@
 /*
- * hira spec init: a preliminary specification for a header. What the rules found is written as comments, with their reasons, so
- * that a person can read on one page what Hira believes of the API and why; what they did not find becomes a question, with the
- * statement to complete. The file parses and compiles as it is written, up to its questions.
+ * hira spec init: a preliminary specification for a header. What the rules found is written as comments, with their
+ * reasons, so that a person can read on one page what Hira believes of the API and why; what they did not find becomes
+ * a question, with the statement to complete. The file parses and compiles as it is written, up to its questions.
  *
  * A question that comes up in several functions for parameters of one name and type is asked once, as a convention.
  *
@@ -172,7 +172,8 @@ static void put_question(struct init *init, const struct lapis_value *v, const c
 {
     const char *indent = "    ";
     bool result = !strcmp(v->name, "ret");
-    hira_text_printf(init->out, "%s// ? %s%s%s: ", indent, result ? "the result" : "parameter ", result ? "" : v->name, path);
+    hira_text_printf(init->out, "%s// ? %s%s%s: ", indent, result ? "the result" : "parameter ", result ? "" : v->name,
+                     path);
     put_text(init->out, question);
     hira_text_printf(init->out, " (%s; nothing in types, names or documentation tells)\n", v->ctype->spelling);
     if (v->doc) {
@@ -197,7 +198,8 @@ struct questions {
     size_t n;
 };
 
-static struct repeated *find_repeated(const struct questions *questions, const struct lapis_value *v, const char *question)
+static struct repeated *find_repeated(const struct questions *questions, const struct lapis_value *v,
+                                      const char *question)
 {
     for (size_t i = 0; i < questions->n; i++)
         if (!strcmp(questions->items[i].name, v->name) && !strcmp(questions->items[i].type, v->ctype->spelling) &&
@@ -311,8 +313,9 @@ static void put_questions(struct init *init, const struct lapis_function *f, con
 {
     const char *path, *question;
     if (f->variadic)
-        hira_text_puts(init->out, "    // ? it takes a variable number of arguments, which cannot be carried: replace it, or\n"
-                                  "    // unsupported;\n");
+        hira_text_puts(init->out,
+                       "    // ? it takes a variable number of arguments, which cannot be carried: replace it, or\n"
+                       "    // unsupported;\n");
     if (f->ret.ctype->kind != LAPIS_VOID && (question = question_of(init, &f->ret, &path)) != NULL)
         put_question(init, &f->ret, path, question);
     for (size_t i = 0; i < f->n_params; i++) {
@@ -329,7 +332,8 @@ static void put_function(struct init *init, const struct lapis_function *f, cons
 {
     bool shared;
     if (!asks(init, f, questions, &shared)) {
-        hira_text_printf(init->out, "\n// %s: %s\n", f->name, shared ? "complete but for what is asked above" : "complete");
+        hira_text_printf(init->out, "\n// %s: %s\n", f->name,
+                         shared ? "complete but for what is asked above" : "complete");
         put_all_known(init, f, "");
         return;
     }
@@ -355,10 +359,11 @@ static void put_result_types(struct init *init)
             }
         if (before || type->kind != LAPIS_INT || all < 2)
             continue;
-        hira_text_printf(init->out,
-                         "\n// ? %zu functions return %s: which value means success, and which says that a call could not be "
-                         "carried?\n// type(%s) { success(...); failure(...); }\n",
-                         all, type->name, type->name);
+        hira_text_printf(
+            init->out,
+            "\n// ? %zu functions return %s: which value means success, and which says that a call could not be "
+            "carried?\n// type(%s) { success(...); failure(...); }\n",
+            all, type->name, type->name);
     }
 }
 
@@ -392,12 +397,13 @@ static void put_head(struct init *init)
     struct lapis_inference_stats s = lapis_infer_stats(init->model);
     const struct lapis_options *o = &init->options->options;
     double share = s.pointers ? 100.0 * (double)s.pointers_settled / (double)s.pointers : 100.0;
-    hira_text_printf(init->out,
-                     "// A preliminary specification of %s, as hira spec init wrote it.\n//\n"
-                     "// Rules alone complete %zu of %zu functions, and settle %zu of %zu pointer parameters (%.1f %%).\n"
-                     "// Lines that begin with \"// ?\" are questions; below each stands the statement that answers it. What was\n"
-                     "// inferred is a comment: it holds without being written, and a statement overrides it.\n\n",
-                     init->include, s.functions_settled, s.functions, s.pointers_settled, s.pointers, share);
+    hira_text_printf(
+        init->out,
+        "// A preliminary specification of %s, as hira spec init wrote it.\n//\n"
+        "// Rules alone complete %zu of %zu functions, and settle %zu of %zu pointer parameters (%.1f %%).\n"
+        "// Lines that begin with \"// ?\" are questions; below each stands the statement that answers it. What was\n"
+        "// inferred is a comment: it holds without being written, and a statement overrides it.\n\n",
+        init->include, s.functions_settled, s.functions, s.pointers_settled, s.pointers, share);
     hira_text_printf(init->out, "api %s {\n", api_name(init));
     if (init->path)
         hira_text_printf(init->out, "    header_path \"%s\";\n", init->path);
@@ -426,8 +432,8 @@ static void put_file(struct init *init)
 
 /* ---- the verb ---- */
 
-/* A header that exists where the command line says is named by its own name, and its folder becomes a header_path; any other
- * is one of the search path. */
+/* A header that exists where the command line says is named by its own name, and its folder becomes a header_path; any
+ * other is one of the search path. */
 static void name_header(struct init *init, const char *header)
 {
     struct lapis_model *model = init->model;
@@ -444,7 +450,8 @@ static void name_header(struct init *init, const char *header)
         *HIRA_POOL_PUSH(model->pool, model->include_dirs, model->n_include_dirs) = init->path;
 }
 
-/* header_path is relative to the specification, the command line to the working folder: in another folder it must be absolute. */
+/* header_path is relative to the specification, the command line to the working folder: in another folder it must be
+ * absolute. */
 static void anchor(struct init *init, struct cli_spec_options *options, const char *output)
 {
     char *real;
@@ -504,7 +511,8 @@ static int init_header(const char *header, struct cli_spec_options *options, con
 
 int cli_spec_init(int argc, char **argv)
 {
-    static const struct option longs[] = {{"output", required_argument, NULL, 'o'}, {"force", no_argument, NULL, 'f'}, {0}};
+    static const struct option longs[] = {
+        {"output", required_argument, NULL, 'o'}, {"force", no_argument, NULL, 'f'}, {0}};
     struct cli_spec_options options = {0};
     const char *output = NULL;
     bool force = false;

@@ -1,12 +1,14 @@
 /*
- * Header import. One translation unit is made in memory: an #include for each header, one for the dispatch table's header,
- * and behind them, under #line directives, the declarations that the specification itself contains. So an error in any of
- * them is reported by clang at the place where a person can mend it.
+ * Header import. One translation unit is made in memory: an #include for each header, one for the dispatch table's
+ * header, and behind them, under #line directives, the declarations that the specification itself contains. So an error
+ * in any of them is reported by clang at the place where a person can mend it.
  *
- * What belongs to the API is decided by file: a header that the specification names belongs, and so does what it includes
- * from beside itself (CL/cl_platform.h of CL/cl.h) or by quotes ("zconf.h" of zlib.h); <stdint.h> and its like do not.
+ * What belongs to the API is decided by file: a header that the specification names belongs, and so does what it
+ * includes from beside itself (CL/cl_platform.h of CL/cl.h) or by quotes ("zconf.h" of zlib.h); <stdint.h> and its like
+ * do not.
  *
- * A PROTOTYPE declaration is parsed under another name: its own is a macro for the time of one line, which keeps every column.
+ * A PROTOTYPE declaration is parsed under another name: its own is a macro for the time of one line, which keeps every
+ * column.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -93,7 +95,8 @@ static void put_declaration(struct hira_text *text, const struct lapis_declarati
         hira_text_printf(text, "#pragma pop_macro(\"%s\")\n", d->name);
 }
 
-/* The first n_includes lines are the includes, the next (if there is a table) is its header's: file_edges counts on it. */
+/* The first n_includes lines are the includes, the next (if there is a table) is its header's: file_edges counts on it.
+ */
 static void put_unit(struct hira_text *text, const struct lapis_model *model)
 {
     for (size_t i = 0; i < model->n_includes; i++)
@@ -127,8 +130,8 @@ static void report_missing(struct import *import, const char *message)
     const char *open = strchr(message, '\''), *close = open ? strchr(open + 1, '\'') : NULL;
     int length = close ? (int)(close - open - 1) : (int)strlen(message);
     lapis_error(import->diag, (struct lapis_loc){.file = import->model->spec_file},
-                "the header %.*s is not found in the %zu folders that -I or header_path name, nor in the system's", length,
-                close ? open + 1 : message, import->model->n_include_dirs);
+                "the header %.*s is not found in the %zu folders that -I or header_path name, nor in the system's",
+                length, close ? open + 1 : message, import->model->n_include_dirs);
 }
 
 static int report(struct import *import)
@@ -208,7 +211,8 @@ static const char *bare_header(struct import *import, const char *include)
     return n >= 2 && strchr("<\"", include[0]) ? hira_pool_strndup(import->pool, include + 1, n - 2) : include;
 }
 
-/* Below the folder of its includer, where that folder is the API's own: "CL/" of <CL/cl.h>, not "/usr/include/" of <zlib.h>. */
+/* Below the folder of its includer, where that folder is the API's own: "CL/" of <CL/cl.h>, not "/usr/include/" of
+ * <zlib.h>. */
 static bool lives_beside(const struct import_file *includer, const char *path)
 {
     if (!strchr(includer->header, '/') || !includer->name)
@@ -250,7 +254,8 @@ static struct lapis_ctype *adjusted(struct import *import, struct lapis_ctype *t
         return type;
     struct lapis_ctype *pointer = hira_pool_copy(import->pool, type, sizeof(*type));
     pointer->kind = LAPIS_POINTER;
-    pointer->spelling = lapis_ctype_declare(import->pool, type->pointee, type->pointee->kind == LAPIS_ARRAY ? "(*)" : "*");
+    pointer->spelling =
+        lapis_ctype_declare(import->pool, type->pointee, type->pointee->kind == LAPIS_ARRAY ? "(*)" : "*");
     pointer->name = pointer->canonical = pointer->spelling;
     pointer->size = pointer->align = sizeof(void *);
     pointer->is_const = false;
@@ -263,7 +268,8 @@ static void add_parameter(struct import *import, struct lapis_function *function
     const char *name = import_string(import, clang_getCursorSpelling(cursor));
     if (!name)
         name = hira_pool_printf(import->pool, "arg%zu", index);
-    lapis_value_init(import->pool, value, name, adjusted(import, import_type(import, clang_getCursorType(cursor), cursor)));
+    lapis_value_init(import->pool, value, name,
+                     adjusted(import, import_type(import, clang_getCursorType(cursor), cursor)));
     value->loc = import_loc(import, clang_getCursorLocation(cursor));
 }
 
@@ -437,10 +443,11 @@ static int parse(struct import *import, CXIndex index, const struct hira_text *t
     size_t n;
     const char **arguments = unit_arguments(import, &n);
     struct CXUnsavedFile unsaved = {UNIT_NAME, text->data ? text->data : "", text->size};
-    enum CXErrorCode code = clang_parseTranslationUnit2(index, UNIT_NAME, arguments, (int)n, &unsaved, 1,
-                                                        CXTranslationUnit_SkipFunctionBodies | CXTranslationUnit_KeepGoing |
-                                                            CXTranslationUnit_DetailedPreprocessingRecord,
-                                                        &import->unit);
+    enum CXErrorCode code =
+        clang_parseTranslationUnit2(index, UNIT_NAME, arguments, (int)n, &unsaved, 1,
+                                    CXTranslationUnit_SkipFunctionBodies | CXTranslationUnit_KeepGoing |
+                                        CXTranslationUnit_DetailedPreprocessingRecord,
+                                    &import->unit);
     if (code == CXError_Success)
         return 0;
     lapis_error(import->diag, (struct lapis_loc){.file = import->model->spec_file},
@@ -453,8 +460,8 @@ static void check_table(struct import *import)
     struct lapis_table *table = import->model->dispatch;
     if (table && !table->n_slots)
         lapis_error(import->diag, (struct lapis_loc){.file = import->model->spec_file},
-                    "%s declares no struct %s with members to be the dispatch table", table->header ? table->header : "no header",
-                    table->name ? table->name : "");
+                    "%s declares no struct %s with members to be the dispatch table",
+                    table->header ? table->header : "no header", table->name ? table->name : "");
 }
 
 int lapis_import(struct lapis_model *model, struct lapis_diag *diag)

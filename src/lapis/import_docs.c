@@ -1,10 +1,11 @@
 /*
- * What stands around a prototype: documentation, the parameters as the header spells them, the version macro behind it. All
- * of it is read from the source text, not from clang's comments, because clang attaches none to a declaration whose name comes
- * from a macro, none to a parameter, and with -fparse-all-comments the wrong one where the comment stands behind (zlib.h).
+ * What stands around a prototype: documentation, the parameters as the header spells them, the version macro behind it.
+ * All of it is read from the source text, not from clang's comments, because clang attaches none to a declaration whose
+ * name comes from a macro, none to a parameter, and with -fparse-all-comments the wrong one where the comment stands
+ * behind (zlib.h).
  *
- * A parameter's text comes from "@param[in] name text" of the block before the prototype, or from a comment "///< text" behind
- * the parameter. Direction tags stay in front of it, in brackets: inference reads them there.
+ * A parameter's text comes from "@param[in] name text" of the block before the prototype, or from a comment "///< text"
+ * behind the parameter. Direction tags stay in front of it, in brackets: inference reads them there.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -163,9 +164,9 @@ static bool doc_before(const struct import_file *file, const char *p, struct spa
 
 struct prototype {
     const struct import_file *file;
-    const char *start;       /* of the declaration */
+    const char *start;        /* of the declaration */
     const char *open, *close; /* its parentheses */
-    const char *semicolon;   /* or the text's end */
+    const char *semicolon;    /* or the text's end */
 };
 
 static const char *next_code(const char *p, const char *end)
@@ -287,8 +288,8 @@ static void take_pieces(struct import *import, struct lapis_function *function, 
         if (n != function->n_params)
             continue;
         struct lapis_value *value = &function->params[i];
-        value->source = hira_pool_strndup(import->pool, pieces[i].code.start,
-                                          (size_t)(pieces[i].code.end - pieces[i].code.start));
+        value->source =
+            hira_pool_strndup(import->pool, pieces[i].code.start, (size_t)(pieces[i].code.end - pieces[i].code.start));
         if (text) {
             value->doc = text;
             value->doc_loc = loc_at(p->file, pieces[i].comment_at);
@@ -420,7 +421,8 @@ void import_docs_style(struct import *import)
 
 /* ---- the version macro ---- */
 
-/* Matches `pattern`, in which # stands for a number, at the word of n characters; the numbers' places go to `numbers`. */
+/* Matches `pattern`, in which # stands for a number, at the word of n characters; the numbers' places go to `numbers`.
+ */
 static bool match_version(const char *pattern, struct span word, struct span *numbers, size_t max)
 {
     const char *p = word.start;

@@ -1,6 +1,6 @@
 /*
- * What the parts of the header import share: import.c (the translation unit, files, functions), import_types.c (C types and
- * handles), import_docs.c (comments and the text around a prototype). Only they include this.
+ * What the parts of the header import share: import.c (the translation unit, files, functions), import_types.c (C types
+ * and handles), import_docs.c (comments and the text around a prototype). Only they include this.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -16,9 +16,10 @@
 /* A file of the translation unit that an API header reaches. */
 struct import_file {
     CXFile file;
-    const char *name;   /* path as clang found it */
-    const char *header; /* the API header (as #include named it, without brackets) it belongs to, or NULL: not of the API */
-    const char *text;   /* contents, owned by the translation unit */
+    const char *name; /* path as clang found it */
+    const char
+        *header; /* the API header (as #include named it, without brackets) it belongs to, or NULL: not of the API */
+    const char *text; /* contents, owned by the translation unit */
     size_t size;
     bool comments_after; /* documentation stands behind the prototypes in plain comments (zlib's way) */
 };

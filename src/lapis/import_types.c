@@ -1,11 +1,11 @@
 /*
- * C types, from clang's to the model's. A type is known by its spelling, so that every "const cl_event *" of a header is one
- * lapis_ctype; only function pointers spelled out in place are not shared, for their argument names differ from place to
- * place. Records enter the cache before their fields are read, so a struct that points to itself ends there: the graph of types
- * may have cycles, always through a pointer.
+ * C types, from clang's to the model's. A type is known by its spelling, so that every "const cl_event *" of a header
+ * is one lapis_ctype; only function pointers spelled out in place are not shared, for their argument names differ from
+ * place to place. Records enter the cache before their fields are read, so a struct that points to itself ends there:
+ * the graph of types may have cycles, always through a pointer.
  *
- * A pointer to a record that the unit never completes is a handle: nothing else can be meant by it. Two typedefs of the same
- * record name the same handle, and the first one names it.
+ * A pointer to a record that the unit never completes is a handle: nothing else can be meant by it. Two typedefs of the
+ * same record name the same handle, and the first one names it.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -36,7 +36,8 @@ void import_types_fini(struct import *import)
 
 /* ---- taking a type apart ---- */
 
-/* One layer of sugar less: the typedef, the elaboration ("struct x"), an attribute. CXType_Invalid when none is left. */
+/* One layer of sugar less: the typedef, the elaboration ("struct x"), an attribute. CXType_Invalid when none is left.
+ */
 static CXType unwrap(CXType type)
 {
     CXType none = {.kind = CXType_Invalid};
@@ -133,7 +134,8 @@ static const char *incomplete_key(struct import *import, CXType canonical)
     return strncmp(s, "const ", 6) ? s : s + 6;
 }
 
-/* The name a handle gets from this spelling of its type: the typedef that makes it a pointer, else what it points to. */
+/* The name a handle gets from this spelling of its type: the typedef that makes it a pointer, else what it points to.
+ */
 static const char *handle_name(struct import *import, CXType type)
 {
     const char *name = NULL;
@@ -227,8 +229,8 @@ static bool same_members(const struct lapis_ctype *type)
     return type->n_fields > 0;
 }
 
-/* The members of an anonymous struct are the outer one's; of an anonymous union whose members are all of one type, the first
- * stands for all. Other anonymous unions stay, as a field without a name. */
+/* The members of an anonymous struct are the outer one's; of an anonymous union whose members are all of one type, the
+ * first stands for all. Other anonymous unions stay, as a field without a name. */
 static bool flatten(struct fields *fields, CXType type, size_t offset)
 {
     struct import *import = fields->import;
@@ -295,7 +297,8 @@ static enum CXChildVisitResult name_argument(CXCursor cursor, CXCursor parent, C
     return CXChildVisit_Continue;
 }
 
-/* The declaration whose children are the function type's parameters: the typedef behind the type, or the parameter itself. */
+/* The declaration whose children are the function type's parameters: the typedef behind the type, or the parameter
+ * itself. */
 static CXCursor names_source(CXType type, CXCursor decl)
 {
     CXCursor source = decl;
@@ -396,6 +399,11 @@ static void fill(struct import *import, struct lapis_ctype *t, CXType type, CXTy
     case CXType_Vector:
     case CXType_ExtVector:
         t->kind = LAPIS_STRUCT; /* bytes: a struct without members that need care */
+        break;
+    case CXType_FunctionProto:
+    case CXType_FunctionNoProto: /* a parameter declared as a function is a pointer to it */
+        fill_function(import, t, type, type, decl);
+        t->size = t->align = sizeof(void *);
         break;
     default:
         if (canonical.kind >= CXType_Bool && canonical.kind <= CXType_Int128)

@@ -1,12 +1,12 @@
 /*
- * The inference's engine. A scope is a set of values that may speak of each other: the parameters of a function, the arguments
- * of a callback, the fields of a record. The rules of the table go over each scope, one rule after the other over all its values,
- * first those that find directions, then those that find shapes, then those that add facts. A value that got a shape gets an
- * element, and an element that is a record is a scope again; so inference follows every pointer, up to RECORD_DEPTH records
- * deep, where lists and trees end in a question.
+ * The inference's engine. A scope is a set of values that may speak of each other: the parameters of a function, the
+ * arguments of a callback, the fields of a record. The rules of the table go over each scope, one rule after the other
+ * over all its values, first those that find directions, then those that find shapes, then those that add facts. A
+ * value that got a shape gets an element, and an element that is a record is a scope again; so inference follows every
+ * pointer, up to RECORD_DEPTH records deep, where lists and trees end in a question.
  *
- * Nothing is settled by default. A pointer that no rule understands stays UNSETTLED and gets the question that the specification
- * has to answer.
+ * Nothing is settled by default. A pointer that no rule understands stays UNSETTLED and gets the question that the
+ * specification has to answer.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -118,8 +118,8 @@ static void ask_written_pointers(struct hira_pool *pool, struct lapis_value *rec
     for (size_t i = 0; i < record->n_fields; i++) {
         struct lapis_value *field = &record->fields[i];
         if (field->kind == LAPIS_V_UNSETTLED && !field->question)
-            field->question = hira_pool_printf(pool, "the call writes %s: what does it point to, and how long does that live?",
-                                               field->name);
+            field->question = hira_pool_printf(
+                pool, "the call writes %s: what does it point to, and how long does that live?", field->name);
     }
 }
 
@@ -129,7 +129,7 @@ static void infer_record(struct infer_scope *scope, struct lapis_value *value)
         bool named = !strchr(value->ctype->name, '('); /* "union (unnamed union at FILE)" */
         value->kind = LAPIS_V_UNSETTLED;
         value->question = hira_pool_printf(scope->infer->pool, "which member of the union%s%s is the live one?",
-                                          named ? " " : "", named ? value->ctype->name : "");
+                                           named ? " " : "", named ? value->ctype->name : "");
         return;
     }
     if (scope->depth >= RECORD_DEPTH || leads_to_itself(scope, value->ctype)) {
@@ -174,8 +174,8 @@ static void infer_element(struct infer_scope *scope, struct lapis_value *value)
     element->direction = value->direction;
     infer_value_inside(scope, element);
     if (element->kind == LAPIS_V_UNSETTLED && !element->question)
-        element->question =
-            hira_pool_printf(scope->infer->pool, "what does each element of %s point to?", value->name ? value->name : "it");
+        element->question = hira_pool_printf(scope->infer->pool, "what does each element of %s point to?",
+                                             value->name ? value->name : "it");
 }
 
 void infer_buffer(struct infer_scope *scope, struct lapis_value *value, const char *count, bool bytes)
@@ -346,8 +346,8 @@ static void survey(struct infer *infer)
     infer->const_correct = pointers < FEW_POINTERS || const_pointers > 0;
 }
 
-/* "void *clSVMAlloc(...)", "cudaMalloc(void **devPtr, ...)": addresses of the API's own memory go about as plain pointers, and
- * the words "svm" and "dev" tell where. */
+/* "void *clSVMAlloc(...)", "cudaMalloc(void **devPtr, ...)": addresses of the API's own memory go about as plain
+ * pointers, and the words "svm" and "dev" tell where. */
 static void survey_allocators(struct infer *infer)
 {
     struct infer_words *found = NULL;

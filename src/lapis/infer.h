@@ -9,11 +9,13 @@
 #include "lapis/diag.h"
 #include "lapis/model.h"
 
-/* 0, or -EINVAL with the reasons in `diag`. Leaves LAPIS_V_UNSETTLED, with a question, wherever it would have to guess. */
+/* 0, or -EINVAL with the reasons in `diag`. Leaves LAPIS_V_UNSETTLED, with a question, wherever it would have to guess.
+ */
 int lapis_infer(struct lapis_model *model, struct lapis_diag *diag);
 
-/* How much of the API's functions is settled: what the coverage verb prints. A pointer parameter is one whose C type is a pointer
- * to data: neither handle nor function pointer. It counts as settled when nothing below it is unsettled either. */
+/* How much of the API's functions is settled: what the coverage verb prints. A pointer parameter is one whose C type is
+ * a pointer to data: neither handle nor function pointer. It counts as settled when nothing below it is unsettled
+ * either. */
 struct lapis_inference_stats {
     size_t functions, functions_settled; /* settled: every parameter and the result */
     size_t params;
@@ -27,7 +29,8 @@ struct lapis_inference_stats lapis_infer_stats(const struct lapis_model *model);
 /* Whether the value, and everything that is reached through it, is settled. */
 bool lapis_value_settled(const struct lapis_value *value);
 
-/* The first question that is open in the value or below it, or NULL; `ret_path` (may be NULL) gets how to get there from it,
+/* The first question that is open in the value or below it, or NULL; `ret_path` (may be NULL) gets how to get there
+ * from it,
  * ".field" and "[]" parts, in pool memory. */
 const char *lapis_value_question(struct hira_pool *pool, const struct lapis_value *value, const char **ret_path);
 

@@ -1,10 +1,11 @@
 /*
- * Rules whose evidence is documentation: tags in brackets ("[in,out][optional][range(0, *pCount)]", "@param[in]"), Microsoft's
- * source annotations (_In_reads_(n)), and a little prose.
+ * Rules whose evidence is documentation: tags in brackets ("[in,out][optional][range(0, *pCount)]", "@param[in]"),
+ * Microsoft's source annotations (_In_reads_(n)), and a little prose.
  *
- * Documentation is written by people for people, and some of it is wrong: compression libraries tag destination buffers as
- * [in], meaning "you pass the pointer". So a tag that contradicts a type or a name is reported, and never takes a way back that
- * the name promises. Prose decides a direction only where a text begins with "Returned"; elsewhere it only helps with units.
+ * Documentation is written by people for people, and some of it is wrong: compression libraries tag destination buffers
+ * as [in], meaning "you pass the pointer". So a tag that contradicts a type or a name is reported, and never takes a
+ * way back that the name promises. Prose decides a direction only where a text begins with "Returned"; elsewhere it
+ * only helps with units.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -52,8 +53,8 @@ static const char *prose(const struct lapis_value *value)
 
 static bool begins_returned(const struct lapis_value *value)
 {
-    static const char *const beginnings[] = {"returned ", "returns ", "pointer to returned", "pointer to the returned",
-                                             "receives ", "output ", NULL};
+    static const char *const beginnings[] = {
+        "returned ", "returns ", "pointer to returned", "pointer to the returned", "receives ", "output ", NULL};
     const char *text = prose(value);
     for (const char *const *b = beginnings; *b; b++)
         if (!strncasecmp(text, *b, strlen(*b)))
@@ -203,9 +204,10 @@ static bool direction(struct infer_scope *scope, struct lapis_value *value)
     if (!tags.explicit_direction)
         return false;
     if (tags.direction == LAPIS_IN && !infer_points_to(value, LAPIS_HANDLE) && named_or_told_written(value)) {
-        lapis_warning(scope->infer->diag, doc_loc(value),
-                      "%s of %s is documented as [in], but its name or text says that it is written: it travels both ways",
-                      value->name, scope->owner);
+        lapis_warning(
+            scope->infer->diag, doc_loc(value),
+            "%s of %s is documented as [in], but its name or text says that it is written: it travels both ways",
+            value->name, scope->owner);
         infer_turn(value, LAPIS_INOUT);
         lapis_value_because(scope->infer->pool, value, "doc.contradiction", doc_loc(value),
                             "%s is documented as [in], but its name or text says that it is written", value->name);
@@ -215,8 +217,8 @@ static bool direction(struct infer_scope *scope, struct lapis_value *value)
     if (tags.direction == LAPIS_INOUT && infer_points_to(value, LAPIS_HANDLE) && tags.range && *tags.range == '*')
         tags.direction = LAPIS_OUT;
     infer_turn(value, tags.direction);
-    lapis_value_because(scope->infer->pool, value, "doc.direction", doc_loc(value), "%s is documented as %s", value->name,
-                        tags.what);
+    lapis_value_because(scope->infer->pool, value, "doc.direction", doc_loc(value), "%s is documented as %s",
+                        value->name, tags.what);
     return true;
 }
 
@@ -225,8 +227,8 @@ static bool returned(struct infer_scope *scope, struct lapis_value *value)
     if (!begins_returned(value))
         return false;
     infer_turn(value, LAPIS_OUT);
-    lapis_value_because(scope->infer->pool, value, "doc.returned", doc_loc(value), "%s is documented as \"%.*s\"", value->name,
-                        (int)HIRA_MIN(strcspn(prose(value), "\n"), (size_t)60), prose(value));
+    lapis_value_because(scope->infer->pool, value, "doc.returned", doc_loc(value), "%s is documented as \"%.*s\"",
+                        value->name, (int)HIRA_MIN(strcspn(prose(value), "\n"), (size_t)60), prose(value));
     return true;
 }
 
@@ -238,8 +240,9 @@ static bool contradiction(struct infer_scope *scope, struct lapis_value *value)
     struct infer_tags tags = infer_tags_of(scope->infer, value);
     if (!tags.explicit_direction || tags.direction == LAPIS_IN)
         return false;
-    lapis_warning(scope->infer->diag, doc_loc(value), "%s of %s is documented as %s, but points to const: it is only read",
-                  value->name, scope->owner, tags.what);
+    lapis_warning(scope->infer->diag, doc_loc(value),
+                  "%s of %s is documented as %s, but points to const: it is only read", value->name, scope->owner,
+                  tags.what);
     return true;
 }
 
@@ -271,7 +274,8 @@ static bool names_known(struct infer_scope *scope, const char *expression)
     return true;
 }
 
-/* A documented bound as an expression: pointers are looked through, "*pCount" and "pCount" alike. NULL: not understood. */
+/* A documented bound as an expression: pointers are looked through, "*pCount" and "pCount" alike. NULL: not understood.
+ */
 static const char *bound(struct infer_scope *scope, const char *range, struct lapis_value **ret_pointer)
 {
     *ret_pointer = NULL;
@@ -296,8 +300,8 @@ static bool range(struct infer_scope *scope, struct lapis_value *value)
     if (!count)
         return false;
     infer_buffer(scope, value, count, tags.bytes || infer_is_bytes(value->ctype->pointee));
-    lapis_value_because(scope->infer->pool, value, "doc.range", doc_loc(value), "%s is documented to have %s %s", value->name,
-                        tags.range, value->unit_bytes ? "bytes" : "elements");
+    lapis_value_because(scope->infer->pool, value, "doc.range", doc_loc(value), "%s is documented to have %s %s",
+                        value->name, tags.range, value->unit_bytes ? "bytes" : "elements");
     if (tags.written)
         value->filled = bound(scope, tags.written, &written);
     else if (pointer && value->direction != LAPIS_IN)
@@ -314,7 +318,8 @@ static bool string(struct infer_scope *scope, struct lapis_value *value)
     if (!infer_tags_of(scope->infer, value).string && !infer_doc_says(value, phrases))
         return false;
     infer_string(scope, value, NULL);
-    lapis_value_because(scope->infer->pool, value, "doc.string", doc_loc(value), "%s is documented as a string", value->name);
+    lapis_value_because(scope->infer->pool, value, "doc.string", doc_loc(value), "%s is documented as a string",
+                        value->name);
     return true;
 }
 
@@ -340,7 +345,8 @@ static bool no_range(struct infer_scope *scope, struct lapis_value *value)
 {
     return scope->infer->ranges && typed(value) && infer_tags_of(scope->infer, value).explicit_direction &&
            !infer_is_plural_value(value) &&
-           settle_one(scope, value, "doc.no-range", "is documented without a range, in a header that gives ranges: it is one");
+           settle_one(scope, value, "doc.no-range",
+                      "is documented without a range, in a header that gives ranges: it is one");
 }
 
 static bool returned_one(struct infer_scope *scope, struct lapis_value *value)
@@ -353,21 +359,25 @@ static bool returned_one(struct infer_scope *scope, struct lapis_value *value)
 static bool optional(struct infer_scope *scope, struct lapis_value *value)
 {
     static const char *const phrases[] = {"optional", "can be null", "may be null", "or null", NULL};
-    if (value->nullable || (!infer_is_data_pointer(value) && value->kind != LAPIS_V_HANDLE && value->kind != LAPIS_V_CALLBACK))
+    if (value->nullable ||
+        (!infer_is_data_pointer(value) && value->kind != LAPIS_V_HANDLE && value->kind != LAPIS_V_CALLBACK))
         return false;
     if (!infer_tags_of(scope->infer, value).optional && !infer_doc_says(value, phrases))
         return false;
     value->nullable = true;
-    lapis_value_because(scope->infer->pool, value, "doc.optional", doc_loc(value), "%s is documented as optional", value->name);
+    lapis_value_because(scope->infer->pool, value, "doc.optional", doc_loc(value), "%s is documented as optional",
+                        value->name);
     return true;
 }
 
 #define ANYWHERE (INFER_PARAMETER | INFER_FIELD)
 
 const struct infer_rule infer_doc_rules[] = {
-    {"doc.direction", "A tag ([in], [out], [in,out], SAL) gives the direction; [in] on what is named as a destination does not.",
+    {"doc.direction",
+     "A tag ([in], [out], [in,out], SAL) gives the direction; [in] on what is named as a destination does not.",
      INFER_DIRECTION, ANYWHERE, direction},
-    {"doc.returned", "A text that begins with \"Returned\" is of something written.", INFER_DIRECTION, ANYWHERE, returned},
+    {"doc.returned", "A text that begins with \"Returned\" is of something written.", INFER_DIRECTION, ANYWHERE,
+     returned},
     {"doc.range", "[range(0, n)] and SAL sizes give the count.", INFER_SHAPE, ANYWHERE, range},
     {"doc.string", "A const char pointer documented as NUL-terminated is a string.", INFER_SHAPE, ANYWHERE, string},
     {"doc.one", "A SAL annotation without size is of one object.", INFER_SHAPE, ANYWHERE, one},
@@ -377,8 +387,8 @@ const struct infer_rule infer_doc_rules[] = {
 };
 
 const struct infer_rule infer_late_doc_rules[] = {
-    {"doc.no-range", "In a header that documents ranges, a documented singular pointer without one is one object.", INFER_SHAPE,
-     ANYWHERE, no_range},
+    {"doc.no-range", "In a header that documents ranges, a documented singular pointer without one is one object.",
+     INFER_SHAPE, ANYWHERE, no_range},
     {"doc.returned-one", "A singular pointer documented as returned, which nothing counts, is one object.", INFER_SHAPE,
      ANYWHERE, returned_one},
     {0},

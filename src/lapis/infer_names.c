@@ -1,9 +1,10 @@
 /*
- * Rules whose evidence is names: counts and what they count, verbs, the usual words for cookies, errors and strings. They are
- * the habits of C programmers at large; where a name allows two readings, the rule leaves the value to the specification.
+ * Rules whose evidence is names: counts and what they count, verbs, the usual words for cookies, errors and strings.
+ * They are the habits of C programmers at large; where a name allows two readings, the rule leaves the value to the
+ * specification.
  *
- * Which count counts which pointer is a matter of how well the names agree (enum agreement). A count that agrees fully with
- * one pointer is not lent to another that it resembles less.
+ * Which count counts which pointer is a matter of how well the names agree (enum agreement). A count that agrees fully
+ * with one pointer is not lent to another that it resembles less.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -16,15 +17,16 @@
 static const char *const returned_words[] = {"ret", "return", "returned", "result", "out", NULL};
 static const char *const destination_words[] = {"dst", "dest", "destination", "out", "output", "result", NULL};
 static const char *const error_words[] = {"err", "errcode", "error", "errno", NULL};
-static const char *const cookie_words[] = {"userdata", "userparam", "cookie", "closure", "opaque", "usrdata", "userptr",
-                                           "userarg", "clientdata", "privdata", NULL};
+static const char *const cookie_words[] = {"userdata", "userparam", "cookie",     "closure",  "opaque", "usrdata",
+                                           "userptr",  "userarg",   "clientdata", "privdata", NULL};
 static const char *const size_lists[] = {"length", "size", "len", NULL};
 static const char *const dimension_words[] = {"dim", "dimension", "rank", "ndim", NULL};
 static const char *const generic_tails[] = {"value", "data", "buffer", "buf", "info", "byte", "byte", NULL};
 static const char *const string_words[] = {
-    "name",   "path", "filename", "pathname", "file", "string", "str",    "option",  "text",    "message", "msg",
-    "url",    "uri",  "label",    "title",    "format", "fmt",  "key",    "pattern", "version", "errinfo", "extension",
-    "prefix", "suffix", "mode",   "command",  "cmd",  "desc",   "description", "dir", "directory", "hostname", NULL};
+    "name",    "path",        "filename", "pathname",  "file",     "string", "str",    "option",  "text",
+    "message", "msg",         "url",      "uri",       "label",    "title",  "format", "fmt",     "key",
+    "pattern", "version",     "errinfo",  "extension", "prefix",   "suffix", "mode",   "command", "cmd",
+    "desc",    "description", "dir",      "directory", "hostname", NULL};
 
 static const char *last_word(const struct infer_words *words)
 {
@@ -36,8 +38,9 @@ bool infer_is_destination(const char *name)
     struct infer_words words = infer_split(name);
     for (size_t i = 0; i < words.n; i++)
         for (const char *const *d = destination_words; *d; d++)
-            if (!strcmp(words.words[i], *d) || (strlen(*d) >= 3 && i + 1 == words.n && strlen(words.words[i]) > strlen(*d) &&
-                                                !strncmp(words.words[i], *d, strlen(*d)) && **d == 'd'))
+            if (!strcmp(words.words[i], *d) ||
+                (strlen(*d) >= 3 && i + 1 == words.n && strlen(words.words[i]) > strlen(*d) &&
+                 !strncmp(words.words[i], *d, strlen(*d)) && **d == 'd'))
                 return true;
     return false;
 }
@@ -109,8 +112,8 @@ static enum agreement agree(const struct infer_count *count, const char *name)
 static bool spoken_for(struct infer_scope *scope, const struct infer_count *count, const struct lapis_value *but)
 {
     for (size_t i = 0; i < scope->n; i++)
-        if (&scope->values[i] != but && infer_is_data_pointer(&scope->values[i]) && !infer_is_scalar_name(&scope->values[i]) &&
-            agree(count, scope->values[i].name) > PARTLY)
+        if (&scope->values[i] != but && infer_is_data_pointer(&scope->values[i]) &&
+            !infer_is_scalar_name(&scope->values[i]) && agree(count, scope->values[i].name) > PARTLY)
             return true;
     return false;
 }
@@ -121,9 +124,10 @@ static size_t distance(struct infer_scope *scope, const struct lapis_value *a, c
     (void)scope;
 }
 
-/* A bare "size" counts untyped memory; of chars only what stands beside it. A bare "count" counts what is plural, an array
- * of pointers, or stands beside it. */
-static bool bare_fits(struct infer_scope *scope, const struct lapis_value *value, const struct lapis_value *by, enum infer_unit unit)
+/* A bare "size" counts untyped memory; of chars only what stands beside it. A bare "count" counts what is plural, an
+ * array of pointers, or stands beside it. */
+static bool bare_fits(struct infer_scope *scope, const struct lapis_value *value, const struct lapis_value *by,
+                      enum infer_unit unit)
 {
     const struct lapis_ctype *pointee = value->ctype->pointee;
     bool beside = distance(scope, value, by) == 1;
@@ -152,8 +156,8 @@ static struct match find_count(struct infer_scope *scope, const struct lapis_val
         if ((m.agreement == PARTLY && spoken_for(scope, &m.count, value)) ||
             (m.agreement == BARE && !bare_fits(scope, value, by, m.count.unit)))
             continue;
-        if (m.agreement > best.agreement ||
-            (m.agreement && m.agreement == best.agreement && distance(scope, value, by) < distance(scope, value, best.by)))
+        if (m.agreement > best.agreement || (m.agreement && m.agreement == best.agreement &&
+                                             distance(scope, value, by) < distance(scope, value, best.by)))
             best = m;
     }
     return best;
@@ -185,8 +189,8 @@ static enum unit_answer unit_of(const struct lapis_value *value, const struct la
 
 static bool ask_unit(struct infer_scope *scope, struct lapis_value *value, const struct lapis_value *count)
 {
-    value->question = hira_pool_printf(scope->infer->pool, "does %s count its bytes, its elements, or something else?",
-                                       count->name);
+    value->question =
+        hira_pool_printf(scope->infer->pool, "does %s count its bytes, its elements, or something else?", count->name);
     return true;
 }
 
@@ -207,8 +211,8 @@ static bool api_memory(struct infer_scope *scope, const struct lapis_value *valu
 
 static bool ask_api_memory(struct infer_scope *scope, struct lapis_value *value)
 {
-    infer_because(scope, value, "name.api-memory", value, "the API hands out plain addresses, and %s or %s has their name",
-                  value->name, scope->owner);
+    infer_because(scope, value, "name.api-memory", value,
+                  "the API hands out plain addresses, and %s or %s has their name", value->name, scope->owner);
     value->question = "is it memory that the API itself hands out (opaque), or how many bytes of the application's?";
     return true;
 }
@@ -230,7 +234,9 @@ static bool count_sibling(struct infer_scope *scope, struct lapis_value *value)
     if (unit == UNKNOWN)
         return ask_unit(scope, value, m.by);
     infer_buffer(scope, value, m.by->name, unit == BYTES);
-    const char *const how[] = {[BARE] = "is the count beside it", [PARTLY] = "shares its noun", [IN_VALUE] = "has its stem",
+    const char *const how[] = {[BARE] = "is the count beside it",
+                               [PARTLY] = "shares its noun",
+                               [IN_VALUE] = "has its stem",
                                [FULLY] = "has its name"};
     infer_because(scope, value, "name.count-sibling", m.by, "%s points to %s %s: %s %s", value->name, m.by->name,
                   unit == BYTES ? "bytes" : "elements", m.by->name, how[m.agreement]);
@@ -244,7 +250,8 @@ static bool size_times_count(struct infer_scope *scope, struct lapis_value *valu
     if (!infer_points_to(value, LAPIS_VOID) || infer_index(scope, value) == scope->n)
         return false;
     for (size_t i = 0; i < scope->n; i++) {
-        struct infer_count c = is_count(&scope->values[i]) ? infer_count_of(scope->values[i].name) : (struct infer_count){0};
+        struct infer_count c =
+            is_count(&scope->values[i]) ? infer_count_of(scope->values[i].name) : (struct infer_count){0};
         if (c.unit == INFER_SIZE && !c.what.n)
             size = &scope->values[i];
         if (c.unit == INFER_ELEMENTS && (!c.what.n || c.anything))
@@ -253,8 +260,8 @@ static bool size_times_count(struct infer_scope *scope, struct lapis_value *valu
     if (!size || !count || distance(scope, size, count) != 1)
         return false;
     infer_buffer(scope, value, hira_pool_printf(scope->infer->pool, "%s * %s", size->name, count->name), true);
-    infer_because(scope, value, "name.size-times-count", size, "%s holds %s objects of %s bytes", value->name, count->name,
-                  size->name);
+    infer_because(scope, value, "name.size-times-count", size, "%s holds %s objects of %s bytes", value->name,
+                  count->name, size->name);
     return true;
 }
 
@@ -272,8 +279,8 @@ static bool dimension_sibling(struct infer_scope *scope, struct lapis_value *val
         if (!infer_share(&words, &noun))
             continue;
         infer_buffer(scope, value, by->name, false);
-        infer_because(scope, value, "name.dimension-sibling", by, "%s has one element for each of %s dimensions", value->name,
-                      by->name);
+        infer_because(scope, value, "name.dimension-sibling", by, "%s has one element for each of %s dimensions",
+                      value->name, by->name);
         return true;
     }
     return false;
@@ -281,7 +288,8 @@ static bool dimension_sibling(struct infer_scope *scope, struct lapis_value *val
 
 /* ---- counts behind pointers: "uint32_t *pCount, T *pItems", "Bytef *dest, uLongf *destLen" ---- */
 
-static struct lapis_value *count_pointer_of(struct infer_scope *scope, const struct lapis_value *value, struct infer_count *ret)
+static struct lapis_value *count_pointer_of(struct infer_scope *scope, const struct lapis_value *value,
+                                            struct infer_count *ret)
 {
     struct lapis_value *best = NULL;
     enum agreement best_agreement = DISAGREE;
@@ -309,8 +317,8 @@ static void read_count(struct infer_scope *scope, struct lapis_value *count, con
     if (count->direction == LAPIS_INOUT)
         return;
     infer_turn(count, LAPIS_INOUT);
-    infer_because(scope, count, "name.count-pointer", of, "%s says how large %s is, and is told how much of it was used",
-                  count->name, of->name);
+    infer_because(scope, count, "name.count-pointer", of,
+                  "%s says how large %s is, and is told how much of it was used", count->name, of->name);
 }
 
 static bool count_pointer(struct infer_scope *scope, struct lapis_value *value)
@@ -325,8 +333,8 @@ static bool count_pointer(struct infer_scope *scope, struct lapis_value *value)
     if (unit == UNKNOWN)
         return ask_unit(scope, value, by);
     infer_buffer(scope, value, infer_dereference(scope, by), unit == BYTES);
-    infer_because(scope, value, "name.count-pointer", by, "%s points to *%s %s, and as many are written", value->name, by->name,
-                  unit == BYTES ? "bytes" : "elements");
+    infer_because(scope, value, "name.count-pointer", by, "%s points to *%s %s, and as many are written", value->name,
+                  by->name, unit == BYTES ? "bytes" : "elements");
     read_count(scope, by, value);
     if (infer_is_destination(value->name))
         infer_turn(value, LAPIS_OUT);
@@ -346,7 +354,8 @@ static bool parallel(struct infer_scope *scope, struct lapis_value *value, const
         return false;
     struct infer_words a = infer_noun(value->name), b = infer_noun(beside->name);
     bool pointers = infer_points_to(value, LAPIS_POINTER) || infer_points_to(beside, LAPIS_POINTER);
-    if (!(infer_share(&a, &b) && (pointers || infer_is_plural_value(value))) && !(is_size_list(value->name) && pointers))
+    if (!(infer_share(&a, &b) && (pointers || infer_is_plural_value(value))) &&
+        !(is_size_list(value->name) && pointers))
         return false;
     infer_buffer(scope, value, beside->count, false);
     infer_because(scope, value, "name.parallel-array", beside, "%s runs in parallel to %s", value->name, beside->name);
@@ -356,7 +365,8 @@ static bool parallel(struct infer_scope *scope, struct lapis_value *value, const
 static bool parallel_array(struct infer_scope *scope, struct lapis_value *value)
 {
     size_t i = infer_index(scope, value);
-    if (i == scope->n || !infer_is_data_pointer(value) || infer_is_bytes(value->ctype->pointee) || infer_is_scalar_name(value))
+    if (i == scope->n || !infer_is_data_pointer(value) || infer_is_bytes(value->ctype->pointee) ||
+        infer_is_scalar_name(value))
         return false;
     return (i > 0 && parallel(scope, value, &scope->values[i - 1])) ||
            (i + 1 < scope->n && parallel(scope, value, &scope->values[i + 1]));
@@ -394,8 +404,8 @@ static struct lapis_value *lengths_of(struct infer_scope *scope, const struct la
 {
     for (size_t i = 0; i < scope->n; i++) {
         struct lapis_value *list = &scope->values[i];
-        if (list->kind == LAPIS_V_BUFFER && infer_points_to(list, LAPIS_INT) && is_size_list(list->name) && list->count &&
-            value->count && !strcmp(list->count, value->count))
+        if (list->kind == LAPIS_V_BUFFER && infer_points_to(list, LAPIS_INT) && is_size_list(list->name) &&
+            list->count && value->count && !strcmp(list->count, value->count))
             return list;
     }
     return NULL;
@@ -443,8 +453,8 @@ static bool string(struct infer_scope *scope, struct lapis_value *value)
     if (!is_text(value) || !named_as_string(value->name))
         return false;
     infer_string(scope, value, NULL);
-    infer_because(scope, value, "name.string", value, "%s is const text with the name of a string, and nothing counts it",
-                  value->name);
+    infer_because(scope, value, "name.string", value,
+                  "%s is const text with the name of a string, and nothing counts it", value->name);
     return true;
 }
 
@@ -515,7 +525,8 @@ static bool userdata(struct infer_scope *scope, struct lapis_value *value)
     if (callback)
         callback->companion = value->name;
     infer_because(scope, value, "name.userdata", callback ? callback : value,
-                  callback ? "%s goes with %s, which gets it back" : "%s is the cookie of whoever registered the callback",
+                  callback ? "%s goes with %s, which gets it back"
+                           : "%s is the cookie of whoever registered the callback",
                   value->name, callback ? callback->name : "");
     return true;
 }
@@ -532,8 +543,8 @@ static bool properties(struct infer_scope *scope, struct lapis_value *value)
     value->kind = LAPIS_V_PROPERTIES;
     value->terminator = "0";
     lapis_value_element(scope->infer->pool, value);
-    infer_because(scope, value, "name.properties", value, "%s are keys and values, by their type's name: a key of 0 ends them",
-                  value->name);
+    infer_because(scope, value, "name.properties", value,
+                  "%s are keys and values, by their type's name: a key of 0 ends them", value->name);
     return true;
 }
 
@@ -552,11 +563,13 @@ static bool returned(struct infer_scope *scope, struct lapis_value *value)
 {
     const struct lapis_ctype *pointee = value->ctype->pointee;
     bool number = pointee->kind == LAPIS_INT || pointee->kind == LAPIS_FLOAT || pointee->kind == LAPIS_HANDLE;
-    if (!number || !(is_returned_name(value->name) || infer_is_destination(value->name) || infer_is_scalar_name(value)) ||
+    if (!number ||
+        !(is_returned_name(value->name) || infer_is_destination(value->name) || infer_is_scalar_name(value)) ||
         infer_is_bytes(pointee))
         return false;
     infer_turn(value, LAPIS_OUT);
-    infer_because(scope, value, "name.returned", value, "%s is written: it has the name of a result or a count", value->name);
+    infer_because(scope, value, "name.returned", value, "%s is written: it has the name of a result or a count",
+                  value->name);
     return true;
 }
 
@@ -578,7 +591,8 @@ static bool verb(struct infer_scope *scope, struct lapis_value *value)
     if ((what != INFER_GET && what != INFER_READ) || scope->in_record || has_pointers(value->ctype->pointee))
         return false;
     infer_turn(value, LAPIS_OUT);
-    infer_because(scope, value, "name.verb", value, "%s is written: the function's name says \"%s\"", value->name, word);
+    infer_because(scope, value, "name.verb", value, "%s is written: the function's name says \"%s\"", value->name,
+                  word);
     return true;
 }
 
@@ -604,8 +618,10 @@ static bool get_scalar(struct infer_scope *scope, struct lapis_value *value)
     if (!number || infer_is_plural_value(value) || infer_is_counted(scope, value))
         return false;
     infer_buffer(scope, value, "1", false);
-    infer_because(scope, value, "name.get-scalar", value, "%s is one number: the function's name says \"%s\", the "
-                  "parameter's is singular, and nothing counts it", value->name, scope->verb_word);
+    infer_because(scope, value, "name.get-scalar", value,
+                  "%s is one number: the function's name says \"%s\", the "
+                  "parameter's is singular, and nothing counts it",
+                  value->name, scope->verb_word);
     return true;
 }
 
@@ -672,15 +688,16 @@ static bool out_count(struct infer_scope *scope, struct lapis_value *value)
 
 static bool error_parameter(struct infer_scope *scope, struct lapis_value *value)
 {
-    if (!scope->function || value->kind != LAPIS_V_BUFFER || value->direction != LAPIS_OUT || !is_error_name(value->name) ||
-        !infer_points_to(value, LAPIS_INT))
+    if (!scope->function || value->kind != LAPIS_V_BUFFER || value->direction != LAPIS_OUT ||
+        !is_error_name(value->name) || !infer_points_to(value, LAPIS_INT))
         return false;
     const struct lapis_ctype *ret = scope->function->ret.ctype;
     if (ret->kind != LAPIS_HANDLE && ret->kind != LAPIS_POINTER)
         return false;
     value->is_error = value->always = true;
     infer_because(scope, value, "name.error-parameter", value,
-                  "%s tells why no %s is returned: it is written whether the call fails or not", value->name, ret->name);
+                  "%s tells why no %s is returned: it is written whether the call fails or not", value->name,
+                  ret->name);
     return true;
 }
 
@@ -707,8 +724,8 @@ static bool create(struct infer_scope *scope, struct lapis_value *value)
 
 static bool enqueue(struct infer_scope *scope, struct lapis_value *value)
 {
-    if (!scope->function || scope->verb != INFER_ENQUEUE || value->kind != LAPIS_V_BUFFER || value->direction != LAPIS_OUT ||
-        !value->element || value->element->kind != LAPIS_V_HANDLE)
+    if (!scope->function || scope->verb != INFER_ENQUEUE || value->kind != LAPIS_V_BUFFER ||
+        value->direction != LAPIS_OUT || !value->element || value->element->kind != LAPIS_V_HANDLE)
         return false;
     make(scope, value, value->element, "name.enqueue");
     return true;
@@ -738,8 +755,8 @@ static bool counts(struct infer_scope *scope, struct lapis_value *value)
     } else {
         return false;
     }
-    infer_because(scope, value, "name.reference-count", value, "%s counts references of %s: its name says \"%s\"", f->name,
-                  value->handle->name, scope->verb_word);
+    infer_because(scope, value, "name.reference-count", value, "%s counts references of %s: its name says \"%s\"",
+                  f->name, value->handle->name, scope->verb_word);
     return true;
 }
 
@@ -756,50 +773,57 @@ static bool names_object(const struct infer_words *object, const char *name)
 static bool destroy(struct infer_scope *scope, struct lapis_value *value)
 {
     struct infer_words object;
-    if (!scope->function || scope->verb != INFER_DESTROY || value->kind != LAPIS_V_HANDLE || value != last_handle(scope))
+    if (!scope->function || scope->verb != INFER_DESTROY || value->kind != LAPIS_V_HANDLE ||
+        value != last_handle(scope))
         return false;
     infer_verb_of(scope->function->name, NULL, &object);
     if (!names_object(&object, value->handle->name) && !names_object(&object, value->name))
         return false;
     value->deallocates = true;
-    infer_because(scope, value, "name.destroy", value, "%s ends the life of %s: its name says \"%s\"", scope->owner, value->name,
-                  scope->verb_word);
+    infer_because(scope, value, "name.destroy", value, "%s ends the life of %s: its name says \"%s\"", scope->owner,
+                  value->name, scope->verb_word);
     return true;
 }
 
 #define ANYWHERE (INFER_PARAMETER | INFER_FIELD)
 
 const struct infer_rule infer_name_rules[] = {
-    {"name.returned", "Numbers named as errors, results or counts, behind pointers, are written.", INFER_DIRECTION, ANYWHERE,
-     error_out},
+    {"name.returned", "Numbers named as errors, results or counts, behind pointers, are written.", INFER_DIRECTION,
+     ANYWHERE, error_out},
     {"name.returned", "The same for \"_ret\", \"dst\", \"out\", \"num_x\".", INFER_DIRECTION, ANYWHERE, returned},
     {"name.verb", "What a Get, Query or Read function has a pointer to is written.", INFER_DIRECTION, ANYWHERE, verb},
-    {"name.userdata", "A void pointer behind a callback, or with the name of a cookie, is its cookie.", INFER_SHAPE, ANYWHERE,
-     userdata},
-    {"name.api-memory", "Where the API hands out plain addresses, pointers that share their words are asked for.", INFER_SHAPE,
-     ANYWHERE, untyped_api_memory},
-    {"name.size-times-count", "\"size\" and \"count\" side by side, with untyped memory, multiply.", INFER_SHAPE, ANYWHERE,
-     size_times_count},
-    {"name.properties", "A const pointer to an integer type \"..._properties\" is a list that a key of 0 ends.", INFER_SHAPE,
-     ANYWHERE, properties},
-    {"name.count-sibling", "num_X, X_count, nX count X; X_size, X_len measure X; a bare count or size goes to its neighbour.",
-     INFER_SHAPE, ANYWHERE, count_sibling},
-    {"name.dimension-sibling", "X_dim is the length of arrays whose name has X.", INFER_SHAPE, ANYWHERE, dimension_sibling},
-    {"name.count-pointer", "A count behind a pointer holds the array's size before and after the call.", INFER_SHAPE, ANYWHERE,
-     count_pointer},
-    {"name.parallel-array", "An array beside a counted one, with its noun or listing its lengths, is as long.", INFER_SHAPE,
-     ANYWHERE, parallel_array},
-    {"name.only-count", "A plural array of pointers, or a list of lengths, is counted by the only count there is.", INFER_SHAPE, ANYWHERE, only_count},
+    {"name.userdata", "A void pointer behind a callback, or with the name of a cookie, is its cookie.", INFER_SHAPE,
+     ANYWHERE, userdata},
+    {"name.api-memory", "Where the API hands out plain addresses, pointers that share their words are asked for.",
+     INFER_SHAPE, ANYWHERE, untyped_api_memory},
+    {"name.size-times-count", "\"size\" and \"count\" side by side, with untyped memory, multiply.", INFER_SHAPE,
+     ANYWHERE, size_times_count},
+    {"name.properties", "A const pointer to an integer type \"..._properties\" is a list that a key of 0 ends.",
+     INFER_SHAPE, ANYWHERE, properties},
+    {"name.count-sibling",
+     "num_X, X_count, nX count X; X_size, X_len measure X; a bare count or size goes to its neighbour.", INFER_SHAPE,
+     ANYWHERE, count_sibling},
+    {"name.dimension-sibling", "X_dim is the length of arrays whose name has X.", INFER_SHAPE, ANYWHERE,
+     dimension_sibling},
+    {"name.count-pointer", "A count behind a pointer holds the array's size before and after the call.", INFER_SHAPE,
+     ANYWHERE, count_pointer},
+    {"name.parallel-array", "An array beside a counted one, with its noun or listing its lengths, is as long.",
+     INFER_SHAPE, ANYWHERE, parallel_array},
+    {"name.only-count", "A plural array of pointers, or a list of lengths, is counted by the only count there is.",
+     INFER_SHAPE, ANYWHERE, only_count},
     {"name.parallel-array", "The same, now that more arrays are counted.", INFER_SHAPE, ANYWHERE, parallel_array},
-    {"name.string", "Const text named as a string, which nothing counts, ends with NUL.", INFER_SHAPE, ANYWHERE, string},
-    {"name.static-string", "A function named for a version, name, error or string returns a constant text.", INFER_SHAPE,
-     INFER_RESULT, static_string},
-    {"name.out-scalar", "\"_ret\", \"num_x\", \"err\" behind a pointer are one number.", INFER_SHAPE, ANYWHERE, out_scalar},
-    {"name.get-scalar", "What a Get function writes to a singular number pointer is one number.", INFER_SHAPE, INFER_PARAMETER,
-     get_scalar},
+    {"name.string", "Const text named as a string, which nothing counts, ends with NUL.", INFER_SHAPE, ANYWHERE,
+     string},
+    {"name.static-string", "A function named for a version, name, error or string returns a constant text.",
+     INFER_SHAPE, INFER_RESULT, static_string},
+    {"name.out-scalar", "\"_ret\", \"num_x\", \"err\" behind a pointer are one number.", INFER_SHAPE, ANYWHERE,
+     out_scalar},
+    {"name.get-scalar", "What a Get function writes to a singular number pointer is one number.", INFER_SHAPE,
+     INFER_PARAMETER, get_scalar},
     {"name.lengths", "\"lengths\" beside an array of pointers to bytes measures each.", INFER_FACT, ANYWHERE, lengths},
     {"name.string", "Arrays of const text with the name of strings hold strings.", INFER_FACT, ANYWHERE, strings},
-    {"name.query", "X_name, X_value_size, X_value, X_value_size_ret are a query.", INFER_FACT, INFER_PARAMETER, query_triple},
+    {"name.query", "X_name, X_value_size, X_value, X_value_size_ret are a query.", INFER_FACT, INFER_PARAMETER,
+     query_triple},
     {"name.out-count", "num_X behind a pointer tells how much of the array X is filled.", INFER_FACT, INFER_PARAMETER,
      out_count},
     {"name.error-parameter", "A written error number of a function that returns an object is its error.", INFER_FACT,
@@ -807,8 +831,9 @@ const struct infer_rule infer_name_rules[] = {
     {"name.create", "Create, clone, open, link, load make the handles they hand out.", INFER_FACT,
      INFER_PARAMETER | INFER_RESULT, create},
     {"name.enqueue", "Enqueue and submit make the handles they hand out.", INFER_FACT, INFER_PARAMETER, enqueue},
-    {"name.reference-count", "Retain and release of one handle count its references.", INFER_FACT, INFER_PARAMETER, counts},
-    {"name.destroy", "Destroy, free and close end the life of the handle that their name means.", INFER_FACT, INFER_PARAMETER,
-     destroy},
+    {"name.reference-count", "Retain and release of one handle count its references.", INFER_FACT, INFER_PARAMETER,
+     counts},
+    {"name.destroy", "Destroy, free and close end the life of the handle that their name means.", INFER_FACT,
+     INFER_PARAMETER, destroy},
     {0},
 };

@@ -1,6 +1,7 @@
 /*
- * What the parts of the inference share: infer.c (the driver, elements, records, callbacks), infer_words.c (names as words),
- * and the rules themselves by their kind of evidence: infer_types.c, infer_names.c, infer_docs.c. Only they include this.
+ * What the parts of the inference share: infer.c (the driver, elements, records, callbacks), infer_words.c (names as
+ * words), and the rules themselves by their kind of evidence: infer_types.c, infer_names.c, infer_docs.c. Only they
+ * include this.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -35,12 +36,15 @@ struct infer_words {
 struct infer_words infer_split(const char *name);
 bool infer_has_word(const struct infer_words *words, const char *word);
 bool infer_ends_with(const struct infer_words *words, const char *word);
-/* The name as a noun: without Hungarian marks (p, ph, pp), "list", "array", "ptr", and the articles of directions (in, out). */
+/* The name as a noun: without Hungarian marks (p, ph, pp), "list", "array", "ptr", and the articles of directions (in,
+ * out). */
 struct infer_words infer_noun(const char *name);
 bool infer_is_plural(const char *name);
-bool infer_is_plural_value(const struct lapis_value *value); /* by its name, unless that names one thing in the plural */
+bool infer_is_plural_value(
+    const struct lapis_value *value); /* by its name, unless that names one thing in the plural */
 bool infer_same(const struct infer_words *a, const struct infer_words *b);
-bool infer_within(const struct infer_words *inner, const struct infer_words *outer); /* all of inner's are in outer; not empty */
+bool infer_within(const struct infer_words *inner,
+                  const struct infer_words *outer); /* all of inner's are in outer; not empty */
 bool infer_share(const struct infer_words *a, const struct infer_words *b);
 bool infer_one_of(const char *word, const char *const *list); /* list ends with NULL */
 
@@ -84,7 +88,7 @@ struct infer_scope {
     enum infer_verb verb;
     const char *verb_word;
     bool in_callback, in_record;
-    unsigned depth; /* records within records */
+    unsigned depth;                   /* records within records */
     const struct lapis_ctype *record; /* whose fields these are, or NULL */
     const struct infer_scope *outer;  /* of the record */
 };
@@ -94,9 +98,9 @@ enum infer_stage { INFER_DIRECTION, INFER_SHAPE, INFER_FACT };
 /* What a rule may be asked about. */
 enum infer_at { INFER_PARAMETER = 1, INFER_RESULT = 2, INFER_FIELD = 4 };
 
-/* DIRECTION rules see pointers and settle their direction, SHAPE rules see unsettled values and settle their kind: the first that
- * returns true ends it. FACT rules see every value, and all of them are asked. Rules go one after the other over all values
- * of a scope, so a rule sees what those before it have settled of the siblings. */
+/* DIRECTION rules see pointers and settle their direction, SHAPE rules see unsettled values and settle their kind: the
+ * first that returns true ends it. FACT rules see every value, and all of them are asked. Rules go one after the other
+ * over all values of a scope, so a rule sees what those before it have settled of the siblings. */
 struct infer_rule {
     const char *name, *description;
     enum infer_stage stage;
@@ -104,7 +108,8 @@ struct infer_rule {
     bool (*apply)(struct infer_scope *scope, struct lapis_value *value);
 };
 
-/* By evidence; the late ones are for what neither documentation nor names have settled. Each ends with a row without name. */
+/* By evidence; the late ones are for what neither documentation nor names have settled. Each ends with a row without
+ * name. */
 extern const struct infer_rule infer_type_rules[], infer_doc_rules[], infer_name_rules[], infer_late_doc_rules[],
     infer_late_type_rules[];
 
@@ -118,38 +123,40 @@ bool infer_points_to(const struct lapis_value *value, enum lapis_ctype_kind kind
 bool infer_is_bytes(const struct lapis_ctype *type); /* void, char, and integers of one byte */
 bool infer_is_integer(const struct lapis_value *value);
 /* Adds a reason whose evidence is `evidence` (a sibling, or the value itself). */
-#define infer_because(scope, value, rule, evidence, ...) \
+#define infer_because(scope, value, rule, evidence, ...)                                                               \
     lapis_value_because((scope)->infer->pool, (value), (rule), (evidence)->loc, __VA_ARGS__)
 
 /* Settles the value as `count` elements (bytes) and infers its element. */
 void infer_buffer(struct infer_scope *scope, struct lapis_value *value, const char *count, bool bytes);
 void infer_string(struct infer_scope *scope, struct lapis_value *value, const char *count);
 void infer_callback(struct infer_scope *scope, struct lapis_value *value);
-void infer_turn(struct lapis_value *value, enum lapis_direction direction); /* the elements with it */
+void infer_turn(struct lapis_value *value, enum lapis_direction direction);           /* the elements with it */
 size_t infer_index(const struct infer_scope *scope, const struct lapis_value *value); /* scope->n when not among them */
 struct lapis_value *infer_sibling(const struct infer_scope *scope, const char *name);
 const char *infer_dereference(struct infer_scope *scope, const struct lapis_value *pointer); /* "(p ? *p : 0)" */
 
 /* infer_names.c */
 bool infer_is_counted(struct infer_scope *scope, const struct lapis_value *value); /* a sibling by value counts it */
-bool infer_is_scalar_name(const struct lapis_value *value); /* the name of one returned number: "size_ret", "num_devices" */
-bool infer_is_destination(const char *name);                /* "dst", "dest", "out_x", "result" */
+bool infer_is_scalar_name(
+    const struct lapis_value *value);        /* the name of one returned number: "size_ret", "num_devices" */
+bool infer_is_destination(const char *name); /* "dst", "dest", "out_x", "result" */
 
 /* infer_docs.c: what the tags in front of a value's documentation say. */
 struct infer_tags {
     bool explicit_direction;
     enum lapis_direction direction;
     bool optional;
-    const char *range; /* "*pCount", upper bound of [range(0, n)] or of a SAL macro; NULL: none */
+    const char *range;   /* "*pCount", upper bound of [range(0, n)] or of a SAL macro; NULL: none */
     const char *written; /* SAL: so many are written */
-    bool bytes;        /* the range is in bytes */
+    bool bytes;          /* the range is in bytes */
     bool string;
-    bool one;          /* SAL says that it is one object */
-    const char *what;  /* the tag as text, for reasons */
+    bool one;         /* SAL says that it is one object */
+    const char *what; /* the tag as text, for reasons */
 };
 
 struct infer_tags infer_tags_of(struct infer *infer, const struct lapis_value *value);
-bool infer_doc_says(const struct lapis_value *value, const char *const *phrases); /* any of, case folded; ends with NULL */
+bool infer_doc_says(const struct lapis_value *value,
+                    const char *const *phrases);          /* any of, case folded; ends with NULL */
 bool infer_doc_bytes(const struct lapis_value *value);    /* "in bytes", "size of" */
 bool infer_doc_elements(const struct lapis_value *value); /* "number of" */
 

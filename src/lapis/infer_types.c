@@ -1,6 +1,6 @@
 /*
- * Rules whose evidence is the C type alone. The late ones are reached when neither names nor documentation have said anything:
- * they are few, because a type says little about a pointer.
+ * Rules whose evidence is the C type alone. The late ones are reached when neither names nor documentation have said
+ * anything: they are few, because a type says little about a pointer.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -50,13 +50,15 @@ static bool out_handle(struct infer_scope *scope, struct lapis_value *value)
     if (!infer_points_to(value, LAPIS_HANDLE) || !scope->infer->const_correct)
         return false;
     infer_turn(value, LAPIS_OUT);
-    infer_because(scope, value, "type.out-handle", value,
-                  "%s points to a handle that is not const, in a header that says const where it means it: it is written",
-                  value->name);
+    infer_because(
+        scope, value, "type.out-handle", value,
+        "%s points to a handle that is not const, in a header that says const where it means it: it is written",
+        value->name);
     return true;
 }
 
-/* Bytes may travel both ways without harm. Handles and pointers inside may not: what the application has not set is none. */
+/* Bytes may travel both ways without harm. Handles and pointers inside may not: what the application has not set is
+ * none. */
 static bool read_write(struct infer_scope *scope, struct lapis_value *value)
 {
     const struct lapis_ctype *pointee = value->ctype->pointee;
@@ -77,7 +79,8 @@ static bool callback(struct infer_scope *scope, struct lapis_value *value)
     if (value->ctype->kind != LAPIS_FUNCTION)
         return false;
     infer_callback(scope, value);
-    infer_because(scope, value, "type.callback", value, "%s points to a function: the other side calls it", value->name);
+    infer_because(scope, value, "type.callback", value, "%s points to a function: the other side calls it",
+                  value->name);
     return true;
 }
 
@@ -129,13 +132,15 @@ const struct infer_rule infer_type_rules[] = {
 };
 
 const struct infer_rule infer_late_type_rules[] = {
-    {"type.out-handle", "In a header that uses const, a pointer to a handle that is not const is written.", INFER_DIRECTION,
-     ANYWHERE, out_handle},
-    {"type.read-write", "Bytes of which nothing says whether they are read or written travel both ways; handles and pointers inside do not.",
+    {"type.out-handle", "In a header that uses const, a pointer to a handle that is not const is written.",
+     INFER_DIRECTION, ANYWHERE, out_handle},
+    {"type.read-write",
+     "Bytes of which nothing says whether they are read or written travel both ways; handles and pointers inside do "
+     "not.",
      INFER_DIRECTION, ANYWHERE, read_write},
-    {"type.single-handle", "A written pointer to a handle, singular and not counted, is one handle.", INFER_SHAPE, ANYWHERE,
-     single_handle},
-    {"type.single-struct", "A pointer to a complete struct, singular and not counted, is one struct.", INFER_SHAPE, ANYWHERE,
-     single_record},
+    {"type.single-handle", "A written pointer to a handle, singular and not counted, is one handle.", INFER_SHAPE,
+     ANYWHERE, single_handle},
+    {"type.single-struct", "A pointer to a complete struct, singular and not counted, is one struct.", INFER_SHAPE,
+     ANYWHERE, single_record},
     {0},
 };

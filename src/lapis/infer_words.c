@@ -1,7 +1,7 @@
 /*
- * Names as words. C programmers write "num_events_in_wait_list", "pDeviceCount", "destLen", "nbytes": all are cut into lower case
- * singular words, so that relations between names become relations between sets of words. The word lists here are English and
- * the conventions of C libraries at large; a word that only one API uses has no place in them.
+ * Names as words. C programmers write "num_events_in_wait_list", "pDeviceCount", "destLen", "nbytes": all are cut into
+ * lower case singular words, so that relations between names become relations between sets of words. The word lists
+ * here are English and the conventions of C libraries at large; a word that only one API uses has no place in them.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -132,8 +132,9 @@ bool infer_is_plural(const char *name)
 }
 
 /* Words that are plural for one thing: a mask of flags, a struct of parameters. */
-static const char *const bundles[] = {"param", "parameter", "option", "setting", "attr", "attribute", "property", "stat",
-                                      "requirement", "limit", "capability", "cap", "bound", "feature", "arg", "detail", NULL};
+static const char *const bundles[] = {"param",    "parameter", "option",      "setting", "attr",       "attribute",
+                                      "property", "stat",      "requirement", "limit",   "capability", "cap",
+                                      "bound",    "feature",   "arg",         "detail",  NULL};
 
 bool infer_is_plural_value(const struct lapis_value *value)
 {
@@ -263,15 +264,15 @@ static const struct {
     const char *word;
     enum infer_verb verb;
 } verbs[] = {
-    {"create", INFER_CREATE},   {"clone", INFER_CREATE},    {"alloc", INFER_CREATE},    {"allocate", INFER_CREATE},
-    {"malloc", INFER_CREATE},   {"new", INFER_CREATE},      {"open", INFER_CREATE},     {"link", INFER_CREATE},
-    {"load", INFER_CREATE},     {"import", INFER_CREATE},   {"duplicate", INFER_CREATE}, {"dup", INFER_CREATE},
-    {"make", INFER_CREATE},     {"get", INFER_GET},         {"query", INFER_GET},       {"enumerate", INFER_GET},
-    {"read", INFER_READ},       {"receive", INFER_READ},    {"recv", INFER_READ},       {"download", INFER_READ},
-    {"set", INFER_SET},         {"write", INFER_SET},       {"send", INFER_SET},        {"upload", INFER_SET},
-    {"enqueue", INFER_ENQUEUE}, {"submit", INFER_ENQUEUE},  {"launch", INFER_ENQUEUE},  {"retain", INFER_RETAIN},
-    {"ref", INFER_RETAIN},      {"addref", INFER_RETAIN},   {"release", INFER_RELEASE}, {"unref", INFER_RELEASE},
-    {"destroy", INFER_DESTROY}, {"free", INFER_DESTROY},    {"delete", INFER_DESTROY},  {"close", INFER_DESTROY},
+    {"create", INFER_CREATE},   {"clone", INFER_CREATE},   {"alloc", INFER_CREATE},     {"allocate", INFER_CREATE},
+    {"malloc", INFER_CREATE},   {"new", INFER_CREATE},     {"open", INFER_CREATE},      {"link", INFER_CREATE},
+    {"load", INFER_CREATE},     {"import", INFER_CREATE},  {"duplicate", INFER_CREATE}, {"dup", INFER_CREATE},
+    {"make", INFER_CREATE},     {"get", INFER_GET},        {"query", INFER_GET},        {"enumerate", INFER_GET},
+    {"read", INFER_READ},       {"receive", INFER_READ},   {"recv", INFER_READ},        {"download", INFER_READ},
+    {"set", INFER_SET},         {"write", INFER_SET},      {"send", INFER_SET},         {"upload", INFER_SET},
+    {"enqueue", INFER_ENQUEUE}, {"submit", INFER_ENQUEUE}, {"launch", INFER_ENQUEUE},   {"retain", INFER_RETAIN},
+    {"ref", INFER_RETAIN},      {"addref", INFER_RETAIN},  {"release", INFER_RELEASE},  {"unref", INFER_RELEASE},
+    {"destroy", INFER_DESTROY}, {"free", INFER_DESTROY},   {"delete", INFER_DESTROY},   {"close", INFER_DESTROY},
     {"dispose", INFER_DESTROY}, {"unload", INFER_DESTROY},
 };
 

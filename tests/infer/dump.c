@@ -1,5 +1,6 @@
 /*
- * Prints what import and inference know of a header, one line per fact, for the golden tests beside it and for shares.sh.
+ * Prints what import and inference know of a header, one line per fact, for the golden tests beside it and for
+ * shares.sh.
  *
  *   infer-dump [-I DIR] [-D NAME=VALUE] [-V PATTERN=NODE] [-T TYPE=HEADER] [-i] [-s] HEADER
  *   infer-dump -r
@@ -18,10 +19,10 @@
 #include "lapis/infer.h"
 
 static const char *const kinds[] = {
-    [LAPIS_V_UNSETTLED] = "UNSETTLED", [LAPIS_V_SCALAR] = "scalar",     [LAPIS_V_HANDLE] = "handle",
-    [LAPIS_V_BUFFER] = "buffer",       [LAPIS_V_STRING] = "string",     [LAPIS_V_LIST] = "list",
-    [LAPIS_V_PROPERTIES] = "properties", [LAPIS_V_RECORD] = "record",   [LAPIS_V_CALLBACK] = "callback",
-    [LAPIS_V_USERDATA] = "userdata",   [LAPIS_V_TOKEN] = "token",       [LAPIS_V_NOTHING] = "nothing",
+    [LAPIS_V_UNSETTLED] = "UNSETTLED",   [LAPIS_V_SCALAR] = "scalar", [LAPIS_V_HANDLE] = "handle",
+    [LAPIS_V_BUFFER] = "buffer",         [LAPIS_V_STRING] = "string", [LAPIS_V_LIST] = "list",
+    [LAPIS_V_PROPERTIES] = "properties", [LAPIS_V_RECORD] = "record", [LAPIS_V_CALLBACK] = "callback",
+    [LAPIS_V_USERDATA] = "userdata",     [LAPIS_V_TOKEN] = "token",   [LAPIS_V_NOTHING] = "nothing",
 };
 
 static const char *direction(enum lapis_direction d)
@@ -136,8 +137,8 @@ static void add_version(struct lapis_model *model, const char *pair)
     const char *equals = strchr(pair, '=');
     if (!equals)
         return;
-    *HIRA_POOL_PUSH(model->pool, model->settings, model->n_settings) =
-        (struct lapis_setting){.name = "versions", .value = hira_pool_strndup(model->pool, pair, (size_t)(equals - pair))};
+    *HIRA_POOL_PUSH(model->pool, model->settings, model->n_settings) = (struct lapis_setting){
+        .name = "versions", .value = hira_pool_strndup(model->pool, pair, (size_t)(equals - pair))};
     *HIRA_POOL_PUSH(model->pool, model->settings, model->n_settings) =
         (struct lapis_setting){.name = "versions", .value = equals + 1};
 }
@@ -157,7 +158,8 @@ static void print_share(const struct lapis_model *model, const char *header)
     struct lapis_inference_stats s = lapis_infer_stats(model);
     printf("%-28s %5zu fn %5zu params %5zu pointers %5zu settled %5.1f %%  %5zu of %zu functions complete\n", header,
            s.functions, s.params, s.pointers, s.pointers_settled,
-           s.pointers ? 100.0 * (double)s.pointers_settled / (double)s.pointers : 100.0, s.functions_settled, s.functions);
+           s.pointers ? 100.0 * (double)s.pointers_settled / (double)s.pointers : 100.0, s.functions_settled,
+           s.functions);
 }
 
 static int run(struct lapis_model *model, bool import_only, bool shares, const char *header)
@@ -206,7 +208,8 @@ int main(int argc, char **argv)
             return 64;
     }
     if (optind >= argc) {
-        fputs("usage: infer-dump [-I DIR] [-D NAME=VALUE] [-V PATTERN=NODE] [-T TYPE=HEADER] [-i] [-s] HEADER\n", stderr);
+        fputs("usage: infer-dump [-I DIR] [-D NAME=VALUE] [-V PATTERN=NODE] [-T TYPE=HEADER] [-i] [-s] HEADER\n",
+              stderr);
         return 64;
     }
     for (int i = optind; i < argc; i++)

@@ -1,6 +1,6 @@
 /*
- * What the import makes of a specification's own declarations, of handles that a specification declares or refuses, and of names:
- * the parts of its contract that no golden file shows.
+ * What the import makes of a specification's own declarations, of handles that a specification declares or refuses, and
+ * of names: the parts of its contract that no golden file shows.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -66,8 +66,8 @@ static void teardown(struct fixture *f)
     rmdir(f->folder);
 }
 
-static struct lapis_declaration *declare(struct fixture *f, enum lapis_declaration_kind kind, const char *name, const char *text,
-                                         unsigned line, unsigned column)
+static struct lapis_declaration *declare(struct fixture *f, enum lapis_declaration_kind kind, const char *name,
+                                         const char *text, unsigned line, unsigned column)
 {
     struct lapis_declaration *d = HIRA_POOL_PUSH(f->model->pool, f->model->declarations, f->model->n_declarations);
     *d = (struct lapis_declaration){.kind = kind, .name = name, .text = text, .loc = {"thing.lapis", line, column}};
@@ -99,7 +99,8 @@ static void test_declarations(void)
     ok(d[0].function && d[0].function != use && !strcmp(d[0].function->params[0].name, "object") &&
            !strcmp(d[0].function->ret.ctype->spelling, "long"),
        "declarations: a prototype is free-standing, with the spec's names and types");
-    ok(use && !strcmp(use->params[0].name, "t") && use->exported && !use->internal, "declarations: the header's stays as it is");
+    ok(use && !strcmp(use->params[0].name, "t") && use->exported && !use->internal,
+       "declarations: the header's stays as it is");
     ok(d[0].function && d[0].function->loc.line == 7 && d[0].function->loc.column == 6 &&
            !strcmp(d[0].function->loc.file, "thing.lapis"),
        "declarations: places are the spec's");
@@ -124,7 +125,8 @@ static void test_errors(void)
     teardown(&f);
     setup(&f);
     *HIRA_POOL_PUSH(f.model->pool, f.model->includes, f.model->n_includes) = "<nowhere/to/be/found.h>";
-    ok(lapis_import(f.model, f.diag) < 0 && says(&f, "the header nowhere/to/be/found.h is not found"), "errors: no such header");
+    ok(lapis_import(f.model, f.diag) < 0 && says(&f, "the header nowhere/to/be/found.h is not found"),
+       "errors: no such header");
     ok(lapis_model_function(f.model, "thing_use") != NULL, "errors: the other header is read");
     teardown(&f);
 }
