@@ -11,11 +11,6 @@
 
 #include "emit/private.h"
 
-static const char *cast_out(const char *at)
-{
-    return at;
-}
-
 /* ---- lengths, before the call begins ---- */
 
 static bool counted(const struct lapis_value *v)
@@ -23,17 +18,33 @@ static bool counted(const struct lapis_value *v)
     return (v->kind == LAPIS_V_BUFFER && !emit_is_new(v)) || (v->kind == LAPIS_V_STRING && v->count) || v->kind == LAPIS_V_LIST;
 }
 
+static bool plain_element(const struct lapis_value *v)
+{
+    return !v->element || v->element->kind == LAPIS_V_SCALAR || v->element->kind == LAPIS_V_TOKEN ||
+           v->direction != LAPIS_IN; /* out records travel as bytes; their handles are turned afterwards */
+}
+
+static bool named_in_once(const struct lapis_function *f, const struct lapis_value *v)
+{
+    for (size_t i = 0; i < f->n_policies; i++)
+        for (size_t k = 0; k < f->policies[i].n_once; k++)
+            if (!strcmp(f->policies[i].once[k], v->name))
+                return true;
+    return false;
+}
+
 static void emit_length(struct emit *e, const struct lapis_value *v)
 {
-    if (!counted(v) || v->is_error)
+    bool inside = v->direction == LAPIS_IN && v->kind == LAPIS_V_BUFFER && !plain_element(v);
+    if (!counted(v) || v->is_error || (inside && !named_in_once(e->function, v)))
         return;
     if (v->kind == LAPIS_V_LIST) {
-        emit_line(e, "uint64_t n_%s = 0;", v->name);
-        emit_line(e, "while (%s && %s[n_%s++] != %s)", v->name, v->name, v->name, v->terminator ? v->terminator : "0");
+        emit_line(e, "uint64_t bytes_%s = 0;", v->name);
+        emit_line(e, "while (%s && %s[bytes_%s++] != %s)", v->name, v->name, v->name, v->terminator ? v->terminator : "0");
         emit_line(e, "    ;");
         return;
     }
-    emit_line(e, "const uint64_t n_%s = %s;", v->name, emit_bytes(e, v, v->name, NULL));
+    emit_line(e, "const uint64_t bytes_%s = %s;", v->name, emit_bytes(e, v, v->name, NULL));
 }
 
 /* ---- putting ---- */
@@ -59,17 +70,11 @@ static void put_elements(struct emit *e, const struct lapis_value *v, const char
     emit_line(e, "}");
 }
 
-static bool plain_element(const struct lapis_value *v)
-{
-    return !v->element || v->element->kind == LAPIS_V_SCALAR || v->element->kind == LAPIS_V_TOKEN ||
-           v->direction != LAPIS_IN; /* out records travel as bytes; their handles are turned afterwards */
-}
-
 static void put_buffer(struct emit *e, const struct lapis_value *v, const char *at, const struct lapis_value *record,
                        const char *record_at, unsigned depth)
 {
     const char *count = emit_in_record(e, v->count ? v->count : "1", record, record_at);
-    const char *bytes = !depth ? emit_format(e, "n_%s", v->name) : emit_bytes(e, v, at, count);
+    const char *bytes = !depth ? emit_format(e, "bytes_%s", v->name) : emit_bytes(e, v, at, count);
     const char *payload = emit_is_payload(v) ? "true" : "false";
     if (emit_is_new(v) && !depth)
         emit_line(e, "struct hira_object *new_%s = hira_put_new(&c, %s != NULL, %s);", v->name, at,
@@ -111,12 +116,12 @@ static void put_value(struct emit *e, const struct lapis_value *v, const char *a
             emit_line(e, "hira_put_options(&c, %s, \"%s\");", at, v->files);
         else if (v->count)
             emit_line(e, "hira_put_in(&c, %s, %s, false);", at,
-                      depth ? emit_bytes(e, v, at, emit_in_record(e, v->count, record, record_at)) : emit_format(e, "n_%s", v->name));
+                      depth ? emit_bytes(e, v, at, emit_in_record(e, v->count, record, record_at)) : emit_format(e, "bytes_%s", v->name));
         else
             emit_line(e, "hira_put_string(&c, %s);", at);
         break;
     case LAPIS_V_LIST:
-        emit_line(e, "hira_put_in(&c, %s, n_%s * sizeof *%s, false);", at, v->name, at);
+        emit_line(e, "hira_put_in(&c, %s, bytes_%s * sizeof *%s, false);", at, v->name, at);
         break;
     case LAPIS_V_PROPERTIES:
         emit_line(e, "hira_put_properties(&c, %s, (uint64_t)(%s), %s, sizeof *%s);", at, v->terminator ? v->terminator : "0",
@@ -144,11 +149,11 @@ static void take_out(struct emit *e, const struct lapis_value *v)
     if (v->kind != LAPIS_V_BUFFER || v->direction == LAPIS_IN || v->is_error || emit_is_new(v))
         return;
     if (el && el->kind == LAPIS_V_HANDLE) {
-        emit_line(e, "hira_take_handles(&c, %s, n_%s / sizeof *%s, %s, %s, %s);", n, n, n, emit_type_id(e, el->handle),
+        emit_line(e, "hira_take_handles(&c, %s, bytes_%s / sizeof *%s, %s, %s, %s);", n, n, n, emit_type_id(e, el->handle),
                   el->allocates ? "true" : "false", store);
         return;
     }
-    emit_line(e, "%shira_take_out(&c, (void *)%s, n_%s, %s);", v->selector ? emit_format(e, "const uint64_t valid_%s = ", n) : "", n, n,
+    emit_line(e, "%shira_take_out(&c, (void *)%s, bytes_%s, %s);", v->selector ? emit_format(e, "const uint64_t valid_%s = ", n) : "", n, n,
               store);
     if (v->selector)
         emit_line(e, "if (%s && ok && values_type((uint64_t)%s))\n        hira_ids_to_handles(%s, valid_%s, values_type((uint64_t)%s));",
@@ -156,7 +161,7 @@ static void take_out(struct emit *e, const struct lapis_value *v)
     if (el && el->kind == LAPIS_V_RECORD)
         for (size_t i = 0; i < el->n_fields; i++)
             if (el->fields[i].kind == LAPIS_V_HANDLE)
-                emit_line(e, "for (uint64_t i = 0; %s && %s && i < n_%s / sizeof *%s; i++)\n        hira_ids_to_handles(&%s[i].%s, 8, %s);",
+                emit_line(e, "for (uint64_t i = 0; %s && %s && i < bytes_%s / sizeof *%s; i++)\n        hira_ids_to_handles(&%s[i].%s, 8, %s);",
                           store, n, n, n, n, el->fields[i].name, emit_type_id(e, el->fields[i].handle));
 }
 
@@ -195,7 +200,7 @@ static void emit_once_key(struct emit *e, const struct lapis_function *f, const 
         if (v && v->kind == LAPIS_V_HANDLE)
             emit_line(e, "key = hira_mix(key, hira_handle_key(%s));", p->once[k]);
         else if (v && counted(v))
-            emit_line(e, "key = hira_mix_bytes(key, %s, n_%s);", v->name, v->name);
+            emit_line(e, "key = hira_mix_bytes(key, %s, bytes_%s);", v->name, v->name);
         else
             emit_line(e, "key = hira_mix(key, (uint64_t)(%s));", p->once[k]);
     }
@@ -300,7 +305,6 @@ static void emit_async_return(struct emit *e, const struct lapis_function *f)
 static void emit_results(struct emit *e, const struct lapis_function *f)
 {
     const struct lapis_value *error = emit_error_param(f);
-    bool shown = false;
     if (!emit_is_void(&f->ret))
         emit_line(e, "%s;", lapis_ctype_declare(e->pool, f->ret.ctype, "ret"));
     take_result(e, f);
@@ -323,9 +327,13 @@ static void emit_results(struct emit *e, const struct lapis_function *f)
                       emit_type_id(e, f->params[i].handle));
     if (once_policy(f))
         emit_line(e, "if (ok)\n        hira_once_add(key);");
-    (void)shown;
-    if (f->guest_after.text)
+    if (f->guest_after.text) {
+        if (f->n_params && f->params[0].kind == LAPIS_V_HANDLE)
+            emit_line(e, "HIRA_UNUSED const void *const subject = (const void *)(uintptr_t)%s;", f->params[0].name);
+        emit_line(e, "{");
         emit_code(e, &f->guest_after);
+        emit_line(e, "}");
+    }
     if (!emit_is_void(&f->ret))
         emit_line(e, "return ret;");
 }
@@ -360,7 +368,7 @@ static void emit_stub_body(struct emit *e, const struct lapis_function *f)
     emit_decline(e, f);
     emit_line(e, "}");
     for (size_t i = 0; i < f->n_params; i++)
-        put_value(e, &f->params[i], cast_out(f->params[i].name), NULL, NULL, 0);
+        put_value(e, &f->params[i], f->params[i].name, NULL, NULL, 0);
     if (f->ret.kind == LAPIS_V_HANDLE && f->ret.allocates)
         emit_line(e, "struct hira_object *new_ret = hira_put_new(&c, true, %s);", emit_type_id(e, f->ret.handle));
     if (may_be_async(f))
@@ -397,7 +405,7 @@ static void emit_unsupported(struct emit *e, const struct lapis_function *f)
     if (error)
         emit_line(e, "if (%s)\n        *%s = %s;", error->name, error->name, code);
     if (!emit_is_void(&f->ret))
-        emit_line(e, "return %s;", error || (f->ret.ctype->kind != LAPIS_INT && !f->unsupported_code) ? "0" : code);
+        emit_line(e, "return %s;", error || f->ret.ctype->kind != LAPIS_INT ? "0" : code);
 }
 
 static void emit_function(struct emit *e, const struct lapis_function *f)
@@ -441,7 +449,7 @@ static void emit_function(struct emit *e, const struct lapis_function *f)
 
 static void emit_upcall_arg(struct emit *e, const struct lapis_value *a)
 {
-    const char *type = lapis_ctype_declare(e->pool, a->ctype, "");
+    const char *type = a->ctype->kind == LAPIS_ARRAY ? "void *" : lapis_ctype_declare(e->pool, a->ctype, "");
     switch (a->kind) {
     case LAPIS_V_HANDLE:
         emit_line(e, "%s = (%s)hira_up_handle(u, %s);", lapis_ctype_declare(e->pool, a->ctype, a->name), type, emit_type_id(e, a->handle));
@@ -451,8 +459,11 @@ static void emit_upcall_arg(struct emit *e, const struct lapis_value *a)
         break;
     case LAPIS_V_STRING:
     case LAPIS_V_BUFFER:
-        emit_line(e, "uint64_t n_%s;", a->name);
-        emit_line(e, "%s = (%s)hira_up_memory(u, &n_%s);", lapis_ctype_declare(e->pool, a->ctype, a->name), type, a->name);
+        emit_line(e, "uint64_t bytes_%s;", a->name);
+        emit_line(e, "%s = (%s)hira_up_memory(u, &bytes_%s);",
+                  a->ctype->kind == LAPIS_ARRAY ? lapis_ctype_declare(e->pool, a->ctype->pointee, emit_format(e, "*%s", a->name))
+                                                : lapis_ctype_declare(e->pool, a->ctype, a->name),
+                  type, a->name);
         break;
     default:
         emit_line(e, "%s = (%s)%shira_up_word(u);", lapis_ctype_declare(e->pool, a->ctype, a->name), type,

@@ -63,7 +63,7 @@ static void get_elements(struct emit *e, const struct lapis_value *v, const char
 {
     const char *i = depth ? emit_format(e, "index%u", depth) : "index", *array = emit_format(e, "m%u_%s", depth, v->name ? v->name : "e");
     bool lengths = has_length(v->element);
-    emit_line(e, "const uint64_t count_%s = hira_get_count(s, &%s, sizeof *%s);", array, length, at);
+    emit_line(e, "const uint64_t count_%s = hira_get_count(s, &%s, %s);", array, length, emit_element_size(e, v));
     emit_line(e, "%s = count_%s == UINT64_MAX ? NULL : hira_scratch(s, %s);", mutable_pointer(e, v, array), array, length);
     if (lengths)
         emit_line(e, "uint64_t *l_%s = %s ? hira_scratch(s, count_%s * 8) : NULL;", array, array, array);
@@ -188,7 +188,7 @@ static void emit_checks(struct emit *e, const struct lapis_function *f)
     for (size_t i = 0; i < f->n_params; i++) {
         const struct lapis_value *v = &f->params[i];
         if (has_length(v))
-            check_value(e, v, v->name, emit_format(e, "n_%s", v->name), NULL, NULL);
+            check_value(e, v, v->name, emit_format(e, "bytes_%s", v->name), NULL, NULL);
         nested |= careful_elements(v) && has_length(v->element);
     }
     if (!nested)
@@ -288,7 +288,7 @@ static void reply_value(struct emit *e, const struct lapis_value *v)
     const char *n = v->name;
     if (v->kind != LAPIS_V_BUFFER || v->direction == LAPIS_IN || v->is_error || emit_is_new(v))
         return;
-    const char *valid = v->filled ? emit_format(e, "hira_least(%s, n_%s)", emit_bytes(e, v, n, v->filled), n) : emit_format(e, "n_%s", n);
+    const char *valid = v->filled ? emit_format(e, "hira_least(%s, bytes_%s)", emit_bytes(e, v, n, v->filled), n) : emit_format(e, "bytes_%s", n);
     emit_line(e, "const uint64_t valid_%s = %s%s;", n, v->always ? "" : "!ok ? 0 : ", valid);
     if (v->element && v->element->kind == LAPIS_V_HANDLE)
         emit_line(e, "hira_handles_to_ids(s, (void *)%s, valid_%s, %s, %s);", n, n, emit_type_id(e, v->element->handle),
@@ -328,12 +328,25 @@ static void emit_reply(struct emit *e, const struct lapis_function *f)
         emit_line(e, "hira_made(s, id_ret, %s, (void *)(uintptr_t)ret, ok);", emit_type_id(e, r->handle));
 }
 
+/* The spec's own code in place of the vendor's function: sees the call being served as `s`. */
+static const char *emit_local_prototype(struct emit *e, const struct lapis_function *f)
+{
+    struct hira_text out = {0};
+    hira_text_printf(&out, "local_%s(HIRA_UNUSED struct hira_serve *s", f->name);
+    for (size_t i = 0; i < f->n_params; i++)
+        hira_text_printf(&out, ", %s", lapis_ctype_declare(e->pool, f->params[i].ctype, f->params[i].name));
+    hira_text_puts(&out, ")");
+    const char *text = lapis_ctype_declare(e->pool, f->ret.ctype, hira_pool_strdup(e->pool, out.data));
+    hira_text_fini(&out);
+    return text;
+}
+
 static void emit_serve(struct emit *e, const struct lapis_function *f)
 {
     const char *until = emit_until_done(e, f);
     e->function = f;
     if (f->server_replace.text) {
-        emit_line(e, "static %s", emit_prototype(e, f, emit_format(e, "local_%s", f->name)));
+        emit_line(e, "static %s", emit_local_prototype(e, f));
         emit_line(e, "{");
         emit_code(e, &f->server_replace);
         emit_line(e, "}");
@@ -348,8 +361,8 @@ static void emit_serve(struct emit *e, const struct lapis_function *f)
     for (size_t i = 0; i < f->n_params; i++) {
         const struct lapis_value *v = &f->params[i];
         if (has_length(v))
-            emit_line(e, "uint64_t n_%s = 0;", v->name);
-        get_value(e, v, v->name, emit_format(e, "n_%s", v->name), 0);
+            emit_line(e, "uint64_t bytes_%s = 0;", v->name);
+        get_value(e, v, v->name, emit_format(e, "bytes_%s", v->name), 0);
     }
     bool makes = f->ret.kind == LAPIS_V_HANDLE && f->ret.allocates;
     if (makes)
@@ -366,8 +379,9 @@ static void emit_serve(struct emit *e, const struct lapis_function *f)
             emit_line(e, "if (callback_%s)\n        callback_%s->made = id_ret;", f->params[k].name, f->params[k].name);
     if (f->server_before.text)
         emit_code(e, &f->server_before);
-    emit_line(e, "%s%s%s(%s);", emit_is_void(&f->ret) ? "" : lapis_ctype_declare(e->pool, f->ret.ctype, "ret"),
-              emit_is_void(&f->ret) ? "" : " = ", f->server_replace.text ? emit_format(e, "local_%s", f->name) : f->name,
+    emit_line(e, "%s%s%s%s);", emit_is_void(&f->ret) ? "" : lapis_ctype_declare(e->pool, f->ret.ctype, "ret"),
+              emit_is_void(&f->ret) ? "" : " = ",
+              f->server_replace.text ? emit_format(e, "local_%s(s%s", f->name, f->n_params ? ", " : "") : emit_format(e, "%s(", f->name),
               vendor_arguments(e, f));
     emit_line(e, "HIRA_UNUSED const bool ok = %s;", emit_success(e, f, "error"));
     if (f->server_after.text)
@@ -423,7 +437,7 @@ static void emit_trampoline(struct emit *e, const struct lapis_callback *cb)
     hira_text_fini(&params);
     if (!cookie)
         emit_line(e, "static struct hira_registration *_Atomic registered_%s; /* no cookie: the last one given */", up_name(e, cb));
-    emit_line(e, "static %s", returns ? lapis_ctype_declare(e->pool, cb->ret.ctype, head) : emit_format(e, "void %s", head));
+    emit_line(e, "HIRA_UNUSED static %s", returns ? lapis_ctype_declare(e->pool, cb->ret.ctype, head) : emit_format(e, "void %s", head));
     emit_line(e, "{");
     e->indent = 1;
     emit_line(e, "struct hira_up u;");

@@ -339,7 +339,7 @@ static void collect_loans(struct hira_guest_lane *lane)
     }
 }
 
-static void lend(struct hira_guest_lane *lane, uint64_t block, uint64_t sequence)
+void hira_lend(struct hira_guest_lane *lane, uint64_t block, uint64_t sequence)
 {
     struct hira_block *b = hira_arena_block(arena(), block);
     b->next = HIRA_ARENA_NONE;
@@ -397,12 +397,12 @@ bool hira_call_async(struct hira_call *c)
     }
     publish(c, 0);
     if (hira_unlikely(c->spill != HIRA_ARENA_NONE))
-        lend(lane, c->spill, sequence);
+        hira_lend(lane, c->spill, sequence);
     for (unsigned i = 0; i < c->n_temps; i++)
         if (c->until_done)
             hira_pending_add(&c->temps[i]);
         else
-            lend(lane, c->temps[i].block, sequence);
+            hira_lend(lane, c->temps[i].block, sequence);
     if (hira_unlikely(lane->loans != HIRA_ARENA_NONE))
         collect_loans(lane);
     atomic_store_explicit(&lane->asynchronous, sequence, memory_order_release);

@@ -299,6 +299,10 @@ void *hira_arena_get(uint64_t size);
 void hira_arena_put(void *p);
 bool hira_in_arena(const void *p, uint64_t size);
 
+/* One lock for what the spec's guest code keeps in objects' states. */
+void hira_state_lock(void);
+void hira_state_unlock(void);
+
 /* True in an API server: a guest library loaded there shows nothing. */
 bool hira_inside_server(void);
 

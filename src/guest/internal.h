@@ -64,6 +64,9 @@ void hira_object_abandon(struct hira_object *object); /* the call that should ha
 void hira_pending_apply(void);
 void hira_pending_add(const struct hira_temp *temp);
 
+/* An arena block is freed once the lane's record of this sequence has retired. This thread's lane only. */
+void hira_lend(struct hira_guest_lane *lane, uint64_t block, uint64_t sequence);
+
 /* Asks the server for nothing: completions and output come with the reply. */
 void hira_nop(void);
 

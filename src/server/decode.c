@@ -383,7 +383,7 @@ void hira_made(struct hira_serve *s, uint64_t id, unsigned type, void *vendor, b
         /* The command owns the call's memory now; the lane goes on with another. */
         if (id && t->retain)
             t->retain(vendor);
-        hira_pending_add(vendor, type, s->cells, s->n_cells, s->lane->memory);
+        hira_pending_add(vendor, type, s->cells, s->n_cells, s->lane->memory, HIRA_STEAL(s->mapping));
         s->lane->memory = NULL;
         s->n_cells = 0;
         s->kept = false;

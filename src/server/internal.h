@@ -91,10 +91,17 @@ bool hira_slot_install(uint64_t id, unsigned type, void *vendor, int64_t poison)
 bool hira_slot_release(uint64_t id);
 uint64_t hira_slot_find(void *vendor, unsigned type); /* id or 0 */
 
+/* ---- mappings ---- */
+
+struct hira_mapping;
+/* Its map is done: copies for the application; drops the caller's reference. NULL allowed. */
+void hira_mapping_done(struct hira_mapping *mapping, bool well);
+
 /* ---- completions ---- */
 
 /* After the command of `vendor` has ended: marks the cells, frees the memory. `owned`: releases the handle too. */
-void hira_pending_add(void *vendor, unsigned type, const uint64_t *cells, uint64_t n_cells, struct hira_memory *memory);
+void hira_pending_add(void *vendor, unsigned type, const uint64_t *cells, uint64_t n_cells, struct hira_memory *memory,
+                      struct hira_mapping *mapping);
 void hira_pending_fail(const uint64_t *cells, uint64_t n_cells);
 void hira_pending_poll(void);
 

@@ -14,6 +14,7 @@ struct pending {
     void *vendor;
     const struct hira_server_type *type;
     struct hira_memory *memory;
+    struct hira_mapping *mapping;
     uint64_t n_cells;
     uint64_t cells[];
 };
@@ -32,12 +33,13 @@ void hira_pending_fail(const uint64_t *cells, uint64_t n_cells)
     mark(cells, n_cells, HIRA_CELL_FAILED);
 }
 
-void hira_pending_add(void *vendor, unsigned type, const uint64_t *cells, uint64_t n_cells, struct hira_memory *memory)
+void hira_pending_add(void *vendor, unsigned type, const uint64_t *cells, uint64_t n_cells, struct hira_memory *memory,
+                      struct hira_mapping *mapping)
 {
     struct pending *p = malloc(sizeof *p + n_cells * sizeof *cells);
     if (!p)
         hira_server_stop("out of memory");
-    *p = (struct pending){NULL, vendor, &hira_server_api.types[type], memory, n_cells};
+    *p = (struct pending){NULL, vendor, &hira_server_api.types[type], memory, mapping, n_cells};
     if (n_cells)
         memcpy(p->cells, cells, n_cells * sizeof *cells);
     pthread_mutex_lock(&lock);
@@ -52,6 +54,7 @@ static bool settle(struct pending *p)
     int done = p->type->done ? p->type->done(p->vendor) : 1;
     if (!done)
         return false;
+    hira_mapping_done(p->mapping, done > 0);
     mark(p->cells, p->n_cells, done > 0 ? HIRA_CELL_DONE : HIRA_CELL_FAILED);
     return true;
 }

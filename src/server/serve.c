@@ -200,6 +200,7 @@ bool hira_serve_record(struct hira_server_lane *lane, uint32_t size)
     s.pins_capacity = HIRA_PINS_LOCAL;
     s.first = NULL;
     s.registration = NULL;
+    s.mapping = NULL;
     s.n_cells = 0;
 
     if ((flags & HIRA_RECORD_DEPS && !wait_deps(&s)) || (flags & HIRA_RECORD_SPILLED && !take_spilled(&s, m)))
@@ -208,6 +209,7 @@ bool hira_serve_record(struct hira_server_lane *lane, uint32_t size)
     bool bad = s.bad;
     hira_pending_fail(s.cells, s.n_cells); /* nothing took them over: the call did not come about */
     free(s.registration);
+    hira_mapping_done(s.mapping, false);
     unpin_all(&s);
     if (s.sync && !bad)
         send_reply(&s);

@@ -72,6 +72,7 @@ struct hira_out { /* memory that the vendor fills */
 struct hira_slot;
 struct hira_server_lane;
 struct hira_registration;
+struct hira_mapping;
 
 struct hira_serve {
     struct hira_server_lane *lane;
@@ -88,6 +89,7 @@ struct hira_serve {
     uint32_t pins_capacity;
     struct hira_slot *first;         /* the first handle named: takes the blame of a failed asynchronous call */
     struct hira_registration *registration;
+    struct hira_mapping *mapping;    /* to be filled when the command is done */
     uint64_t n_cells, cells[HIRA_OUTS_MAX];
 };
 
@@ -203,6 +205,26 @@ void hira_gone(struct hira_serve *s, unsigned type, void *vendor);
 
 /* The spec's state beside a vendor handle of an object that this call names or that is alive; NULL if unknown. */
 void *hira_server_state(void *vendor, unsigned type);
+
+/* ---- mapped memory ---- */
+
+/* A region in two layouts: the application's and the vendor's. Bytes; pitches of 0 are those of packed rows. */
+struct hira_region {
+    uint64_t width, rows, slices;
+    uint64_t row, slice;               /* the application's pitches */
+    uint64_t vendor_row, vendor_slice;
+};
+
+/* The vendor has mapped `at` for the object `owner`; the application looks at `data` (an out memory of this call; may be the same
+ * memory). With `fill` the region is copied there once the command that the call makes is done, at once if `now`. */
+void hira_mapping_add(struct hira_serve *s, uint64_t number, void *owner, void *data, void *at, const struct hira_region *region, bool fill,
+                      bool now);
+
+/* The vendor's address of the mapping, which is forgotten; NULL if there is none of this number for this object. What the
+ * application wrote (`data`, NULL if it only read) is copied there first, if the map had been done and `size` is its size. */
+void *hira_mapping_remove(uint64_t number, void *owner, const void *data, uint64_t size);
+
+bool hira_in_arena(const void *p);
 
 /* ---- callbacks ---- */
 

@@ -1,0 +1,44 @@
+/*
+ * Arena memory and a lock for the spec's guest code.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include "guest/internal.h"
+
+static pthread_mutex_t state_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void hira_state_lock(void)
+{
+    pthread_mutex_lock(&state_lock);
+}
+
+void hira_state_unlock(void)
+{
+    pthread_mutex_unlock(&state_lock);
+}
+
+void *hira_arena_get(uint64_t size)
+{
+    struct hira_arena *arena = &hira_connection.arena;
+    uint64_t offset = hira_connect() ? hira_arena_alloc(arena, size, 4096) : HIRA_ARENA_NONE;
+    return offset == HIRA_ARENA_NONE ? NULL : hira_arena_at(arena, offset, size);
+}
+
+bool hira_in_arena(const void *p, uint64_t size)
+{
+    uint64_t offset;
+    return hira_arena_offset(&hira_connection.arena, p, size, &offset);
+}
+
+/* The server may still read what the last asynchronous record of this thread named: the block is lent to that record. */
+void hira_arena_put(void *p)
+{
+    uint64_t offset;
+    struct hira_guest_lane *lane = p ? hira_lane() : NULL;
+    if (!p || !hira_arena_offset(&hira_connection.arena, p, 0, &offset))
+        return;
+    if (lane)
+        hira_lend(lane, offset, lane->caller.sequence);
+    else
+        hira_arena_free(&hira_connection.arena, offset);
+}

@@ -1,0 +1,111 @@
+/*
+ * Mapped memory: what the vendor has mapped for itself, and where the application looks at it.
+ *
+ * Where both see the same memory (the vendor works in the arena) nothing is copied. Else the region is copied to the
+ * application's side when the map is done, before anything can tell it so, and back before the unmap is handed to the vendor. A map
+ * that was not done when the application unmapped it cannot have been written to, and is not copied back.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include "server/internal.h"
+
+struct hira_mapping {
+    struct hira_mapping *next;
+    uint64_t number, size;
+    void *owner, *data, *at;
+    struct hira_region region;
+    bool fill, done;
+    uint32_t references; /* the list's, and that of the command not yet done */
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct hira_mapping *first;
+
+bool hira_in_arena(const void *p)
+{
+    uint64_t offset;
+    return hira_arena_offset(&hira_server.arena, p, 0, &offset);
+}
+
+/* Bytes from the first to behind the last of the application's layout. */
+static uint64_t region_size(const struct hira_region *r)
+{
+    return r->rows && r->slices ? (r->slices - 1) * r->slice + (r->rows - 1) * r->row + r->width : 0;
+}
+
+static void copy_region(const struct hira_region *r, char *application, char *vendor, bool to_application)
+{
+    for (uint64_t z = 0; z < r->slices; z++)
+        for (uint64_t y = 0; y < r->rows; y++) {
+            char *a = application + z * r->slice + y * r->row, *v = vendor + z * r->vendor_slice + y * r->vendor_row;
+            memcpy(to_application ? a : v, to_application ? v : a, r->width);
+        }
+}
+
+static void unreference(struct hira_mapping *m)
+{
+    if (--m->references == 0)
+        free(m);
+}
+
+/* Lock held. */
+static void fill(struct hira_mapping *m)
+{
+    if (m->fill && m->data && m->data != m->at)
+        copy_region(&m->region, m->data, m->at, true);
+    m->done = true;
+}
+
+void hira_mapping_add(struct hira_serve *s, uint64_t number, void *owner, void *data, void *at, const struct hira_region *region, bool wants_fill,
+                      bool now)
+{
+    struct hira_mapping *m = calloc(1, sizeof *m);
+    if (!m)
+        hira_server_stop("out of memory");
+    *m = (struct hira_mapping){.number = number, .owner = owner, .data = data, .at = at, .region = *region, .fill = wants_fill,
+                               .references = 1};
+    m->region.row = region->row ? region->row : region->width;
+    m->region.slice = region->slice ? region->slice : m->region.row * region->rows;
+    m->region.vendor_row = region->vendor_row ? region->vendor_row : region->width;
+    m->region.vendor_slice = region->vendor_slice ? region->vendor_slice : m->region.vendor_row * region->rows;
+    m->size = region_size(&m->region);
+    pthread_mutex_lock(&lock);
+    m->next = first;
+    first = m;
+    if (now)
+        fill(m);
+    else
+        m->references++;
+    pthread_mutex_unlock(&lock);
+    s->mapping = now ? NULL : m;
+}
+
+void hira_mapping_done(struct hira_mapping *m, bool well)
+{
+    if (!m)
+        return;
+    pthread_mutex_lock(&lock);
+    if (well && m->references > 1)
+        fill(m);
+    unreference(m);
+    pthread_mutex_unlock(&lock);
+}
+
+void *hira_mapping_remove(uint64_t number, void *owner, const void *data, uint64_t size)
+{
+    void *at = NULL;
+    pthread_mutex_lock(&lock);
+    struct hira_mapping **link = &first;
+    while (*link && ((*link)->number != number || (*link)->owner != owner))
+        link = &(*link)->next;
+    struct hira_mapping *m = *link;
+    if (m) {
+        at = m->at;
+        *link = m->next;
+        if (data && data != at && m->done && size == m->size)
+            copy_region(&m->region, (char *)data, at, false);
+        unreference(m);
+    }
+    pthread_mutex_unlock(&lock);
+    return at;
+}
