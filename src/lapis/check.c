@@ -231,6 +231,8 @@ static void unsettled(const struct place *p, const struct lapis_value *v)
         lapis_hint(diag, "write in function %s { }: %s %s", p->function->name, head, answer);
     else
         lapis_hint(diag, "write %s %s", head, answer);
+    if (p->function && p->function->spec_loc.line && !p->function->annotated && p->parameter->loc.line)
+        lapis_note(diag, p->parameter->loc, "declared here");
 }
 
 /* ---- facts that need each other ---- */
