@@ -359,7 +359,7 @@ static void map_node(struct emit *e, const char *node, const char *after)
     emit_line(e, "global:");
     for (size_t i = 0; i < e->model->n_functions; i++) {
         const struct lapis_function *f = e->model->functions[i];
-        if (f->exported && !f->extension && !f->internal && !strcmp(f->version ? f->version : "HIRA", node))
+        if (f->exported && !f->internal && !strcmp(f->version ? f->version : "HIRA", node))
             emit_line(e, "    %s;", f->name);
     }
     if (!after)
@@ -376,7 +376,7 @@ void emit_map(struct emit *e)
         for (size_t i = 0; i < e->model->n_functions; i++) {
             const struct lapis_function *f = e->model->functions[i];
             const char *node = f->version ? f->version : "HIRA";
-            if (f->exported && !f->extension && !f->internal && (!previous || strcmp(node, previous) > 0) &&
+            if (f->exported && !f->internal && (!previous || strcmp(node, previous) > 0) &&
                 (!next || strcmp(node, next) < 0))
                 next = node;
         }

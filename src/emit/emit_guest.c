@@ -413,7 +413,7 @@ static void emit_function(struct emit *e, const struct lapis_function *f)
     const char *place = f->loc.line ? emit_format(e, "%s:%u", f->header ? f->header : f->loc.file, f->loc.line) : "";
     const char *spec = f->spec_loc.line ? emit_format(e, "; %s:%u", f->spec_loc.file, f->spec_loc.line) : "";
     bool replaced = f->guest_replace.text != NULL;
-    bool visible = !f->internal && !f->extension && f->exported;
+    bool visible = !f->internal && f->exported;
     e->function = f;
     emit_line(e, "/* %s%s */", place, spec);
     for (size_t i = 0; i < f->n_params; i++)
@@ -423,7 +423,7 @@ static void emit_function(struct emit *e, const struct lapis_function *f)
         if (f->internal || replaced)
             emit_line(e, "HIRA_UNUSED static %s", emit_prototype(e, f, replaced ? emit_format(e, "remote_%s", f->name) : f->name));
         else
-            emit_line(e, "%s%s", visible ? "HIRA_PUBLIC " : f->loc.line && !f->extension ? "" : "", emit_prototype(e, f, f->name));
+            emit_line(e, "%s%s", visible ? "HIRA_PUBLIC " : "", emit_prototype(e, f, f->name));
         emit_line(e, "{");
         e->indent++;
         if (f->unsupported)
@@ -671,7 +671,7 @@ static void emit_declarations(struct emit *e)
         e->function = f;
         if (f->internal)
             emit_line(e, "HIRA_UNUSED static %s;", emit_prototype(e, f, f->name));
-        else if (f->extension)
+        else if (f->extension || !f->exported)
             emit_line(e, "%s;", emit_prototype(e, f, f->name));
         if (f->guest_replace.text && emit_carried(f))
             emit_line(e, "HIRA_UNUSED static %s;", emit_prototype(e, f, emit_format(e, "remote_%s", f->name)));

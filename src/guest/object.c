@@ -244,14 +244,9 @@ void hira_ids_to_handles(void *data, uint64_t bytes, unsigned type)
 
 void hira_take_handles(struct hira_call *c, void *handles, uint64_t n, unsigned type, bool owned, bool store)
 {
-    if (!handles)
-        return;
-    uint64_t valid = hira_take_word(c) / 8;
-    for (uint64_t i = 0; i < valid; i++) {
-        uint64_t id = hira_take_word(c);
-        if (store && i < n)
-            ((void **)handles)[i] = HIRA_ID_TYPE(id) == type ? handle_from_id(id, owned) : NULL;
-    }
+    uint64_t *ids = handles, valid = hira_take_out(c, handles, n * 8, store) / 8;
+    for (uint64_t i = 0; store && i < valid; i++)
+        ids[i] = HIRA_ID_TYPE(ids[i]) == type ? (uint64_t)(uintptr_t)handle_from_id(ids[i], owned) : 0;
 }
 
 /* ---- references ---- */

@@ -16,6 +16,7 @@
 
 #include "base/fd.h"
 #include "server/internal.h"
+#include "server/zygote.h"
 
 #define FREE_MEMORY_MAX 64u /* call memories kept for use again: as many as commands are usually in flight */
 #define NO_FUNCTION 0xffffu
@@ -25,7 +26,7 @@ struct hira_server hira_server = {.sock = -1, .memory_lock = PTHREAD_MUTEX_INITI
 _Noreturn void hira_server_stop(const char *why)
 {
     if (why)
-        dprintf(STDERR_FILENO, "hira-server: guest dropped: %s\n", why);
+        dprintf(hira_zygote_log_fd(), "hira-server: guest dropped: %s\n", why);
     _exit(why ? 1 : 0);
 }
 

@@ -20,8 +20,6 @@ int hira_vendor_load(char *error, size_t error_size)
 {
     const struct hira_server_api *api = &hira_server_api;
     const char *set = getenv("HIRA_VENDOR"), *name = set && *set ? set : api->vendor;
-    for (const char *const *e = api->environment; *e; e++)
-        putenv((char *)*e);
     if (!name) /* linked in: the null vendor of tests */
         library = dlopen(NULL, RTLD_NOW);
     else if (!(library = dlopen(name, RTLD_NOW | RTLD_GLOBAL))) {
