@@ -1,0 +1,330 @@
+/*
+ * One API as hirad sees it: its zygote, how many servers are to be ready, who waits for one.
+ *
+ * Everything is one rule, router_api_balance, called whenever something changed: hand waiting guests to ready servers, then ask for
+ * as many forks as are missing. Failures only push `retry_at` into the future; while that lasts and nothing ever worked, guests are
+ * refused at once with the reason that is known.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "router/router.h"
+
+/* ---- failing ---- */
+
+static void refuse_waiting(struct router_api *api)
+{
+    struct hira_list *pos, *next;
+    hira_list_for_each(pos, next, &api->waiting)
+        router_guest_refuse(hira_list_entry(pos, struct router_guest, link), ENODEV, "no server for %s could start: %s", api->name,
+                            api->reason);
+}
+
+static void back_off(struct router_api *api, unsigned failures)
+{
+    uint64_t pause = failures > 16 ? ROUTER_BACK_OFF_MAX_MS : (uint64_t)ROUTER_BACK_OFF_MS << (failures ? failures - 1 : 0);
+    uint64_t until = router_now_ms(api->router) + HIRA_MIN(pause, (uint64_t)ROUTER_BACK_OFF_MAX_MS);
+    api->retry_at = HIRA_MAX(api->retry_at, until);
+}
+
+bool router_api_hopeless(const struct router_api *api)
+{
+    return api->reason[0] && router_now_ms(api->router) < api->retry_at && !(api->forking || api->starting || api->ready) &&
+           (!api->worked || api->start_failures >= ROUTER_START_ATTEMPTS);
+}
+
+void router_api_start_failed(struct router_api *api, const char *text, bool final)
+{
+    snprintf(api->reason, sizeof api->reason, "%s", text);
+    api->start_failures++;
+    hira_log(&api->router->log, HIRA_LOG_ERROR, "router", 0, "no server for %s: %s", api->name, api->reason);
+    back_off(api, api->start_failures);
+    if (final || api->start_failures >= ROUTER_START_ATTEMPTS)
+        refuse_waiting(api);
+    router_api_balance(api);
+}
+
+/* ---- the zygote's messages ---- */
+
+static void on_forked(struct router_api *api, const struct hira_forked *forked, int *fds, size_t n_fds)
+{
+    if (api->forking)
+        api->forking--;
+    router_server_create(api, (pid_t)forked->pid, fds[0], fds[1], n_fds > 2 ? fds[2] : -1);
+}
+
+/* One message; 0 when there is none, negative when the zygote hung up. */
+static int zygote_message(struct router_api *api)
+{
+    union {
+        struct hira_forked forked;
+        struct hira_refused refused;
+    } m;
+    int fds[3];
+    size_t n_fds = HIRA_ARRAY_SIZE(fds);
+    ssize_t n = hira_fd_receive(router_watch_fd(api->zygote), &m, sizeof m, fds, &n_fds, MSG_DONTWAIT);
+    if (n <= 0)
+        return n == -EAGAIN ? 0 : -EPIPE;
+    if (n_fds >= 2 && hira_message_check(&m, (size_t)n, HIRA_MSG_FORKED, sizeof m.forked) == 0) {
+        on_forked(api, &m.forked, fds, n_fds);
+        return 1;
+    }
+    while (n_fds)
+        close(fds[--n_fds]);
+    if (hira_message_check(&m, (size_t)n, HIRA_MSG_EXITED, sizeof m.forked) == 0) {
+        router_server_exited(api, (pid_t)m.forked.pid, m.forked.status);
+    } else if (hira_message_check(&m, (size_t)n, HIRA_MSG_REFUSED, sizeof m.refused) == 0) {
+        m.refused.text[sizeof m.refused.text - 1] = 0;
+        if (api->forking)
+            api->forking--;
+        api->explained = true;
+        router_api_start_failed(api, m.refused.text, true);
+    }
+    return 1;
+}
+
+static void on_zygote(void *context)
+{
+    struct router_api *api = context;
+    int more = 0;
+    for (int i = 0; i < 16 && api->zygote && (more = zygote_message(api)) > 0; i++)
+        ;
+    if (more < 0 && api->zygote) {
+        router_watch_stop(&api->zygote);
+        if (api->process)
+            uv_process_kill(api->process, SIGKILL); /* without its socket it is of no use: the rest follows its exit */
+    }
+}
+
+/* ---- the zygote's life ---- */
+
+static void free_process(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+static void describe_end(struct router_api *api, int64_t status, int signal)
+{
+    const char *last = api->lines.last;
+    if (signal)
+        snprintf(api->reason, sizeof api->reason, "the zygote was ended by signal %d (%s)", signal, strsignal(signal));
+    else
+        snprintf(api->reason, sizeof api->reason, "the zygote ended with status %d%s%.180s", (int)status, *last ? ": " : "", last);
+}
+
+static void on_exit_of_zygote(uv_process_t *process, int64_t status, int signal)
+{
+    struct router_api *api = process->data;
+    uv_close((uv_handle_t *)process, free_process);
+    while (api->zygote && zygote_message(api) > 0)
+        ;
+    api->process = NULL;
+    router_watch_stop(&api->zygote);
+    router_lines_stop(&api->lines);
+    api->forking = 0;
+    if (!api->released) {
+        if (router_now_ms(api->router) - api->started >= ROUTER_SETTLED_MS)
+            api->failures = 0;
+        back_off(api, ++api->failures);
+        if (!api->explained)
+            describe_end(api, status, signal);
+        hira_log(&api->router->log, HIRA_LOG_ERROR, "zygote", 0, "%s: %s", api->name, api->reason);
+    }
+    router_servers_orphaned(api);
+    if (!api->worked && !api->starting)
+        refuse_waiting(api);
+    router_api_balance(api);
+    api->router->quieter(api->router);
+}
+
+static int spawn(struct router_api *api, int socket, int log)
+{
+    struct router *router = api->router;
+    char *args[] = {api->path, "--zygote", "3", "--work-dir", router->options.work_dir, NULL};
+    uv_stdio_container_t stdio[4] = {{.flags = UV_IGNORE},
+                                     {.flags = UV_INHERIT_FD, .data.fd = log},
+                                     {.flags = UV_INHERIT_FD, .data.fd = log},
+                                     {.flags = UV_INHERIT_FD, .data.fd = socket}};
+    /* Its own session: a terminal's signals are hirad's, and servers outlive hirad. */
+    uv_process_options_t options = {.exit_cb = on_exit_of_zygote,
+                                    .file = api->path,
+                                    .args = args,
+                                    .flags = UV_PROCESS_DETACHED,
+                                    .stdio_count = 4,
+                                    .stdio = stdio};
+    uv_process_t *process = calloc(1, sizeof *process);
+    if (!process)
+        return -ENOMEM;
+    process->data = api;
+    int error = uv_spawn(&router->loop, process, &options);
+    if (error) {
+        uv_close((uv_handle_t *)process, free_process);
+        return error;
+    }
+    api->process = process;
+    return 0;
+}
+
+static int zygote_start(struct router_api *api)
+{
+    struct router *router = api->router;
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return -errno;
+    HIRA_AUTOCLOSE int ours = ends[0];
+    HIRA_AUTOCLOSE int theirs = ends[1];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    HIRA_AUTOCLOSE int log_in = ends[0];
+    HIRA_AUTOCLOSE int log_out = ends[1];
+    int error = spawn(api, theirs, log_out);
+    if (error)
+        return error;
+    api->restarts += api->started ? 1 : 0;
+    api->started = router_now_ms(router) + 1;
+    api->explained = api->released = false;
+    router_lines_start(&api->lines, router, "zygote", (uint32_t)api->process->pid, HIRA_STEAL_FD(log_in));
+    api->zygote = router_watch_start(&router->loop, HIRA_STEAL_FD(ours), on_zygote, api);
+    hira_log(&router->log, HIRA_LOG_DEBUG, "zygote", 0, "%s: process %d", api->path, api->process->pid);
+    return api->zygote ? 0 : -ENOMEM;
+}
+
+/* ---- balance ---- */
+
+static void hand_over(struct router_api *api)
+{
+    while (!hira_list_empty(&api->waiting) && api->ready) {
+        struct router_guest *guest = hira_list_entry(api->waiting.next, struct router_guest, link);
+        struct hira_list *pos, *next;
+        struct router_server *server = NULL;
+        hira_list_for_each(pos, next, &api->servers) {
+            server = hira_list_entry(pos, struct router_server, link);
+            if (server->state == SERVER_READY)
+                break;
+        }
+        if (!server || router_server_adopt(server, guest) < 0)
+            continue; /* that server is not ready any more, and balance has been called again: look anew */
+        router_guest_destroy(guest);
+    }
+}
+
+static void refill(void *context)
+{
+    router_api_balance(context);
+}
+
+/* How many servers are to be ready or on their way. A private router's first guest is mostly its only one. */
+static unsigned wanted(const struct router_api *api)
+{
+    struct hira_list *pos, *next;
+    unsigned n = 0;
+    hira_list_for_each(pos, next, &api->waiting)
+        n++;
+    bool warm = !api->refill && !(api->router->private && api->adopted == 1);
+    return n + (warm ? api->router->options.warm : 0);
+}
+
+void router_api_balance(struct router_api *api)
+{
+    struct router *router = api->router;
+    uint64_t now = router_now_ms(router), adopted = api->adopted;
+    hand_over(api);
+    if (api->adopted != adopted)
+        router_alarm_set(&router->loop, &api->refill, ROUTER_REFILL_DELAY_MS, refill, api);
+    unsigned under_way = api->forking + api->starting, have = under_way + api->ready, want = wanted(api);
+    if (router->ending || want <= have || under_way >= ROUTER_STARTING_MAX)
+        return;
+    if (now < api->retry_at) {
+        if (!api->retry && (api->worked || !hira_list_empty(&api->waiting)))
+            router_alarm_set(&router->loop, &api->retry, api->retry_at - now, refill, api);
+        return;
+    }
+    int error = api->process ? 0 : zygote_start(api);
+    if (error) {
+        char text[200];
+        snprintf(text, sizeof text, "hira-server-%s cannot be started: %s", api->name, strerror(-error));
+        router_api_start_failed(api, text, true);
+        return;
+    }
+    struct hira_message fork = hira_message_head(HIRA_MSG_FORK, sizeof fork);
+    for (want = HIRA_MIN(want - have, ROUTER_STARTING_MAX - under_way); want && api->zygote; want--)
+        if (hira_fd_send(router_watch_fd(api->zygote), &fork, sizeof fork, NULL, 0) == 0)
+            api->forking++;
+}
+
+/* ---- which there are ---- */
+
+struct router_api *router_api_find(struct router *router, const char *name)
+{
+    struct hira_list *pos, *next;
+    char path[HIRA_PATH_MAX];
+    hira_list_for_each(pos, next, &router->apis) {
+        struct router_api *api = hira_list_entry(pos, struct router_api, link);
+        if (!strcmp(api->name, name))
+            return api;
+    }
+    if (router->options.api && strcmp(router->options.api, name))
+        return NULL;
+    if (hira_path_server(router->options.server_dir, name, path, sizeof path) < 0)
+        return NULL;
+    struct router_api *api = calloc(1, sizeof *api);
+    if (!api)
+        return NULL;
+    api->router = router;
+    snprintf(api->name, sizeof api->name, "%s", name);
+    snprintf(api->path, sizeof api->path, "%s", path);
+    hira_list_init(&api->servers);
+    hira_list_init(&api->waiting);
+    hira_list_append(&router->apis, &api->link);
+    return api;
+}
+
+static void start_found(void *context, const char *name)
+{
+    struct router_api *api = router_api_find(context, name);
+    if (api)
+        router_api_balance(api);
+}
+
+void router_apis_start(struct router *router)
+{
+    hira_path_each_api(router->options.server_dir, start_found, router);
+}
+
+void router_api_release(struct router_api *api)
+{
+    struct hira_list *pos, *next;
+    api->released = true;
+    snprintf(api->reason, sizeof api->reason, "hirad is ending");
+    refuse_waiting(api);
+    router_alarm_stop(&api->retry);
+    router_alarm_stop(&api->refill);
+    router_watch_stop(&api->zygote); /* it stays until its children are gone, then ends */
+    hira_list_for_each(pos, next, &api->servers) {
+        struct router_server *server = hira_list_entry(pos, struct router_server, link);
+        if (server->state == SERVER_STARTING || server->state == SERVER_READY)
+            router_server_destroy(server); /* hang-up is its sign to go */
+    }
+}
+
+void router_api_destroy(struct router_api *api)
+{
+    struct hira_list *pos, *next;
+    router_api_release(api);
+    hira_list_for_each(pos, next, &api->servers)
+        router_server_destroy(hira_list_entry(pos, struct router_server, link));
+    if (api->process)
+        uv_close((uv_handle_t *)api->process, free_process);
+    router_lines_stop(&api->lines);
+    hira_list_remove(&api->link);
+    free(api);
+}

@@ -1,0 +1,216 @@
+/*
+ * A guest from its connection to its server: half open until its HELLO came, waiting until a server is ready.
+ *
+ * Security. Anybody who may open the socket is here. A guest costs one descriptor and, once its HELLO is complete and within
+ * limits, that HELLO's memory; it has a deadline in either state. When too many are half open, the one that has been silent
+ * longest goes: whoever speaks at once is never hurt by those who do not. Who it is, the kernel says.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "router/router.h"
+
+void router_guest_destroy(struct router_guest *g)
+{
+    struct router *router = g->router;
+    if (g->api)
+        router->n_waiting--;
+    else
+        router->n_half_open--;
+    hira_list_remove(&g->link);
+    router_alarm_stop(&g->deadline);
+    router_watch_stop(&g->socket);
+    free(g->message);
+    free(g);
+    router->quieter(router);
+}
+
+void router_guest_refuse(struct router_guest *g, int error, const char *format, ...)
+{
+    char text[sizeof((struct hira_refused *)0)->text];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    g->router->n_refused++;
+    hira_log(&g->router->log, HIRA_LOG_WARNING, "router", (uint32_t)g->pid, "%s of user %u refused: %s", g->name, g->uid, text);
+    hira_refuse(router_watch_fd(g->socket), error, "%s", text);
+    router_guest_destroy(g);
+}
+
+static void wait_timeout(void *context)
+{
+    struct router_guest *g = context;
+    const char *reason = g->api->reason;
+    router_guest_refuse(g, EAGAIN, "no server for %s became ready in time%s%s", g->api->name, *reason ? ": " : "", reason);
+}
+
+static void hello_timeout(void *context)
+{
+    router_guest_refuse(context, ETIMEDOUT, "nothing was said for %llu ms after connecting",
+                        (unsigned long long)((struct router_guest *)context)->router->options.hello_timeout_ms);
+}
+
+/* Once its HELLO is complete a guest only listens: anything readable is its hang-up or a breach. */
+static void on_waiting(void *context)
+{
+    struct router_guest *g = context;
+    char byte;
+    ssize_t n = hira_fd_receive(router_watch_fd(g->socket), &byte, 1, NULL, NULL, MSG_DONTWAIT);
+    if (n == -EAGAIN)
+        return;
+    if (n == 0 || n == -ECONNRESET) {
+        hira_log(&g->router->log, HIRA_LOG_INFO, "router", (uint32_t)g->pid, "left before a server was ready");
+        router_guest_destroy(g);
+    } else {
+        router_guest_refuse(g, EPROTO, "a guest speaks once, then waits for its WELCOME");
+    }
+}
+
+static void wait_for_server(struct router_guest *g, struct router_api *api, size_t size)
+{
+    struct router *router = g->router;
+    g->message = malloc(sizeof(struct hira_adopt) + size);
+    if (!g->message) {
+        router_guest_refuse(g, ENOMEM, "hirad is out of memory");
+        return;
+    }
+    memcpy(g->message + sizeof(struct hira_adopt), router->buffer, size);
+    g->hello_size = size;
+    router_alarm_set(&router->loop, &g->deadline, router->options.start_timeout_ms + 1000, wait_timeout, g);
+    hira_list_remove(&g->link);
+    router->n_half_open--;
+    g->api = api;
+    router->n_waiting++;
+    hira_list_append(&api->waiting, &g->link);
+    router_api_balance(api);
+}
+
+static void on_hello(struct router_guest *g, size_t size)
+{
+    struct router *router = g->router;
+    const struct hira_hello *hello = (const struct hira_hello *)router->buffer;
+    struct router_api *api;
+    if (!hira_api_name_valid(hello->api))
+        router_guest_refuse(g, ENOENT, "an API's name is lower-case letters, digits, '-' and '_'");
+    else if (!(api = router_api_find(router, hello->api)))
+        router_guest_refuse(g, ENOENT, "no server for %s is installed here (hira-server-%s)", hello->api, hello->api);
+    else if (router->n_serving + router->n_waiting >= router->options.max_guests)
+        router_guest_refuse(g, EAGAIN, "%u guests are served already, which is the limit (--max-guests)",
+                            router->n_serving + router->n_waiting);
+    else if (router->n_waiting >= ROUTER_WAITING_MAX)
+        router_guest_refuse(g, EAGAIN, "%u guests wait for a server already", router->n_waiting);
+    else if (router_api_hopeless(api))
+        router_guest_refuse(g, ENODEV, "no server for %s could start: %s", api->name, api->reason);
+    else
+        wait_for_server(g, api, size);
+}
+
+static void answer_status(struct router_guest *g)
+{
+    struct hira_message head;
+    HIRA_AUTOFREE char *json = router_status_text(g->router, g->uid);
+    size_t length = json ? strlen(json) : 0, size = sizeof head + length + 1;
+    HIRA_AUTOFREE char *message = json && size <= HIRA_MESSAGE_MAX ? malloc(size) : NULL;
+    if (message) {
+        head = hira_message_head(HIRA_MSG_STATUS_TEXT, size);
+        memcpy(message, &head, sizeof head);
+        memcpy(message + sizeof head, json, length + 1);
+        hira_fd_send(router_watch_fd(g->socket), message, size, NULL, 0);
+    }
+    router_guest_destroy(g);
+}
+
+static void refuse_message(struct router_guest *g, int error, const struct hira_message *head)
+{
+    if (error == -EPROTONOSUPPORT)
+        router_guest_refuse(g, EPROTO, "this router speaks protocol version %u, the guest library version %u: install the same Hira on"
+                            " both sides", HIRA_PROTOCOL_VERSION, head->version);
+    else if (error == -EPROTO)
+        router_guest_refuse(g, EPROTO, "this is Hira's router and what came is no message of Hira's");
+    else if (error == -EMSGSIZE)
+        router_guest_refuse(g, EPROTO, "a HELLO has at most %u bytes and no descriptors", HIRA_MESSAGE_MAX);
+    else
+        router_guest_refuse(g, EPROTO, "the HELLO is malformed");
+}
+
+static void on_half_open(void *context)
+{
+    struct router_guest *g = context;
+    char *buffer = g->router->buffer;
+    ssize_t n = hira_fd_receive(router_watch_fd(g->socket), buffer, HIRA_MESSAGE_MAX, NULL, NULL, MSG_DONTWAIT);
+    if (n == -EAGAIN)
+        return;
+    if (n == 0 || n == -ECONNRESET) {
+        router_guest_destroy(g);
+        return;
+    }
+    router_alarm_stop(&g->deadline);
+    if (n > 0 && hira_message_check(buffer, (size_t)n, HIRA_MSG_STATUS, sizeof(struct hira_message)) == 0) {
+        answer_status(g);
+        return;
+    }
+    int error = n < 0 ? (int)n : hira_hello_check(buffer, (size_t)n);
+    if (error)
+        refuse_message(g, error, (const struct hira_message *)buffer);
+    else
+        on_hello(g, (size_t)n);
+}
+
+static void on_readable(void *context)
+{
+    struct router_guest *g = context;
+    if (g->api)
+        on_waiting(g);
+    else
+        on_half_open(g);
+}
+
+static void read_name(struct router_guest *g)
+{
+    char path[32];
+    struct hira_text text = {0};
+    snprintf(g->name, sizeof g->name, "a program");
+    snprintf(path, sizeof path, "/proc/%d/comm", g->pid);
+    if (hira_text_read_file(&text, path, 4096) == 0 && text.size > 1)
+        snprintf(g->name, sizeof g->name, "%.*s", (int)HIRA_MIN(text.size - 1, sizeof g->name - 1), text.data);
+    hira_text_fini(&text);
+}
+
+void router_guest_accept(struct router *router, int fd)
+{
+    struct ucred who;
+    socklen_t size = sizeof who;
+    struct router_guest *g = calloc(1, sizeof *g);
+    if (!g || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) < 0) {
+        free(g);
+        close(fd);
+        return;
+    }
+    g->router = router;
+    g->pid = who.pid;
+    g->uid = who.uid;
+    g->gid = who.gid;
+    read_name(g);
+    hira_list_append(&router->half_open, &g->link);
+    router->n_half_open++;
+    g->socket = router_watch_start(&router->loop, fd, on_readable, g);
+    if (!g->socket) {
+        router_guest_destroy(g);
+        return;
+    }
+    router_alarm_set(&router->loop, &g->deadline, router->options.hello_timeout_ms, hello_timeout, g);
+    if (router->n_half_open > ROUTER_HALF_OPEN_MAX) {
+        struct router_guest *oldest = hira_list_entry(router->half_open.next, struct router_guest, link);
+        router_guest_refuse(oldest, EAGAIN, "too many connections are silent, this one for longest");
+    }
+    if (router->n_half_open) /* most have spoken by now; the new one is the last, unless it was the one to go */
+        on_half_open(hira_list_entry(router->half_open.prev, struct router_guest, link));
+}

@@ -1,0 +1,421 @@
+/*
+ * hirad: who guests turn to. It picks a server for each and is out of the calls' way from then on.
+ *
+ * Process model. One thread, one libuv loop, no blocking call. Below it one zygote per API (see server/zygote.h), below those the
+ * servers. Nothing depends on hirad's life: told to end (SIGTERM, SIGINT) it removes its socket and goes, servers with guests go on,
+ * their zygotes see them off, servers without a guest end by themselves.
+ *
+ * Private mode (--private FD, what `hira run` starts): socket and servers' folders lie in a folder of its own, the other end of FD
+ * tells by hanging up that nobody will come any more; when the last guest is gone too, everything is removed and hirad ends.
+ *
+ * Security. Hostile are the guests (guest.c), the servers (server.c), and who can write where the socket lies (listen.c).
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/tree.h"
+#include "router/router.h"
+
+#define FAREWELL_MS 5000        /* private: what has not ended by then is not waited for */
+#define SHORT_FAREWELL_MS 300   /* otherwise: time for idle zygotes to end as our children, not as orphans */
+
+uint64_t router_now_ms(const struct router *router)
+{
+    return uv_now(&router->loop);
+}
+
+/* ---- ending ---- */
+
+static void each_api(struct router *router, void (*what)(struct router_api *api))
+{
+    struct hira_list *pos, *next;
+    hira_list_for_each(pos, next, &router->apis)
+        what(hira_list_entry(pos, struct router_api, link));
+}
+
+static void begin_end(struct router *router)
+{
+    struct hira_list *pos, *next;
+    router->ending = true;
+    router_unlisten(router);
+    hira_list_for_each(pos, next, &router->half_open)
+        router_guest_refuse(hira_list_entry(pos, struct router_guest, link), ESHUTDOWN, "hirad is ending");
+    each_api(router, router_api_release);
+}
+
+static void stop(void *context)
+{
+    uv_stop(&((struct router *)context)->loop);
+}
+
+/* Whether a zygote is still there that has no reason to stay: one that sees guests off does. */
+static bool has_idle_zygote(const struct router *router)
+{
+    const struct hira_list *pos;
+    for (pos = router->apis.next; pos != &router->apis; pos = pos->next) {
+        const struct router_api *api = hira_list_entry(pos, struct router_api, link);
+        if (api->process && !api->serving)
+            return true;
+    }
+    return false;
+}
+
+/* Private: the end begins when starter and guests are gone. It is over when the processes are. */
+static void check_end(void *context)
+{
+    struct router *router = context;
+    bool left = router->private && !router->starter && !router->n_serving && !router->n_waiting && !router->n_half_open;
+    if (left && !router->ending) {
+        begin_end(router);
+        router_alarm_set(&router->loop, &router->deadline, FAREWELL_MS, stop, router);
+    }
+    if (router->ending && !has_idle_zygote(router))
+        stop(router);
+}
+
+static void quieter(struct router *router)
+{
+    if (router->ending || (router->private && !router->starter))
+        router_alarm_set(&router->loop, &router->check, 0, check_end, router);
+}
+
+static void on_starter(void *context)
+{
+    struct router *router = context;
+    char bytes[64];
+    ssize_t n = read(router_watch_fd(router->starter), bytes, sizeof bytes);
+    if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
+        return;
+    /* What is already in the socket's queue still counts: the loop looks there before it checks. */
+    int line = dup(router_watch_fd(router->starter));
+    router_watch_stop(&router->starter);
+    router->line = line;
+    quieter(router);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct router *router = handle->data;
+    hira_log(&router->log, HIRA_LOG_INFO, "router", 0, "%s: ending, %u guests are served on", strsignal(number), router->n_serving);
+    if (router->ending) { /* told twice */
+        stop(router);
+        return;
+    }
+    begin_end(router);
+    router_alarm_set(&router->loop, &router->deadline, SHORT_FAREWELL_MS, stop, router);
+    quieter(router);
+}
+
+/* ---- beginning ---- */
+
+/* A server that found Hira's guest library where the vendor's should be would be its own guest: folders of guest libraries
+ * (.../hira/API) do not go on to servers. */
+static void clean_library_path(void)
+{
+    const char *old = getenv("LD_LIBRARY_PATH");
+    struct hira_text kept = {0};
+    for (const char *p = old; p && *p;) {
+        size_t n = strcspn(p, ":");
+        char api[HIRA_API_NAME_MAX] = "";
+        const char *slash = n ? memrchr(p, '/', n) : NULL;
+        if (slash && (size_t)(p + n - slash) <= sizeof api)
+            memcpy(api, slash + 1, (size_t)(p + n - slash - 1));
+        bool ours = slash && slash - p >= 5 && !memcmp(slash - 5, "/hira", 5) && hira_api_name_valid(api);
+        if (!ours && n)
+            hira_text_printf(&kept, "%s%.*s", kept.size ? ":" : "", (int)n, p);
+        p += n + (p[n] == ':');
+    }
+    if (kept.data)
+        setenv("LD_LIBRARY_PATH", kept.data, 1);
+    else
+        unsetenv("LD_LIBRARY_PATH");
+    hira_text_fini(&kept);
+}
+
+/* A folder that holds everything of a private router; its name must leave room for a socket's. */
+static int make_private_folder(struct router *router, char *error, size_t size)
+{
+    const char *tmp = getenv("TMPDIR");
+    if (!tmp || tmp[0] != '/' || strlen(tmp) > 60)
+        tmp = "/tmp";
+    snprintf(router->directory, sizeof router->directory, "%s/hira-run-XXXXXX", tmp);
+    if (!mkdtemp(router->directory)) {
+        int ret = -errno;
+        router->directory[0] = 0;
+        snprintf(error, size, "cannot make a folder in %s: %s", tmp, strerror(errno));
+        return ret;
+    }
+    snprintf(router->options.work_dir, sizeof router->options.work_dir, "%s", router->directory);
+    snprintf(router->options.socket, sizeof router->options.socket, "%.200s/hirad.sock", router->directory);
+    return 0;
+}
+
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static int router_init(struct router *router)
+{
+    hira_list_init(&router->apis);
+    hira_list_init(&router->half_open);
+    router->listener.lock = -1;
+    router->line = -1;
+    router->quieter = quieter;
+    router->buffer = malloc(HIRA_MESSAGE_MAX);
+    int error = router->buffer ? uv_loop_init(&router->loop) : -ENOMEM;
+    router->started = error ? 0 : router_now_ms(router);
+    return error;
+}
+
+static int start_signals(struct router *router)
+{
+    static const int numbers[] = {SIGTERM, SIGINT};
+    for (size_t i = 0; i < HIRA_ARRAY_SIZE(numbers); i++) {
+        router->signals[i].data = router;
+        if (uv_signal_init(&router->loop, &router->signals[i]) || uv_signal_start(&router->signals[i], on_signal, numbers[i]))
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static int start(struct router *router, int private_fd, char *error, size_t size)
+{
+    snprintf(error, size, "out of memory");
+    int ret = router_init(router);
+    if (!ret && router->private)
+        ret = make_private_folder(router, error, size);
+    if (!ret)
+        ret = router_listen(router, error, size);
+    if (!ret)
+        ret = start_signals(router);
+    if (!ret && router->private && !(router->starter = router_watch_start(&router->loop, private_fd, on_starter, router)))
+        ret = -ENOMEM;
+    return ret;
+}
+
+/* Everything let go of, in order; only then are libuv's handles closed and the private folder removed. */
+static void finish(struct router *router)
+{
+    if (!router->ending)
+        begin_end(router);
+    each_api(router, router_api_destroy);
+    router_alarm_stop(&router->check);
+    router_alarm_stop(&router->deadline);
+    router_watch_stop(&router->starter);
+    for (size_t i = 0; i < HIRA_ARRAY_SIZE(router->signals); i++)
+        if (router->signals[i].data)
+            uv_close((uv_handle_t *)&router->signals[i], NULL);
+    for (int i = 0; i < 10 && uv_run(&router->loop, UV_RUN_NOWAIT); i++)
+        ;
+    uv_loop_close(&router->loop);
+    free(router->buffer);
+    if (router->directory[0])
+        hira_tree_remove(router->directory);
+    hira_fd_closep(&router->line);
+}
+
+static int run(struct router *router, int private_fd)
+{
+    char error[400];
+    int ret = start(router, private_fd, error, sizeof error);
+    if (ret) {
+        fprintf(stderr, "hirad: %s\n", error);
+        if (router->private)
+            dprintf(private_fd, "FAILED %s\n", error);
+    } else {
+        hira_log(&router->log, HIRA_LOG_INFO, "router", 0, "process %d listens on %s", getpid(), router->options.socket);
+        if (router->private)
+            dprintf(private_fd, "READY %s\n", router->options.socket);
+        else
+            router_sweep(router->options.work_dir);
+        router_apis_start(router);
+        uv_run(&router->loop, UV_RUN_DEFAULT);
+        hira_log(&router->log, HIRA_LOG_INFO, "router", 0, "process %d ends", getpid());
+    }
+    finish(router);
+    return ret ? 1 : 0;
+}
+
+/* ---- the command line ---- */
+
+enum { OPT_SOCKET = 256, OPT_SERVER_DIR, OPT_WORK_DIR, OPT_API, OPT_WARM, OPT_GUESTS, OPT_START, OPT_HELLO, OPT_LEVEL, OPT_JSON,
+       OPT_PRIVATE, OPT_HELP, OPT_VERSION };
+
+static const struct option options[] = {{"socket", required_argument, NULL, OPT_SOCKET},
+                                        {"server-dir", required_argument, NULL, OPT_SERVER_DIR},
+                                        {"work-dir", required_argument, NULL, OPT_WORK_DIR},
+                                        {"api", required_argument, NULL, OPT_API},
+                                        {"warm", required_argument, NULL, OPT_WARM},
+                                        {"max-guests", required_argument, NULL, OPT_GUESTS},
+                                        {"start-timeout", required_argument, NULL, OPT_START},
+                                        {"hello-timeout", required_argument, NULL, OPT_HELLO},
+                                        {"log-level", required_argument, NULL, OPT_LEVEL},
+                                        {"log-json", no_argument, NULL, OPT_JSON},
+                                        {"private", required_argument, NULL, OPT_PRIVATE},
+                                        {"help", no_argument, NULL, OPT_HELP},
+                                        {"version", no_argument, NULL, OPT_VERSION},
+                                        {0}};
+
+static const char help_text[] =
+    "usage: hirad [OPTION...]\n"
+    "\n"
+    "  --socket PATH         where guests find it (default: $HIRA_SOCKET, else by user: see hirad(8))\n"
+    "  --server-dir DIR      where the hira-server-API programs are (default: $HIRA_SERVER_DIR, else the installation's)\n"
+    "  --work-dir DIR        for the servers' private folders (default: $TMPDIR, else /tmp)\n"
+    "  --api NAME            serve only this API\n"
+    "  --warm N              servers of each API kept ready (default: 1)\n"
+    "  --max-guests N        served at once (default: 1024)\n"
+    "  --start-timeout S     a server must be ready within (default: 30)\n"
+    "  --hello-timeout S     a guest must speak within (default: 5)\n"
+    "  --log-level LEVEL     error, warning, info (default) or debug, on standard error\n"
+    "  --log-json            a JSON object a line\n"
+    "  --private FD          for hira run\n"
+    "  --version\n";
+
+static int number(const char *text, const char *name, unsigned min, unsigned max, unsigned *ret)
+{
+    char *end;
+    errno = 0;
+    unsigned long n = strtoul(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end || errno || n < min || n > max) {
+        fprintf(stderr, "hirad: --%s takes a number from %u to %u, not '%s'\n", name, min, max, text);
+        return -EINVAL;
+    }
+    *ret = (unsigned)n;
+    return 0;
+}
+
+static int take_path(char *path, const char *value, const char *name)
+{
+    if (*value && (size_t)snprintf(path, HIRA_PATH_MAX, "%s", value) < HIRA_PATH_MAX)
+        return 0;
+    fprintf(stderr, "hirad: --%s: no path\n", name);
+    return -EINVAL;
+}
+
+static int take_limit(struct router_options *o, int option, const char *value)
+{
+    unsigned seconds;
+    int error;
+    if (option == OPT_WARM)
+        return number(value, "warm", 0, ROUTER_WARM_MAX, &o->warm);
+    if (option == OPT_GUESTS)
+        return number(value, "max-guests", 1, 100000, &o->max_guests);
+    error = number(value, option == OPT_START ? "start-timeout" : "hello-timeout", 1, 3600, &seconds);
+    if (!error)
+        *(option == OPT_START ? &o->start_timeout_ms : &o->hello_timeout_ms) = seconds * 1000ull;
+    return error;
+}
+
+static int take_api(struct router_options *o, const char *value)
+{
+    o->api = value;
+    if (hira_api_name_valid(value))
+        return 0;
+    fprintf(stderr, "hirad: '%s' is no API's name\n", value);
+    return -EINVAL;
+}
+
+static int take_private(struct router *router, const char *value, int *ret_fd)
+{
+    unsigned fd;
+    int error = number(value, "private", 3, 65535, &fd);
+    if (!error && fcntl((int)fd, F_SETFD, FD_CLOEXEC) < 0) {
+        fprintf(stderr, "hirad: --private %u: %s\n", fd, strerror(errno));
+        error = -EBADF;
+    }
+    router->private = !error;
+    *ret_fd = error ? -1 : (int)fd;
+    return error;
+}
+
+static int take_level(struct router *router, const char *value)
+{
+    int error = hira_log_level_parse(value, &router->log.level);
+    if (error)
+        fprintf(stderr, "hirad: --log-level is error, warning, info or debug, not '%s'\n", value);
+    return error;
+}
+
+static int take_option(struct router *router, int option, int *private_fd)
+{
+    struct router_options *o = &router->options;
+    switch (option) {
+    case OPT_SOCKET:
+        return take_path(o->socket, optarg, "socket");
+    case OPT_WORK_DIR:
+        return take_path(o->work_dir, optarg, "work-dir");
+    case OPT_SERVER_DIR:
+        o->server_dir = optarg;
+        return 0;
+    case OPT_API:
+        return take_api(o, optarg);
+    case OPT_WARM:
+    case OPT_GUESTS:
+    case OPT_START:
+    case OPT_HELLO:
+        return take_limit(o, option, optarg);
+    case OPT_LEVEL:
+        return take_level(router, optarg);
+    case OPT_JSON:
+        router->log.write = hira_log_write_json;
+        return 0;
+    case OPT_PRIVATE:
+        return take_private(router, optarg, private_fd);
+    default:
+        return -EINVAL;
+    }
+}
+
+static int usage_error(void)
+{
+    fputs("hirad --help lists the options\n", stderr);
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    static struct router router = {
+        .log = {HIRA_LOG_INFO, hira_log_write_text, (void *)(intptr_t)STDERR_FILENO},
+        .options = {.warm = 1,
+                    .max_guests = ROUTER_GUESTS_MAX,
+                    .start_timeout_ms = ROUTER_START_TIMEOUT_MS,
+                    .hello_timeout_ms = ROUTER_HELLO_TIMEOUT_MS},
+    };
+    const char *tmp = getenv("TMPDIR");
+    int private_fd = -1;
+    snprintf(router.options.work_dir, sizeof router.options.work_dir, "%s", tmp && *tmp == '/' ? tmp : "/tmp");
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (c == OPT_HELP || c == OPT_VERSION) {
+            fputs(c == OPT_HELP ? help_text : "hirad " HIRA_VERSION "\n", stdout);
+            return 0;
+        }
+        if (take_option(&router, c, &private_fd) < 0)
+            return usage_error();
+    }
+    if (optind != argc)
+        return usage_error();
+    if (!router.options.socket[0] && hira_socket_path(router.options.socket, sizeof router.options.socket) < 0) {
+        fputs("hirad: HIRA_SOCKET is too long\n", stderr);
+        return 2;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    clean_library_path();
+    raise_descriptor_limit();
+    return run(&router, private_fd);
+}

@@ -1,0 +1,182 @@
+/*
+ * What the files of hirad share: see main.c for the process model.
+ *
+ * One thread, one loop. Who owns what: the router its APIs and half-open guests, an API its zygote, its waiting guests and its
+ * servers. A guest exists here only until its server has it; from then on the server stands for both.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef HIRA_ROUTER_ROUTER_H
+#define HIRA_ROUTER_ROUTER_H
+
+#include <sys/types.h>
+
+#include "base/list.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "router/limits.h"
+#include "router/loop.h"
+#include "router/paths.h"
+#include "wire/handshake.h"
+
+struct router_options {
+    char socket[HIRA_PATH_MAX];
+    const char *server_dir; /* NULL: where hira_path_server looks */
+    const char *api;        /* the only one to serve, or NULL */
+    char work_dir[HIRA_PATH_MAX];
+    unsigned warm, max_guests;
+    uint64_t start_timeout_ms, hello_timeout_ms;
+};
+
+struct router_lines { /* what a child writes to its standard error, line by line into the log */
+    struct router_watch *watch;
+    struct router_alarm *pause;
+    const struct router *router;
+    const char *component;
+    uint32_t pid;
+    uint64_t window; /* when it began, ms */
+    unsigned lines;  /* in this window */
+    char last[200];  /* the last whole line */
+    char part[200];
+    size_t n_part;
+};
+
+struct router_listener {
+    struct router_watch *watch;
+    struct router_alarm *pause; /* out of descriptors: tried again a little later */
+    int lock;
+    char path[HIRA_PATH_MAX];
+};
+
+struct router {
+    uv_loop_t loop;
+    struct hira_log log;
+    struct router_options options;
+    struct router_listener listener;
+    struct hira_list apis;
+    struct hira_list half_open;
+    unsigned n_half_open, n_waiting, n_serving;
+    uint64_t n_guests_ever, n_refused, started;
+    bool private; /* serves one `hira run` */
+    bool ending;
+    char *buffer; /* for one message from anybody: struct hira_adopt and HIRA_MESSAGE_MAX behind it */
+    /* Called when something ended, which may have been what a shutdown waits for. Does nothing before the loop's next turn. */
+    void (*quieter)(struct router *router);
+    uv_signal_t signals[2];
+    struct router_watch *starter; /* private: the line to it, until it hangs up */
+    int line;                     /* the same afterwards: open until everything is removed, for a starter that waits for that */
+    struct router_alarm *check, *deadline;
+    char directory[HIRA_PATH_MAX]; /* private: holds socket and servers' folders, removed at the end */
+};
+
+/* ---- apis: a zygote and its servers ---- */
+
+struct router_api {
+    struct hira_list link;
+    struct router *router;
+    char name[HIRA_API_NAME_MAX];
+    char path[HIRA_PATH_MAX];
+    uv_process_t *process;        /* NULL: no zygote */
+    struct router_watch *zygote;  /* its socket */
+    struct router_lines lines;
+    struct router_alarm *retry, *refill;
+    uint64_t started, retry_at;   /* loop's time in ms */
+    unsigned failures;            /* zygotes lost in a row */
+    unsigned start_failures;      /* servers lost in a row while starting */
+    unsigned restarts;            /* zygotes started after the first */
+    unsigned forking, starting, ready, serving;
+    uint64_t adopted;
+    bool explained, released;     /* the zygote of now said why it ends; is let go of */
+    bool worked;                  /* some server of this API has become ready */
+    char reason[252];             /* why the last one failed; empty: nothing is known to be wrong */
+    struct hira_list servers;
+    struct hira_list waiting;     /* guests, first come first served */
+};
+
+/* Made at first use. NULL: there is no such server. */
+struct router_api *router_api_find(struct router *router, const char *name);
+void router_apis_start(struct router *router);
+/* Forks, starts the zygote, hands waiting guests over: whatever is needed and not under way. */
+void router_api_balance(struct router_api *api);
+/* A server died or gave up before it was ready; `text` may be empty. */
+void router_api_start_failed(struct router_api *api, const char *text, bool final);
+/* Whether an answer would be nothing but a repetition of api->reason. */
+bool router_api_hopeless(const struct router_api *api);
+/* Lets go of the zygote and of servers without guest: they end by themselves. */
+void router_api_release(struct router_api *api);
+void router_api_destroy(struct router_api *api);
+
+/* ---- servers ---- */
+
+enum router_server_state { SERVER_STARTING, SERVER_READY, SERVER_SERVING, SERVER_GONE };
+
+struct router_guest;
+
+struct router_server {
+    struct hira_list link;
+    struct router_api *api;
+    enum router_server_state state;
+    bool unexplained; /* it never became ready, and nobody was told why */
+    pid_t pid;
+    struct router_watch *socket, *pidfd;
+    struct router_lines lines;
+    struct router_alarm *deadline;
+    uint64_t since; /* serving, loop's time in ms */
+    struct {
+        pid_t pid;
+        uid_t uid;
+        char name[32];
+    } guest;
+};
+
+/* Takes the descriptors over: socket, standard error, pidfd (or -1). */
+void router_server_create(struct router_api *api, pid_t pid, int socket, int log, int pidfd);
+/* 0, or -errno: then the server is no good any more, the guest waits on. */
+int router_server_adopt(struct router_server *server, struct router_guest *guest);
+/* The zygote reaped it. */
+void router_server_exited(struct router_api *api, pid_t pid, int status);
+/* The zygote is gone: only the pidfds tell of the servers' ends now. */
+void router_servers_orphaned(struct router_api *api);
+void router_server_destroy(struct router_server *server);
+
+/* ---- guests ---- */
+
+struct router_guest {
+    struct hira_list link; /* half_open or api->waiting */
+    struct router *router;
+    struct router_api *api; /* NULL: half open */
+    struct router_watch *socket;
+    struct router_alarm *deadline;
+    pid_t pid;
+    uid_t uid;
+    gid_t gid;
+    char name[32];    /* of its program; a hint for people */
+    char *message;    /* space for struct hira_adopt, then the HELLO */
+    size_t hello_size;
+};
+
+/* A new connection, taken over. */
+void router_guest_accept(struct router *router, int fd);
+/* Answers REFUSED and forgets it. */
+void router_guest_refuse(struct router_guest *guest, int error, const char *format, ...) HIRA_PRINTF(3, 4);
+void router_guest_destroy(struct router_guest *guest);
+
+/* ---- the rest ---- */
+
+/* Binds the socket: one clear sentence in `error` when that cannot be. 0 or -errno. `accepted` gets each connection. */
+int router_listen(struct router *router, char *error, size_t error_size);
+void router_unlisten(struct router *router);
+
+/* Reads `fd` (taken over) to its end, into the log. */
+void router_lines_start(struct router_lines *lines, const struct router *router, const char *component, uint32_t pid, int fd);
+void router_lines_stop(struct router_lines *lines);
+
+/* Removes folders of servers that ended without anybody to do it. */
+void router_sweep(const char *work_dir);
+
+/* The answer to STATUS, as far as `uid` may see it. The caller frees it. */
+char *router_status_text(const struct router *router, uid_t uid);
+
+uint64_t router_now_ms(const struct router *router);
+
+#endif

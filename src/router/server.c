@@ -1,0 +1,260 @@
+/*
+ * One API server as hirad sees it: starting, ready, serving one guest, gone.
+ *
+ * Hang-up of its socket is the sign of its end; the zygote's EXITED says how it ended. A server that hung up but lives on is
+ * killed, for it would hold its guest's memory with nobody watching. While its zygote is dead the pidfd stands in for EXITED.
+ *
+ * Security. A server belongs to its guest: what it says is one READY or one REFUSED before it has a guest, and nothing after; anything
+ * else is its end.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "router/router.h"
+
+static void server_kill(struct router_server *s)
+{
+    if (s->pidfd)
+        syscall(SYS_pidfd_send_signal, router_watch_fd(s->pidfd), SIGKILL, NULL, 0);
+}
+
+static void set_state(struct router_server *s, enum router_server_state state)
+{
+    struct router_api *api = s->api;
+    unsigned *counts[] = {&api->starting, &api->ready, &api->serving, NULL};
+    if (counts[s->state])
+        (*counts[s->state])--;
+    if (counts[state])
+        (*counts[state])++;
+    if (s->state == SERVER_SERVING)
+        api->router->n_serving--;
+    if (state == SERVER_SERVING)
+        api->router->n_serving++;
+    s->state = state;
+}
+
+static const struct hira_log *log_of(const struct router_server *s)
+{
+    return &s->api->router->log;
+}
+
+/* The process has ended: nothing is left but to say so. */
+static void server_ended(struct router_server *s)
+{
+    struct router *router = s->api->router;
+    if (!s->api->process)
+        router_sweep(router->options.work_dir);
+    router_server_destroy(s);
+    router->quieter(router);
+}
+
+static void kill_late(void *context)
+{
+    struct router_server *s = context;
+    hira_log(log_of(s), HIRA_LOG_WARNING, "server", (uint32_t)s->guest.pid, "server %d hung up but lives on: killed", s->pid);
+    server_kill(s);
+    if (!s->pidfd)
+        server_ended(s);
+}
+
+/* Its socket hung up, or hirad wants no more of it. The record stays until the process has ended; if it never became ready, how
+ * it ends may be all there is to tell the waiting guests. */
+static void server_gone(struct router_server *s)
+{
+    struct router_api *api = s->api;
+    if (s->state == SERVER_SERVING)
+        hira_log(log_of(s), HIRA_LOG_INFO, "server", (uint32_t)s->guest.pid, "guest left, served for %llu ms by server %d",
+                 (unsigned long long)(router_now_ms(api->router) - s->since), s->pid);
+    s->unexplained = s->state == SERVER_STARTING;
+    router_watch_stop(&s->socket);
+    set_state(s, SERVER_GONE);
+    router_alarm_set(&api->router->loop, &s->deadline, ROUTER_LAST_WORDS_MS, kill_late, s);
+    if (!s->unexplained)
+        router_api_balance(api);
+}
+
+static void start_failed(struct router_server *s, const char *text, bool final)
+{
+    if (s->state != SERVER_GONE)
+        server_gone(s);
+    if (s->unexplained)
+        router_api_start_failed(s->api, text, final);
+    s->unexplained = false;
+}
+
+static void start_timeout(void *context)
+{
+    struct router_server *s = context;
+    char text[100];
+    snprintf(text, sizeof text, "server %d was not ready after %llu s", s->pid,
+             (unsigned long long)s->api->router->options.start_timeout_ms / 1000);
+    server_kill(s);
+    start_failed(s, text, true);
+}
+
+static void server_ready(struct router_server *s)
+{
+    struct router_api *api = s->api;
+    router_alarm_stop(&s->deadline);
+    set_state(s, SERVER_READY);
+    api->worked = true;
+    api->start_failures = 0;
+    api->reason[0] = 0;
+    hira_log(log_of(s), HIRA_LOG_DEBUG, "server", 0, "server %d for %s is ready", s->pid, api->name);
+    router_api_balance(api);
+}
+
+static void on_message(void *context)
+{
+    struct router_server *s = context;
+    struct hira_refused message;
+    ssize_t n = hira_fd_receive(router_watch_fd(s->socket), &message, sizeof message, NULL, NULL, MSG_DONTWAIT);
+    if (n == -EAGAIN)
+        return;
+    if (n == 0 || n == -ECONNRESET) {
+        server_gone(s);
+    } else if (n > 0 && s->state == SERVER_STARTING &&
+               hira_message_check(&message, (size_t)n, HIRA_MSG_READY, sizeof(struct hira_forked)) == 0) {
+        server_ready(s);
+    } else if (n > 0 && s->state == SERVER_STARTING &&
+               hira_message_check(&message, (size_t)n, HIRA_MSG_REFUSED, sizeof message) == 0) {
+        message.text[sizeof message.text - 1] = 0;
+        start_failed(s, message.text, true);
+    } else {
+        hira_log(log_of(s), HIRA_LOG_WARNING, "server", (uint32_t)s->guest.pid, "server %d speaks out of turn: killed", s->pid);
+        server_kill(s);
+        server_gone(s);
+    }
+}
+
+static void on_pidfd(void *context)
+{
+    struct router_server *s = context;
+    if (s->state != SERVER_GONE)
+        server_gone(s);
+    start_failed(s, "the server ended while it started", false);
+    server_ended(s);
+}
+
+void router_server_create(struct router_api *api, pid_t pid, int socket, int log, int pidfd)
+{
+    struct router *router = api->router;
+    struct router_server *s = calloc(1, sizeof *s);
+    if (!s) { /* dropped: the server sees a hang-up and ends */
+        close(socket);
+        close(log);
+        hira_fd_closep(&pidfd);
+        return;
+    }
+    s->api = api;
+    s->pid = pid;
+    s->state = SERVER_STARTING;
+    api->starting++;
+    hira_list_append(&api->servers, &s->link);
+    router_lines_start(&s->lines, router, "server", (uint32_t)pid, log);
+    if (pidfd >= 0 && (s->pidfd = router_watch_start(&router->loop, pidfd, on_pidfd, s)))
+        router_watch_pause(s->pidfd, true); /* EXITED tells more: see router_servers_orphaned */
+    s->socket = router_watch_start(&router->loop, socket, on_message, s);
+    if (!s->socket)
+        server_gone(s);
+    else
+        router_alarm_set(&router->loop, &s->deadline, router->options.start_timeout_ms, start_timeout, s);
+}
+
+int router_server_adopt(struct router_server *s, struct router_guest *g)
+{
+    struct router *router = s->api->router;
+    size_t size = sizeof(struct hira_adopt) + g->hello_size;
+    struct hira_adopt adopt = {.head = hira_message_head(HIRA_MSG_ADOPT, size),
+                               .uid = g->uid,
+                               .gid = g->gid,
+                               .pid = (uint32_t)g->pid};
+    int fd = router_watch_fd(g->socket);
+    memcpy(g->message, &adopt, sizeof adopt);
+    fcntl(fd, F_SETFL, 0); /* shared with the server, which waits in its reads */
+    int error = hira_fd_send(router_watch_fd(s->socket), g->message, size, &fd, 1);
+    if (error) {
+        server_kill(s);
+        server_gone(s);
+        return error;
+    }
+    set_state(s, SERVER_SERVING);
+    s->since = router_now_ms(router);
+    s->guest.pid = g->pid;
+    s->guest.uid = g->uid;
+    memcpy(s->guest.name, g->name, sizeof s->guest.name);
+    s->api->adopted++;
+    router->n_guests_ever++;
+    hira_log(&router->log, HIRA_LOG_INFO, "router", (uint32_t)g->pid, "%s of user %u is served by %s server %d", g->name, g->uid,
+             s->api->name, s->pid);
+    return 0;
+}
+
+static struct router_server *find_server(struct router_api *api, pid_t pid)
+{
+    struct hira_list *pos, *next;
+    hira_list_for_each(pos, next, &api->servers)
+        if (hira_list_entry(pos, struct router_server, link)->pid == pid)
+            return hira_list_entry(pos, struct router_server, link);
+    return NULL;
+}
+
+/* What people want to know of an end: nothing of a normal one. */
+static void describe_end(const struct router_server *s, int status, char *text, size_t size)
+{
+    const char *last = s->lines.last;
+    text[0] = 0;
+    if (WIFSIGNALED(status))
+        snprintf(text, size, "server %d was ended by signal %d (%s)", s->pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
+    else if (WEXITSTATUS(status) || s->unexplained)
+        snprintf(text, size, "server %d ended with status %d%s%s", s->pid, WEXITSTATUS(status), *last ? ": " : "", last);
+}
+
+void router_server_exited(struct router_api *api, pid_t pid, int status)
+{
+    struct router_server *s = find_server(api, pid);
+    char text[400];
+    if (!s)
+        return;
+    if (s->state != SERVER_GONE)
+        server_gone(s);
+    router_lines_stop(&s->lines);
+    describe_end(s, status, text, sizeof text);
+    if (text[0])
+        hira_log(log_of(s), HIRA_LOG_WARNING, "server", (uint32_t)s->guest.pid, "%s", text);
+    start_failed(s, text, false);
+    server_ended(s);
+}
+
+void router_servers_orphaned(struct router_api *api)
+{
+    struct hira_list *pos, *next;
+    hira_list_for_each(pos, next, &api->servers) {
+        struct router_server *s = hira_list_entry(pos, struct router_server, link);
+        if (s->pidfd)
+            router_watch_pause(s->pidfd, false);
+        else if (s->state == SERVER_GONE)
+            server_ended(s);
+    }
+}
+
+void router_server_destroy(struct router_server *s)
+{
+    set_state(s, SERVER_GONE);
+    hira_list_remove(&s->link);
+    router_lines_stop(&s->lines);
+    router_watch_stop(&s->socket);
+    router_watch_stop(&s->pidfd);
+    router_alarm_stop(&s->deadline);
+    free(s);
+}
