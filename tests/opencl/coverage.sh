@@ -13,7 +13,7 @@ missing=0 total=0
 for function in $(nm -D --defined-only "$library" | sed -n 's/.* [TWi] \(cl[A-Z][A-Za-z0-9]*\).*/\1/p' | sort -u); do
 	total=$((total + 1))
 	# A call, or the function's name given to INFO and the like; comments do not count.
-	if ! sed 's|/\*.*\*/||; s|^ \*.*||' "$here"/*.c | grep -Eq "(^|[^A-Za-z_\"])$function[(,]"; then
+	if ! sed 's|/\*.*\*/||; s|^ \*.*||' "$here"/*.c | grep -Eq "(^|[^A-Za-z_\"])${function}[(,]"; then
 		echo "not called: $function"
 		missing=$((missing + 1))
 	fi

@@ -34,7 +34,7 @@ n=0 passed=0 failed=0 skipped=0
 # run NAME WRAPPER PROGRAM SUBTEST: the transcript, with the exit status as last line, goes to $work/NAME
 run() {
 	mkdir -p "$work/cwd"
-	# word splitting of the wrapper is wanted
+	# shellcheck disable=SC2086  # the wrapper is several words
 	{ (cd "$work/cwd" && timeout -k 5 $limit $2 "$builddir/cl_$3" "$4" </dev/null >"$work/$1" 2>"$work/$1.err"); } 2>/dev/null
 	local status=$?
 	rm -rf "$work/cwd"

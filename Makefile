@@ -1,0 +1,66 @@
+# The newcomer's commands; the work is done by scripts/ and meson. `make` alone prints what there is.
+# SPDX-License-Identifier: Apache-2.0
+
+BUILD ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+# Passed to the script behind a target: `make bench ARGS=--json`, `make check ARGS="names opencl"`.
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-clients build demo check soak check-clients bench fuzz lint format install clean
+
+help: ## this list
+	@echo 'usage: make TARGET [ARGS="..."]'
+	@echo
+	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r target text; do \
+		printf '  %-15s %s\n' "$$target" "$$text"; done
+	@echo
+	@echo 'demo and check set up everything they need on Debian 12; the rest expects `make setup` once.'
+
+setup: ## install the Debian packages to build and check with, those missing only
+	@scripts/setup build check
+
+setup-clients: ## the same for the full list of clients (some 3 GB)
+	@scripts/setup build check clients
+
+build: ## compile everything into build/
+	@scripts/build $(BUILD)
+
+demo: ## set up, build, and run an OpenCL program natively and under Hira, side by side
+	@scripts/setup build demo
+	@scripts/demo $(ARGS)
+
+check: ## set up and run the short form of every test; ARGS="GROUP..." for some (scripts/check --list)
+	@scripts/setup build check
+	@scripts/check $(ARGS)
+
+soak: ## every test with its full counts; goes on where it was interrupted
+	@scripts/setup build check clients
+	@scripts/check --soak $(ARGS)
+
+check-clients: ## compare every unmodified client, natively and under Hira; goes on where it was interrupted
+	@scripts/setup build check clients
+	@scripts/check --clients $(ARGS)
+
+bench: ## time Hira against native, each number beside its physical limit (ARGS=--json)
+	@scripts/setup build check
+	@scripts/build $(BUILD)
+	@if [ -x bench/run ]; then exec bench/run $(ARGS); else echo 'make bench: there are no benchmarks in this tree yet' >&2; exit 1; fi
+
+fuzz: ## fuzz what reads untrusted bytes, for a minute each
+	@if [ -x fuzz/run ]; then exec fuzz/run $(ARGS); else echo 'make fuzz: there are no fuzzers in this tree yet' >&2; exit 1; fi
+
+lint: ## clang-tidy over src, shellcheck over scripts, the rule on names, the layout
+	@scripts/setup build check
+	@scripts/lint $(ARGS)
+
+format: ## lay the C sources out as .clang-format says
+	@scripts/format --write $(ARGS)
+
+install: build ## install below PREFIX (default /usr/local), or below DESTDIR
+	@meson configure $(BUILD) -Dprefix=$(PREFIX)
+	@DESTDIR='$(DESTDIR)' meson install -C $(BUILD)
+
+clean: ## remove the build folders
+	rm -rf build build-*
