@@ -32,6 +32,11 @@ void cli_print_messages(struct lapis_diag *diag);
 /* Prints "hira VERB: ..." and where help is; returns CLI_USAGE. */
 int cli_usage(const char *verb, const char *format, ...) HIRA_PRINTF(2, 3);
 
+int cli_run(int argc, char **argv);
+int cli_status(int argc, char **argv);
+int cli_doctor(int argc, char **argv);
+
+/* Compiling: in `hira` these hand over to hira-compile, see compiler.c. */
 int cli_build(int argc, char **argv);
 int cli_spec_init(int argc, char **argv);
 int cli_spec_check(int argc, char **argv);

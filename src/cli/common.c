@@ -3,7 +3,6 @@
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -45,15 +44,4 @@ struct lapis_model *cli_compile(const char *path, const struct cli_spec_options 
     *ret_failed = !model || lapis_diag_errors(diag) > 0;
     lapis_diag_destroy(diag);
     return model;
-}
-
-int cli_usage(const char *verb, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    fprintf(stderr, "hira %s: ", verb);
-    vfprintf(stderr, format, args);
-    fputs("\nhira help lists the verbs and their arguments\n", stderr);
-    va_end(args);
-    return CLI_USAGE;
 }

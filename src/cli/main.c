@@ -21,6 +21,9 @@ static const struct verb {
     {"spec", "coverage", "[--json] SPEC", "which functions are complete, and by what", cli_spec_coverage},
     {"spec", "format", "[--write | --check] SPEC...", "print a specification in its canonical layout", cli_spec_format},
     {NULL, "build", "[-o DIR] SPEC", "make the virtual stack", cli_build},
+    {NULL, "run", "[--api NAME] [--strict] PROGRAM...", "run a program under Hira", cli_run},
+    {NULL, "status", "[--json]", "what the router is doing", cli_status},
+    {NULL, "doctor", "[--json]", "check each part of the way, and say what to do", cli_doctor},
 };
 
 static int help(FILE *out)

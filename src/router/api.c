@@ -312,7 +312,7 @@ void router_api_release(struct router_api *api)
     hira_list_for_each(pos, next, &api->servers) {
         struct router_server *server = hira_list_entry(pos, struct router_server, link);
         if (server->state == SERVER_STARTING || server->state == SERVER_READY)
-            router_server_destroy(server); /* hang-up is its sign to go */
+            router_server_destroy(server);
     }
 }
 

@@ -55,7 +55,12 @@ static int try_path(char *path, size_t size, bool (*test)(const char *path), con
     int n = snprintf(path, size, "%s%s%s%s", a, b, c, d);
     if (n < 0 || (size_t)n >= size)
         return -ENAMETOOLONG;
-    return test(path) ? 0 : -ENOENT;
+    if (!test(path))
+        return -ENOENT;
+    HIRA_AUTOFREE char *plain = realpath(path, NULL); /* without the "..": people read it */
+    if (plain && strlen(plain) < size)
+        strcpy(path, plain);
+    return 0;
 }
 
 static const char *server_folder(const char *dir)
@@ -122,6 +127,19 @@ int hira_path_guest_library(const char *dir, const char *api, char *path, size_t
     if (try_path(path, size, is_folder, own_folder(), "/../" HIRA_LIBDIR "/hira/", api, "") == 0)
         return 0;
     return try_path(path, size, is_folder, own_folder(), "/../../specs/", api, "");
+}
+
+void hira_path_each_guest_library(void (*found)(void *context, const char *api), void *context)
+{
+    char path[HIRA_PATH_MAX];
+    DIR *dir = NULL;
+    if (try_path(path, sizeof path, is_folder, own_folder(), "/../" HIRA_LIBDIR "/hira", "", "") == 0)
+        dir = opendir(path);
+    for (struct dirent *e; dir && (e = readdir(dir));)
+        if (hira_path_guest_library(NULL, e->d_name, path, sizeof path) == 0)
+            found(context, e->d_name);
+    if (dir)
+        closedir(dir);
 }
 
 int hira_path_program(const char *name, char *path, size_t size)

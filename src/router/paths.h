@@ -27,6 +27,9 @@ void hira_path_each_api(const char *dir, void (*found)(void *context, const char
 /* The folder with the guest library of `api`. `dir`: taken as it is if it exists. 0, -ENOENT, -ENAMETOOLONG. */
 int hira_path_guest_library(const char *dir, const char *api, char *path, size_t size);
 
+/* Calls `found` for each API that has a guest library in an installation. */
+void hira_path_each_guest_library(void (*found)(void *context, const char *api), void *context);
+
 /* Another program of ours ("hirad"). 0, -ENOENT, -ENAMETOOLONG. */
 int hira_path_program(const char *name, char *path, size_t size);
 

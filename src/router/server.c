@@ -250,6 +250,8 @@ void router_servers_orphaned(struct router_api *api)
 
 void router_server_destroy(struct router_server *s)
 {
+    if (s->state == SERVER_STARTING || s->state == SERVER_READY)
+        server_kill(s); /* nobody's yet: no reason to wait until it has initialized to see our hang-up */
     set_state(s, SERVER_GONE);
     hira_list_remove(&s->link);
     router_lines_stop(&s->lines);

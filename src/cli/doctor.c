@@ -1,0 +1,400 @@
+/*
+ * hira doctor: each part of a call's way, looked at by itself, in the order of the way; for what is wrong, what to do next.
+ *
+ * It changes nothing and starts nothing but `hira-server-API --check`. Nothing here knows an API: what is particular about one, its
+ * server's --check tells.
+ *
+ * Exit status: 0 all is well, perhaps with warnings; 1 something failed.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <link.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "cli/runtime.h"
+
+#define CHECK_MS 60000          /* a vendor's library that builds its built-in kernels takes its time at the very first start */
+#define MEMORY_LOCK (64u << 10) /* what a lane needs where its memory is to stay resident */
+#define SHM_MIN (64ull << 20)
+#define FILES_MIN 1024
+
+enum state { OK, WARN, FAIL };
+static const char *const state_names[] = {"ok", "warn", "fail"};
+
+struct doctor {
+    const char *socket, *server_dir, *lib_dir;
+    json_t *findings;
+    enum state worst;
+    struct hira_text apis; /* ":name:name:" */
+};
+
+/* `next`: what to do about it; "" when nothing needs doing. */
+static void find(struct doctor *d, enum state state, const char *part, const char *next, const char *format, ...) HIRA_PRINTF(5, 6);
+
+static void find(struct doctor *d, enum state state, const char *part, const char *next, const char *format, ...)
+{
+    struct hira_text text = {0};
+    va_list args;
+    va_start(args, format);
+    hira_text_vprintf(&text, format, args);
+    va_end(args);
+    json_array_append_new(d->findings, json_pack("{s:s,s:s,s:s,s:s}", "part", part, "state", state_names[state], "text",
+                                                 text.data ? text.data : "", "next", next));
+    hira_text_fini(&text);
+    d->worst = HIRA_MAX(d->worst, state);
+}
+
+/* ---- looking from a child, which may hang or die ---- */
+
+/* Runs `look` in a child with its output on a pipe: the first line of it. The child's status, or -1 when it took too long. */
+static int look_aside(void (*look)(void *context), void *context, char *line, size_t size)
+{
+    int ends[2], status = -1;
+    line[0] = 0;
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -1;
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(ends[1], STDOUT_FILENO);
+        dup2(ends[1], STDERR_FILENO);
+        setsid();
+        look(context);
+        _exit(0);
+    }
+    close(ends[1]);
+    size_t n = 0;
+    uint64_t end = hira_now_ns() + CHECK_MS * 1000000ull;
+    struct pollfd p = {ends[0], POLLIN, 0};
+    bool over = pid < 0;
+    while (!over && hira_now_ns() < end) {
+        char byte;
+        if (poll(&p, 1, 100) <= 0)
+            continue;
+        over = read(ends[0], &byte, 1) <= 0;
+        if (!over && n < size - 1)
+            line[n++] = byte;
+    }
+    close(ends[0]);
+    line[n] = 0;
+    while (n && line[n - 1] == '\n')
+        line[--n] = 0;
+    if (pid > 0 && !over)
+        kill(-pid, SIGKILL);
+    if (pid > 0 && waitpid(pid, &status, 0) < 0)
+        status = -1;
+    return over ? status : -1;
+}
+
+/* ---- the guest's side ---- */
+
+struct library {
+    const char *name;
+};
+
+/* Prints which file the loader takes for a library's name, in this environment. */
+static void load_library(void *context)
+{
+    const struct library *library = context;
+    struct link_map *map;
+    setenv("HIRA_SERVER", "1", 1); /* a guest library stays quiet */
+    void *handle = dlopen(library->name, RTLD_LAZY | RTLD_LOCAL);
+    if (!handle)
+        _exit(1);
+    if (dlinfo(handle, RTLD_DI_LINKMAP, &map) == 0)
+        dprintf(STDOUT_FILENO, "%s", map->l_name);
+    _exit(0);
+}
+
+static void check_loader(struct doctor *d, const char *api, const char *folder, const char *name)
+{
+    char line[HIRA_PATH_MAX], here[HIRA_PATH_MAX + 300], part[100];
+    struct library library = {name};
+    snprintf(part, sizeof part, "%s: loader", api);
+    snprintf(here, sizeof here, "%s/%s", folder, name);
+    int status = look_aside(load_library, &library, line, sizeof line);
+    HIRA_AUTOFREE char *taken = realpath(line, NULL);
+    HIRA_AUTOFREE char *ours = realpath(here, NULL);
+    if (status == 0 && taken && ours && !strcmp(taken, ours))
+        find(d, OK, part, "", "programs started from here get Hira's %s", name);
+    else if (status == 0)
+        find(d, OK, part, "", "programs started from here get %s; under hira run they get Hira's", line);
+    else
+        find(d, OK, part, "", "programs started from here find no %s; under hira run they get Hira's", name);
+}
+
+static bool is_library(const char *name)
+{
+    const char *so = strstr(name, ".so.");
+    return !strncmp(name, "lib", 3) && so && !strchr(so + 4, '.') && strspn(so + 4, "0123456789") == strlen(so + 4);
+}
+
+static void check_guest_library(struct doctor *d, const char *api)
+{
+    char folder[HIRA_PATH_MAX], part[100];
+    unsigned n = 0;
+    snprintf(part, sizeof part, "%s: guest library", api);
+    DIR *dir = hira_path_guest_library(d->lib_dir, api, folder, sizeof folder) == 0 ? opendir(folder) : NULL;
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        if (!is_library(e->d_name))
+            continue;
+        n++;
+        find(d, OK, part, "", "%s/%s", folder, e->d_name);
+        check_loader(d, api, folder, e->d_name);
+    }
+    if (dir)
+        closedir(dir);
+    if (!n)
+        find(d, WARN, part, "needed where guests run: install it, or name its folder with --lib-dir", "not found");
+}
+
+/* ---- the server's side ---- */
+
+static void run_check(void *context)
+{
+    char *args[] = {context, "--check", NULL};
+    HIRA_AUTOCLOSE int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    dup2(null, STDIN_FILENO);
+    execv(args[0], args);
+    dprintf(STDOUT_FILENO, "%s", strerror(errno));
+    _exit(127);
+}
+
+static void check_server(struct doctor *d, const char *api)
+{
+    char path[HIRA_PATH_MAX], line[1024], part[100];
+    snprintf(part, sizeof part, "%s: server", api);
+    if (hira_path_server(d->server_dir, api, path, sizeof path) < 0) {
+        find(d, WARN, part, "needed where the device is: install it, or name its folder with --server-dir", "not found");
+        return;
+    }
+    find(d, OK, part, "", "%s", path);
+    snprintf(part, sizeof part, "%s: vendor", api);
+    int status = look_aside(run_check, path, line, sizeof line);
+    if (status == 0)
+        find(d, OK, part, "", "%s", line);
+    else if (status < 0)
+        find(d, FAIL, part, "the vendor's library hangs: see whether its own tools do as well", "no answer in %d s", CHECK_MS / 1000);
+    else
+        find(d, FAIL, part, "install the vendor's library and driver; its own tools must work first", "%s",
+             line[0] ? line : "its check failed without a word");
+}
+
+static void add_api(void *context, const char *api)
+{
+    struct doctor *d = context;
+    char key[HIRA_API_NAME_MAX + 3];
+    snprintf(key, sizeof key, ":%s:", api);
+    if (!d->apis.data || !strstr(d->apis.data, key))
+        hira_text_puts(&d->apis, key);
+}
+
+static void check_apis(struct doctor *d)
+{
+    hira_path_each_api(d->server_dir, add_api, d);
+    hira_path_each_guest_library(add_api, d);
+    if (!d->apis.size)
+        find(d, FAIL, "installation", "install an API's package, or build one: make build", "no virtual API is installed");
+    char *rest = d->apis.data;
+    for (char *api; rest && (api = strsep(&rest, ":"));) {
+        if (!*api)
+            continue;
+        check_guest_library(d, api);
+        check_server(d, api);
+    }
+}
+
+/* ---- the router ---- */
+
+static void check_router_apis(struct doctor *d, const json_t *status)
+{
+    size_t i;
+    json_t *api;
+    json_array_foreach(json_object_get(status, "apis"), i, api) {
+        const char *reason = cli_json_text(api, "reason");
+        long long ready = (long long)cli_json_number(api, "ready"), starting = (long long)cli_json_number(api, "starting");
+        if (!strcmp(cli_json_text(api, "state"), "failed"))
+            find(d, FAIL, "router", "see the vendor's line above; hirad tries again by itself", "%s: %s", cli_json_text(api, "name"),
+                 reason);
+        else
+            find(d, OK, "router", "", "%s: %lld servers ready, %lld starting, %lld serving", cli_json_text(api, "name"), ready,
+                 starting, (long long)cli_json_number(api, "serving"));
+    }
+}
+
+static void check_router(struct doctor *d)
+{
+    char path[HIRA_PATH_MAX] = "";
+    json_t *status = NULL;
+    if (d->socket)
+        snprintf(path, sizeof path, "%s", d->socket);
+    else
+        hira_socket_path(path, sizeof path);
+    int error = cli_router_status(path, &status);
+    if (error == -ENOENT || error == -ECONNREFUSED) {
+        find(d, d->socket ? FAIL : WARN, "router", "start hirad; without one, hira run starts a private one each time",
+             "none listens on %s", path);
+    } else if (error == -EACCES) {
+        find(d, FAIL, "router", "ask whoever runs hirad for access to its socket", "%s is there, but not for this user", path);
+    } else if (error) {
+        find(d, FAIL, "router", "restart hirad: it is stuck, or of another version", "%s: %s", path, strerror(-error));
+    } else if (strcmp(cli_json_text(status, "version"), HIRA_VERSION)) {
+        find(d, WARN, "router", "restart hirad after an upgrade; guests are served on meanwhile",
+             "hirad is version %s, this is %s", cli_json_text(status, "version"), HIRA_VERSION);
+    } else {
+        find(d, OK, "router", "", "version %s, process %lld, on %s", HIRA_VERSION, (long long)cli_json_number(status, "pid"), path);
+    }
+    if (status)
+        check_router_apis(d, status);
+    json_decref(status);
+}
+
+/* ---- the machine ---- */
+
+static void check_memory_files(struct doctor *d)
+{
+    struct statvfs shm;
+    HIRA_AUTOCLOSE int fd = hira_fd_shared_memory("hira-doctor", 1 << 20);
+    int error = fd < 0 ? fd : hira_fd_check_sealed(fd, 1 << 20);
+    if (error)
+        find(d, FAIL, "memory files", "Hira needs memfd_create with sealing: Linux 3.17, not hidden by a sandbox", "%s", strerror(-error));
+    else
+        find(d, OK, "memory files", "", "can be made and sealed");
+    if (statvfs("/dev/shm", &shm) < 0)
+        find(d, OK, "/dev/shm", "", "not there, and not needed by Hira; some vendors' libraries want it");
+    else if ((unsigned long long)shm.f_bavail * shm.f_frsize < SHM_MIN)
+        find(d, WARN, "/dev/shm", "Hira does without, some vendors' libraries do not: docker run --shm-size=1g", "%llu MiB free",
+             (unsigned long long)shm.f_bavail * shm.f_frsize >> 20);
+    else
+        find(d, OK, "/dev/shm", "", "%llu MiB free", (unsigned long long)shm.f_bavail * shm.f_frsize >> 20);
+}
+
+static void check_limits(struct doctor *d)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur < MEMORY_LOCK)
+        find(d, WARN, "locked memory", "ulimit -l 8192", "%llu KiB", (unsigned long long)limit.rlim_cur >> 10);
+    else
+        find(d, OK, "locked memory", "", "enough");
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max < FILES_MIN)
+        find(d, WARN, "open files", "ulimit -Hn 4096: hirad needs three a guest", "%llu", (unsigned long long)limit.rlim_max);
+    else
+        find(d, OK, "open files", "", "enough");
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+        find(d, WARN, "file size", "ulimit -f unlimited: memory files count as files", "limited to %llu MiB",
+             (unsigned long long)limit.rlim_cur >> 20);
+    else
+        find(d, OK, "file size", "", "unlimited");
+    if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+        find(d, WARN, "processors", "a call costs some microseconds more where both sides share one", "one");
+    else
+        find(d, OK, "processors", "", "%ld", sysconf(_SC_NPROCESSORS_ONLN));
+}
+
+static void make_namespace(void *context)
+{
+    (void)context;
+    if (unshare(CLONE_NEWUSER) < 0) {
+        dprintf(STDOUT_FILENO, "%s", strerror(errno));
+        _exit(1);
+    }
+}
+
+static void check_kernel(struct doctor *d)
+{
+    char line[200];
+    HIRA_AUTOCLOSE int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    if (pidfd < 0)
+        find(d, WARN, "pidfd", "Linux 5.3 has them: without, a stuck server is not killed", "%s", strerror(errno));
+    else
+        find(d, OK, "pidfd", "", "available");
+    if (prctl(PR_GET_SECCOMP) < 0)
+        find(d, WARN, "seccomp", "servers can be confined less on a kernel without it", "%s", strerror(errno));
+    else
+        find(d, OK, "seccomp", "", "available");
+    if (look_aside(make_namespace, NULL, line, sizeof line) == 0)
+        find(d, OK, "user namespaces", "", "available");
+    else
+        find(d, WARN, "user namespaces", "servers can be confined less: see user.max_user_namespaces and "
+             "kernel.unprivileged_userns_clone", "%s", line);
+}
+
+/* ---- the answer ---- */
+
+static void print_findings(const struct doctor *d)
+{
+    static const char *const colours[] = {"\033[32m", "\033[33m", "\033[31m"};
+    bool colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+    size_t i;
+    json_t *one;
+    json_array_foreach(d->findings, i, one) {
+        const char *state = cli_json_text(one, "state"), *next = cli_json_text(one, "next");
+        int n = !strcmp(state, "fail") ? FAIL : !strcmp(state, "warn") ? WARN : OK;
+        printf("%s%-4s%s  %-24s %s\n", colour ? colours[n] : "", state, colour ? "\033[0m" : "", cli_json_text(one, "part"),
+               cli_json_text(one, "text"));
+        if (*next)
+            printf("      %-24s -> %s\n", "", next);
+    }
+    puts(d->worst == FAIL ? "\nSomething is missing: the lines marked fail say what to do." :
+         d->worst == WARN ? "\nHira works here; the lines marked warn may be worth a look." : "\nAll is well.");
+}
+
+static int diagnose(struct doctor *d, bool json)
+{
+    d->findings = json_array();
+    check_apis(d);
+    check_router(d);
+    check_memory_files(d);
+    check_limits(d);
+    check_kernel(d);
+    if (json) {
+        json_t *root = json_pack("{s:s,s:s,s:O}", "version", HIRA_VERSION, "state", state_names[d->worst], "findings", d->findings);
+        json_dumpf(root, stdout, JSON_INDENT(2));
+        putchar('\n');
+        json_decref(root);
+    } else {
+        print_findings(d);
+    }
+    json_decref(d->findings);
+    hira_text_fini(&d->apis);
+    return d->worst == FAIL ? CLI_FAILED : CLI_OK;
+}
+
+int cli_doctor(int argc, char **argv)
+{
+    static const struct option options[] = {{"socket", required_argument, NULL, 's'}, {"server-dir", required_argument, NULL, 'd'},
+                                            {"lib-dir", required_argument, NULL, 'l'}, {"json", no_argument, NULL, 'j'}, {0}};
+    struct doctor d = {0};
+    bool json = false;
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (c == 's')
+            d.socket = optarg;
+        else if (c == 'd')
+            d.server_dir = optarg;
+        else if (c == 'l')
+            d.lib_dir = optarg;
+        else if (c == 'j')
+            json = true;
+        else
+            return cli_usage("doctor", "unknown option");
+    }
+    if (optind != argc)
+        return cli_usage("doctor", "takes no arguments");
+    return diagnose(&d, json);
+}

@@ -1,0 +1,203 @@
+/*
+ * hira run: a program under Hira, with a router of its own if there is none.
+ *
+ * Process model. `hira run` is the parent of the program and, if need be, of a private router; it forwards signals to the one, waits
+ * for its end, and sees the other off. It is in the program's process group: what a terminal sends reaches both, so only signals
+ * sent to us alone go on. If we are killed, so is the program (PR_SET_PDEATHSIG: whoever kills us wants it gone), and the router
+ * notices our hang-up.
+ *
+ * Exit status: the program's, 128 + n when signal n ended it, 127 not found, 126 cannot be executed, 125 hira run itself failed.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "cli/runtime.h"
+
+enum { RUN_FAILED = 125, RUN_NOT_EXECUTABLE = 126, RUN_NOT_FOUND = 127 };
+
+struct run_options {
+    const char *socket, *api, *lib_dir, *server_dir;
+    bool strict;
+};
+
+/* ---- the program's surroundings ---- */
+
+static void add_folder(struct hira_text *path, const char *folder)
+{
+    hira_text_printf(path, "%s%s", path->size ? ":" : "", folder);
+}
+
+struct found {
+    struct hira_text *path, *seen;
+};
+
+static void add_api(void *context, const char *api)
+{
+    struct found *f = context;
+    char folder[HIRA_PATH_MAX], key[HIRA_API_NAME_MAX + 3];
+    snprintf(key, sizeof key, ":%s:", api);
+    if ((f->seen->data && strstr(f->seen->data, key)) || hira_path_guest_library(NULL, api, folder, sizeof folder) < 0)
+        return;
+    hira_text_puts(f->seen, key);
+    add_folder(f->path, folder);
+}
+
+/* The folders of guest libraries, for the loader to look in first. 0 or -1 with a message. */
+static int library_path(const struct run_options *o, struct hira_text *path)
+{
+    char folder[HIRA_PATH_MAX];
+    const char *old = getenv("LD_LIBRARY_PATH");
+    struct hira_text seen = {0};
+    struct found found = {path, &seen};
+    if (o->lib_dir || o->api) {
+        if (hira_path_guest_library(o->lib_dir, o->api, folder, sizeof folder) == 0)
+            add_folder(path, folder);
+    } else {
+        hira_path_each_api(o->server_dir, add_api, &found);
+    }
+    hira_text_fini(&seen);
+    if (!path->size) {
+        fprintf(stderr, "hira run: no guest library%s%s found%s%s: is Hira installed? (hira doctor tells more)\n",
+                o->api ? " for " : "", o->api ? o->api : "", o->lib_dir ? " in " : "", o->lib_dir ? o->lib_dir : "");
+        return -1;
+    }
+    if (old && *old)
+        add_folder(path, old);
+    return path->failed ? -1 : 0;
+}
+
+/* ---- the router ---- */
+
+static bool answers(const char *socket)
+{
+    HIRA_AUTOCLOSE int fd = hira_socket_connect(socket);
+    return fd >= 0;
+}
+
+/* Finds a router or starts one; its socket. */
+static int find_router(const struct run_options *o, struct cli_private_router *router, char *socket, size_t size)
+{
+    char error[512];
+    if (o->socket) {
+        snprintf(socket, size, "%s", o->socket);
+        if (answers(socket))
+            return 0;
+        fprintf(stderr, "hira run: no hirad answers on %s: %s\n", socket, strerror(errno));
+        return -1;
+    }
+    if (!o->server_dir && hira_socket_path(socket, size) == 0 && answers(socket))
+        return 0;
+    if (cli_private_router_start(router, o->api, o->server_dir, error, sizeof error) < 0) {
+        fprintf(stderr, "hira run: %s\n", error);
+        return -1;
+    }
+    snprintf(socket, size, "%s", router->socket);
+    return 0;
+}
+
+/* ---- the program ---- */
+
+static _Noreturn void become_program(char **argv, const sigset_t *mask, pid_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        raise(SIGKILL);
+    sigprocmask(SIG_SETMASK, mask, NULL);
+    execvp(argv[0], argv);
+    int error = errno;
+    fprintf(stderr, "hira run: %s: %s\n", argv[0], error == ENOENT ? "command not found" : strerror(error));
+    _exit(error == ENOENT ? RUN_NOT_FOUND : RUN_NOT_EXECUTABLE);
+}
+
+/* Waits for the program's end, handing signals on. Its status as waitpid gives it. */
+static int watch_program(pid_t pid, const sigset_t *signals)
+{
+    for (;;) {
+        siginfo_t info;
+        int status, number = sigwaitinfo(signals, &info);
+        if (number > 0 && number != SIGCHLD && info.si_code <= 0) /* sent by a process, not by the terminal */
+            kill(pid, number);
+        if (waitpid(pid, &status, WNOHANG) == pid)
+            return status;
+    }
+}
+
+static int run_program(char **argv)
+{
+    static const int forwarded[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH, SIGCONT, SIGCHLD};
+    sigset_t signals, old;
+    pid_t parent = getpid();
+    sigemptyset(&signals);
+    for (size_t i = 0; i < HIRA_ARRAY_SIZE(forwarded); i++)
+        sigaddset(&signals, forwarded[i]);
+    sigprocmask(SIG_BLOCK, &signals, &old);
+    pid_t pid = fork();
+    if (pid == 0)
+        become_program(argv, &old, parent);
+    if (pid < 0) {
+        fprintf(stderr, "hira run: cannot fork: %s\n", strerror(errno));
+        return RUN_FAILED;
+    }
+    int status = watch_program(pid, &signals);
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int run(const struct run_options *o, char **argv)
+{
+    struct cli_private_router router = {.line = -1};
+    struct hira_text path = {0};
+    char socket[108];
+    int status = RUN_FAILED;
+    if (library_path(o, &path) == 0 && find_router(o, &router, socket, sizeof socket) == 0) {
+        setenv("LD_LIBRARY_PATH", path.data, 1);
+        setenv("HIRA_SOCKET", socket, 1);
+        if (o->strict)
+            setenv("HIRA_STRICT", "1", 1);
+        status = run_program(argv);
+    }
+    cli_private_router_stop(&router);
+    hira_text_fini(&path);
+    return status;
+}
+
+int cli_run(int argc, char **argv)
+{
+    static const struct option options[] = {{"socket", required_argument, NULL, 's'}, {"api", required_argument, NULL, 'a'},
+                                            {"lib-dir", required_argument, NULL, 'l'}, {"server-dir", required_argument, NULL, 'd'},
+                                            {"strict", no_argument, NULL, 'S'},        {0}};
+    struct run_options o = {0};
+    for (int c; (c = getopt_long(argc, argv, "+", options, NULL)) != -1;) {
+        if (c == 's')
+            o.socket = optarg;
+        else if (c == 'a')
+            o.api = optarg;
+        else if (c == 'l')
+            o.lib_dir = optarg;
+        else if (c == 'd')
+            o.server_dir = optarg;
+        else if (c == 'S')
+            o.strict = true;
+        else {
+            cli_usage("run", "unknown option");
+            return RUN_FAILED;
+        }
+    }
+    if (optind == argc) {
+        cli_usage("run", "which program?");
+        return RUN_FAILED;
+    }
+    if (o.api && !hira_api_name_valid(o.api)) {
+        cli_usage("run", "'%s' is no API's name", o.api);
+        return RUN_FAILED;
+    }
+    return run(&o, argv + optind);
+}
