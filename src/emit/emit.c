@@ -272,7 +272,7 @@ const char *emit_success(struct emit *e, const struct lapis_function *f, const c
                            f->ret.kind == LAPIS_V_HANDLE ? " && ret" : "");
     if (f->success)
         return f->success;
-    return f->ret.kind == LAPIS_V_HANDLE ? "ret != NULL" : "true";
+    return f->ret.kind != LAPIS_V_HANDLE ? "true" : f->ret.ctype->kind == LAPIS_INT ? "ret != 0" : "ret != NULL";
 }
 
 bool emit_has_keys(const struct lapis_value *v)
@@ -395,7 +395,7 @@ struct output {
     struct hira_text text;
 };
 
-int hira_emit(const struct lapis_model *model, const char *dir, struct lapis_diag *diag)
+int hira_emit(struct lapis_model *model, const char *dir, struct lapis_diag *diag)
 {
     struct output outputs[] = {
         {"api.h", emit_api_header, {0}}, {"guest.c", emit_guest, {0}}, {"server.c", emit_server, {0}},
@@ -406,6 +406,7 @@ int hira_emit(const struct lapis_model *model, const char *dir, struct lapis_dia
     size_t errors = lapis_diag_errors(diag);
     int ret = 0;
 
+    emit_lower(&e, model);
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(outputs); i++) {
         e.out = &outputs[i].text;
         e.file = outputs[i].name;

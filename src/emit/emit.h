@@ -20,6 +20,6 @@
 #include "lapis/model.h"
 
 /* 0, or -errno with an error in `diag` (folder cannot be made, file not written, something the emitter cannot carry). */
-int hira_emit(const struct lapis_model *model, const char *dir, struct lapis_diag *diag);
+int hira_emit(struct lapis_model *model, const char *dir, struct lapis_diag *diag);
 
 #endif

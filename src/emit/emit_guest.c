@@ -55,7 +55,29 @@ static void put_value(struct emit *e, const struct lapis_value *v, const char *a
 static void put_record(struct emit *e, const struct lapis_value *v, const char *at, unsigned depth)
 {
     for (size_t i = 0; i < v->n_fields; i++)
-        put_value(e, &v->fields[i], emit_format(e, "%s.%s", at, v->fields[i].name), v, at, depth + 1);
+        if (!v->fields[i].discriminant)
+            put_value(e, &v->fields[i], emit_format(e, "%s.%s", at, v->fields[i].name), v, at, depth + 1);
+    for (size_t i = 0; i < v->n_fields; i++)
+        if (v->fields[i].discriminant)
+            put_value(e, &v->fields[i], emit_format(e, "%s.%s", at, v->fields[i].name), v, at, depth + 1);
+}
+
+/* Of a union the live member travels, behind what tells which one that is. */
+static void put_union(struct emit *e, const struct lapis_value *v, const char *at, const struct lapis_value *record,
+                      const char *record_at, unsigned depth)
+{
+    const char *which = emit_in_record(e, v->discriminant, record, record_at), *otherwise = "";
+    for (size_t i = 0; i < v->n_fields; i++) {
+        if (!v->fields[i].when)
+            continue;
+        emit_line(e, "%sif ((%s) == (%s)) {", otherwise, which, v->fields[i].when);
+        e->indent++;
+        put_value(e, &v->fields[i], emit_format(e, "%s.%s", at, v->fields[i].name), record, record_at, depth + 1);
+        e->indent--;
+        otherwise = "} else ";
+    }
+    if (*otherwise)
+        emit_line(e, "}");
 }
 
 /* An array whose elements need care: its number of elements, then each. */
@@ -95,7 +117,9 @@ static void put_value(struct emit *e, const struct lapis_value *v, const char *a
     switch (v->kind) {
     case LAPIS_V_SCALAR:
     case LAPIS_V_RECORD:
-        if (v->kind == LAPIS_V_RECORD)
+        if (v->discriminant)
+            put_union(e, v, at, record, record_at, depth);
+        else if (v->kind == LAPIS_V_RECORD)
             put_record(e, v, at, depth);
         else if (v->ctype->kind == LAPIS_FLOAT)
             emit_line(e, "hira_put_double(&c, %s);", at);
@@ -174,7 +198,7 @@ static void take_result(struct emit *e, const struct lapis_function *f)
         return;
     }
     if (r->kind == LAPIS_V_HANDLE && r->allocates)
-        emit_line(e, "ret = hira_take_word(&c) ? (%s)new_ret : NULL;", type);
+        emit_line(e, "ret = hira_take_word(&c) ? (%s)new_ret : 0;", type);
     else if (r->kind == LAPIS_V_HANDLE)
         emit_line(e, "ret = (%s)hira_take_handle(&c, %s, false);", type, emit_type_id(e, r->handle));
     else if (r->kind == LAPIS_V_STRING)
@@ -280,6 +304,15 @@ static void emit_decline(struct emit *e, const struct lapis_function *f)
 
 /* ---- stubs ---- */
 
+/* Objects that the call ends. */
+static void emit_ended(struct emit *e, const struct lapis_function *f, const char *when)
+{
+    for (size_t i = 0; i < f->n_params; i++)
+        if (f->params[i].kind == LAPIS_V_HANDLE && f->params[i].deallocates)
+            emit_line(e, "%shira_object_release((const void *)(uintptr_t)%s, %s);", when, f->params[i].name,
+                      emit_type_id(e, f->params[i].handle));
+}
+
 static void emit_async_return(struct emit *e, const struct lapis_function *f)
 {
     const struct lapis_value *error = emit_error_param(f);
@@ -288,6 +321,7 @@ static void emit_async_return(struct emit *e, const struct lapis_function *f)
     emit_line(e, "if (!hira_call_async(&c)) {");
     emit_decline(e, f);
     emit_line(e, "}");
+    emit_ended(e, f, "");
     for (size_t i = 0; i < f->n_params; i++)
         if (emit_is_new(&f->params[i]))
             emit_line(e, "if (%s)\n            *%s = (%s)new_%s;", f->params[i].name, f->params[i].name,
@@ -321,10 +355,7 @@ static void emit_results(struct emit *e, const struct lapis_function *f)
             emit_line(e, "if (ok && %s)\n        *%s = (%s)new_%s;", f->params[i].name, f->params[i].name,
                       lapis_ctype_declare(e->pool, f->params[i].ctype->pointee, ""), f->params[i].name);
     emit_line(e, "hira_call_end(&c, ok);");
-    for (size_t i = 0; i < f->n_params; i++)
-        if (f->params[i].kind == LAPIS_V_HANDLE && f->params[i].deallocates)
-            emit_line(e, "if (ok)\n        hira_object_release((const void *)(uintptr_t)%s, %s);", f->params[i].name,
-                      emit_type_id(e, f->params[i].handle));
+    emit_ended(e, f, "if (ok)\n        ");
     if (once_policy(f))
         emit_line(e, "if (ok)\n        hira_once_add(key);");
     if (f->guest_after.text) {
@@ -402,6 +433,10 @@ static void emit_unsupported(struct emit *e, const struct lapis_function *f)
     const struct lapis_value *error = emit_error_param(f);
     const char *code = f->unsupported_code ? f->unsupported_code : failure_of(f);
     emit_unused(e, f);
+    if (f->n_params && f->params[0].kind == LAPIS_V_HANDLE && f->params[0].handle->invalid &&
+        (error || (!emit_is_void(&f->ret) && f->ret.ctype->kind == LAPIS_INT)))
+        code = emit_format(e, "hira_object(%s, %s) ? %s : %s", f->params[0].name, emit_type_id(e, f->params[0].handle), code,
+                           f->params[0].handle->invalid);
     if (error)
         emit_line(e, "if (%s)\n        *%s = %s;", error->name, error->name, code);
     if (!emit_is_void(&f->ret))
@@ -605,21 +640,22 @@ static void emit_dispatch(struct emit *e)
     emit_blank(e);
 }
 
-/* What a getter hands out by name. */
+/* What a getter hands out by name: extension functions; without an object to ask for, only those exported as well. */
 static void emit_addresses(struct emit *e)
 {
-    emit_line(e, "HIRA_UNUSED static void *address_of(const char *name, bool extensions_only)");
+    emit_line(e, "HIRA_UNUSED static void *address_of(const char *name, bool exported_only)");
     emit_line(e, "{");
     emit_line(e, "    static const struct {");
-    emit_line(e, "        const char *name;\n        void *address;\n        bool extension;\n    } table[] = {");
+    emit_line(e, "        const char *name;\n        void *address;\n        bool exported;\n    } table[] = {");
     for (size_t i = 0; i < e->model->n_functions; i++) {
         const struct lapis_function *f = e->model->functions[i];
-        if (!f->internal && !f->unsupported && (f->extension || f->exported))
-            emit_line(e, "        {\"%s\", (void *)%s, %s},", f->name, f->name, f->extension ? "true" : "false");
+        if (f->extension)
+            emit_line(e, "        {\"%s\", (void *)%s, %s},", f->name, f->name, f->exported ? "true" : "false");
     }
+    emit_line(e, "        {NULL, NULL, false},");
     emit_line(e, "    };");
-    emit_line(e, "    for (size_t i = 0; name && i < sizeof table / sizeof *table; i++)");
-    emit_line(e, "        if (!strcmp(table[i].name, name) && (table[i].extension || !extensions_only))");
+    emit_line(e, "    for (size_t i = 0; name && table[i].name; i++)");
+    emit_line(e, "        if (!strcmp(table[i].name, name) && (table[i].exported || !exported_only))");
     emit_line(e, "            return table[i].address;");
     emit_line(e, "    return NULL;");
     emit_line(e, "}");
@@ -676,7 +712,7 @@ static void emit_declarations(struct emit *e)
         if (f->guest_replace.text && emit_carried(f))
             emit_line(e, "HIRA_UNUSED static %s;", emit_prototype(e, f, emit_format(e, "remote_%s", f->name)));
     }
-    emit_line(e, "static void *address_of(const char *name, bool extensions_only);");
+    emit_line(e, "static void *address_of(const char *name, bool exported_only);");
     emit_blank(e);
 }
 

@@ -43,14 +43,45 @@ static void get_value(struct emit *e, const struct lapis_value *v, const char *a
 static void check_value(struct emit *e, const struct lapis_value *v, const char *at, const char *length,
                         const struct lapis_value *record, const char *record_at);
 
-static void get_record(struct emit *e, const struct lapis_value *v, const char *at, unsigned depth)
+static void get_field(struct emit *e, const struct lapis_value *f, const char *at, unsigned depth)
 {
+    if (has_length(f))
+        emit_line(e, "uint64_t n%u_%s = 0;", depth, f->name);
+    get_value(e, f, emit_format(e, "%s.%s", at, f->name), emit_format(e, "n%u_%s", depth, f->name), depth + 1);
+}
+
+/* The live member; what tells which one that is has been decoded. */
+static void get_union(struct emit *e, const struct lapis_value *v, const char *at, const struct lapis_value *record,
+                      const char *record_at, unsigned depth)
+{
+    const char *which = emit_in_record(e, v->discriminant, record, record_at), *otherwise = "";
     for (size_t i = 0; i < v->n_fields; i++) {
         const struct lapis_value *f = &v->fields[i];
-        if (has_length(f))
-            emit_line(e, "uint64_t n%u_%s = 0;", depth, f->name);
-        get_value(e, f, emit_format(e, "%s.%s", at, f->name), emit_format(e, "n%u_%s", depth, f->name), depth + 1);
+        if (!f->when)
+            continue;
+        emit_line(e, "%sif ((%s) == (%s)) {", otherwise, which, f->when);
+        e->indent++;
+        get_field(e, f, at, depth);
+        if (has_length(f)) {
+            emit_line(e, "if (!hira_serve_ready(s))");
+            emit_line(e, "    return;");
+            check_value(e, f, emit_format(e, "%s.%s", at, f->name), emit_format(e, "n%u_%s", depth, f->name), record, record_at);
+        }
+        e->indent--;
+        otherwise = "} else ";
     }
+    if (*otherwise)
+        emit_line(e, "}");
+}
+
+static void get_record(struct emit *e, const struct lapis_value *v, const char *at, unsigned depth)
+{
+    for (size_t i = 0; i < v->n_fields; i++)
+        if (!v->fields[i].discriminant)
+            get_field(e, &v->fields[i], at, depth);
+    for (size_t i = 0; i < v->n_fields; i++)
+        if (v->fields[i].discriminant)
+            get_union(e, &v->fields[i], emit_format(e, "%s.%s", at, v->fields[i].name), v, at, depth + 1);
     emit_line(e, "if (!hira_serve_ready(s))\n            return;");
     for (size_t i = 0; i < v->n_fields; i++)
         if (has_length(&v->fields[i]))
@@ -112,7 +143,10 @@ static void get_value(struct emit *e, const struct lapis_value *v, const char *a
     case LAPIS_V_RECORD:
         if (!depth)
             emit_line(e, "%s = {0};", target);
-        get_record(e, v, at, depth);
+        if (v->discriminant)
+            get_union(e, v, at, NULL, NULL, depth);
+        else
+            get_record(e, v, at, depth);
         break;
     case LAPIS_V_HANDLE:
         emit_line(e, "%s = (%s)%shira_get_handle(s, %s);", target, type, v->ctype->kind == LAPIS_INT ? "(uintptr_t)" : "",
@@ -231,7 +265,8 @@ static void emit_new_places(struct emit *e, const struct lapis_function *f, bool
         bool forced = false;
         for (size_t k = 0; k < f->n_params; k++)
             forced |= f->params[k].lifetime == LAPIS_LIFE_EVENT && f->params[k].until && !strcmp(f->params[k].until, v->name);
-        emit_line(e, "%s = NULL;", lapis_ctype_declare(e->pool, v->ctype->pointee, emit_format(e, "made_%s", v->name)));
+        emit_line(e, "%s = %s;", lapis_ctype_declare(e->pool, v->ctype->pointee, emit_format(e, "made_%s", v->name)),
+                  v->ctype->pointee->kind == LAPIS_INT ? "0" : "NULL");
         emit_line(e, "%s = id_%s%s ? &made_%s : NULL;", lapis_ctype_declare(e->pool, v->ctype, v->name), v->name,
                   forced && until ? " || until_done" : "", v->name);
         for (size_t k = 0; k < f->n_params; k++)
@@ -247,6 +282,31 @@ static const char *up_name(struct emit *e, const struct lapis_callback *cb)
         if (*p == '.')
             *p = '_';
     return name;
+}
+
+/* A callback without cookie has one registration, the last: kept before the vendor may call it, taken back when it was refused. Those
+ * before it stay allocated, for the vendor may be calling one. */
+static bool cookieless(const struct lapis_value *v)
+{
+    for (size_t i = 0; v->kind == LAPIS_V_CALLBACK && i < v->callback->n_args; i++)
+        if (v->callback->args[i].kind == LAPIS_V_USERDATA)
+            return false;
+    return v->kind == LAPIS_V_CALLBACK;
+}
+
+static void emit_register(struct emit *e, const struct lapis_function *f, bool after)
+{
+    for (size_t i = 0; i < f->n_params; i++) {
+        const struct lapis_value *v = &f->params[i];
+        if (!cookieless(v))
+            continue;
+        const char *place = emit_format(e, "registered_%s", up_name(e, v->callback));
+        if (after)
+            emit_line(e, "if (callback_%s && !ok)\n        atomic_store(&%s, previous_%s);", v->name, place, v->name);
+        else
+            emit_line(e, "struct hira_registration *previous_%s = callback_%s ? atomic_exchange(&%s, callback_%s) : NULL;", v->name, v->name,
+                      place, v->name);
+    }
 }
 
 /* Arguments for the vendor. A callback goes as our trampoline, its cookie as our registration. */
@@ -320,7 +380,7 @@ static void emit_reply(struct emit *e, const struct lapis_function *f)
     for (size_t i = 0; i < f->n_params; i++) {
         const struct lapis_value *v = &f->params[i];
         if (emit_is_new(v))
-            emit_line(e, "hira_made(s, id_%s, %s, (void *)made_%s, ok);", v->name, emit_type_id(e, v->element->handle), v->name);
+            emit_line(e, "hira_made(s, id_%s, %s, (void *)(uintptr_t)made_%s, ok);", v->name, emit_type_id(e, v->element->handle), v->name);
         if (v->kind == LAPIS_V_HANDLE && v->deallocates)
             emit_line(e, "if (ok)\n        hira_gone(s, %s, (void *)(uintptr_t)%s);", emit_type_id(e, v->handle), v->name);
     }
@@ -379,11 +439,13 @@ static void emit_serve(struct emit *e, const struct lapis_function *f)
             emit_line(e, "if (callback_%s)\n        callback_%s->made = id_ret;", f->params[k].name, f->params[k].name);
     if (f->server_before.text)
         emit_code(e, &f->server_before);
+    emit_register(e, f, false);
     emit_line(e, "%s%s%s%s);", emit_is_void(&f->ret) ? "" : lapis_ctype_declare(e->pool, f->ret.ctype, "ret"),
               emit_is_void(&f->ret) ? "" : " = ",
               f->server_replace.text ? emit_format(e, "local_%s(s%s", f->name, f->n_params ? ", " : "") : emit_format(e, "%s(", f->name),
               vendor_arguments(e, f));
-    emit_line(e, "HIRA_UNUSED const bool ok = %s;", emit_success(e, f, "error"));
+    emit_line(e, "HIRA_UNUSED bool ok = %s;", emit_success(e, f, "error"));
+    emit_register(e, f, true);
     if (f->server_after.text)
         emit_code(e, &f->server_after);
     if (until)
@@ -569,7 +631,10 @@ void emit_server(struct emit *e)
     if (lapis_model_setting(m, "vendor", 0))
         emit_line(e, "    .vendor = \"%s\",", lapis_model_setting(m, "vendor", 0));
     emit_line(e, "    .functions = functions,\n    .n_functions = N_FUNCTIONS,\n    .types = types,\n    .n_types = N_TYPES,");
-    emit_line(e, "    .state_size = sizeof(union any_state) > 1 ? sizeof(union any_state) : 0,\n    .n_callbacks = %zu,", m->n_callbacks);
+    bool states = false;
+    for (size_t i = 0; i < m->n_handles; i++)
+        states |= m->handles[i]->server_state.text != NULL;
+    emit_line(e, "    .state_size = %s,\n    .n_callbacks = %zu,", states ? "sizeof(union any_state)" : "0", m->n_callbacks);
     emit_line(e, "    .extension = %s,", setting_or_null(m, "extension_getter"));
     emit_line(e, "    .warm = %s,\n    .describe = %s,", setting_or_null(m, "warm"), setting_or_null(m, "describe"));
     emit_line(e, "    .environment = environment,\n};\n");

@@ -54,6 +54,8 @@ bool emit_has_keys(const struct lapis_value *v);
 void emit_keys_function(struct emit *e, const struct lapis_function *f, const struct lapis_value *v);
 void emit_values_function(struct emit *e);
 
+/* First of all: see lower.c. */
+void emit_lower(struct emit *e, struct lapis_model *model);
 void emit_api_header(struct emit *e);
 void emit_guest(struct emit *e);
 void emit_server(struct emit *e);

@@ -290,14 +290,18 @@ const void *hira_up_memory(struct hira_upcall *u, uint64_t *ret_size);
 
 /* ---- the application's surroundings ---- */
 
-/* An options string in which every directory after `flag` has been read and replaced by a name under which the server puts
- * its files; the files follow the string on the wire. See guest/files.c. */
+/* An options string with the files that its directories (each behind `flag`) hold for the sources noted: see guest/files.c. */
 void hira_put_options(struct hira_call *c, const char *options, const char *flag);
+void hira_note_includes(const char *text, size_t size); /* a source that options may be put for */
 
 /* Arena memory for spec code (mapped buffers). NULL when the limit is reached. */
 void *hira_arena_get(uint64_t size);
 void hira_arena_put(void *p);
 bool hira_in_arena(const void *p, uint64_t size);
+
+/* Zeroed private memory at just these addresses (page-aligned). False: they are taken. */
+bool hira_map_at(void *address, uint64_t size);
+void hira_unmap_at(void *address, uint64_t size);
 
 /* One lock for what the spec's guest code keeps in objects' states. */
 void hira_state_lock(void);

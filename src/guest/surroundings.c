@@ -1,8 +1,10 @@
 /*
- * Arena memory and a lock for the spec's guest code.
+ * Memory and a lock for the spec's guest code.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
+#include <sys/mman.h>
+
 #include "guest/internal.h"
 
 static pthread_mutex_t state_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -41,4 +43,22 @@ void hira_arena_put(void *p)
         hira_lend(lane, offset, lane->caller.sequence);
     else
         hira_arena_free(&hira_connection.arena, offset);
+}
+
+static size_t whole_pages(uint64_t size)
+{
+    return HIRA_ALIGN_UP(size ? size : 1, 4096ul);
+}
+
+bool hira_map_at(void *address, uint64_t size)
+{
+    void *got = mmap(address, whole_pages(size), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    if (got != MAP_FAILED && got != address) /* kernels before 4.17 take the address as a hint */
+        munmap(got, whole_pages(size));
+    return got == address;
+}
+
+void hira_unmap_at(void *address, uint64_t size)
+{
+    munmap(address, whole_pages(size));
 }

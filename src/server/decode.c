@@ -246,6 +246,13 @@ void *hira_get_properties(struct hira_serve *s, uint64_t end, unsigned (*type_of
     return to;
 }
 
+/* A vendor that failed the registering call may have called back all the same, or do so later: what it got is never taken back. */
+void hira_registration_drop(struct hira_registration *r)
+{
+    if (r && atomic_fetch_sub_explicit(&r->references, 1, memory_order_acq_rel) == 1)
+        free(r);
+}
+
 void *hira_get_list(struct hira_serve *s, uint64_t *ret_size)
 {
     uint64_t size;
@@ -282,12 +289,13 @@ struct hira_registration *hira_get_callback(struct hira_serve *s, unsigned index
         s->status = HIRA_REPLY_FAILED;
         return NULL;
     }
-    *r = (struct hira_registration){.function = function, .user_data = user_data, .index = (uint16_t)index, .once = once};
+    *r = (struct hira_registration){.function = function, .user_data = user_data, .references = 2, .index = (uint16_t)index,
+                                   .once = once};
     if (s->first) {
         r->id = atomic_load_explicit(&s->first->id, memory_order_relaxed);
         r->vendor = s->first->vendor;
     }
-    free(s->registration);
+    hira_registration_drop(s->registration);
     s->registration = r;
     *ret_cookie = r;
     return r;
@@ -329,8 +337,6 @@ void hira_reply_string(struct hira_serve *s, const char *text)
 
 void hira_serve_result(struct hira_serve *s, bool ok, int64_t code, uint64_t word)
 {
-    if (ok)
-        s->registration = NULL; /* the vendor has it now */
     hira_reply_word(s, word);
     if (!ok && !s->sync) {
         s->status = HIRA_REPLY_FAILED;

@@ -113,6 +113,8 @@ uint16_t hira_output_attach(uint64_t **end, uint64_t *limit);
 
 /* ---- callbacks ---- */
 
+void hira_registration_drop(struct hira_registration *r); /* NULL allowed */
+
 /* Opens the reverse lane on this memory file. 0 or -errno. */
 int hira_upcalls_open(int fd);
 

@@ -91,21 +91,45 @@ void hira_mapping_done(struct hira_mapping *m, bool well)
     pthread_mutex_unlock(&lock);
 }
 
-void *hira_mapping_remove(uint64_t number, void *owner, const void *data, uint64_t size)
+/* Lock held. */
+static struct hira_mapping **find(uint64_t number, const void *owner)
 {
-    void *at = NULL;
-    pthread_mutex_lock(&lock);
     struct hira_mapping **link = &first;
     while (*link && ((*link)->number != number || (*link)->owner != owner))
         link = &(*link)->next;
-    struct hira_mapping *m = *link;
+    return link;
+}
+
+void *hira_mapping_flush(uint64_t number, void *owner, const void *data, uint64_t size)
+{
+    pthread_mutex_lock(&lock);
+    struct hira_mapping *m = *find(number, owner);
+    if (m && data && data != m->at && m->done && size == m->size)
+        copy_region(&m->region, (char *)data, m->at, false);
+    void *at = m ? m->at : NULL;
+    pthread_mutex_unlock(&lock);
+    return at;
+}
+
+void hira_mapping_remove(uint64_t number, void *owner)
+{
+    pthread_mutex_lock(&lock);
+    struct hira_mapping **link = find(number, owner), *m = *link;
     if (m) {
-        at = m->at;
         *link = m->next;
-        if (data && data != at && m->done && size == m->size)
-            copy_region(&m->region, (char *)data, at, false);
         unreference(m);
     }
     pthread_mutex_unlock(&lock);
-    return at;
+}
+
+static pthread_mutex_t state_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void hira_server_lock(void)
+{
+    pthread_mutex_lock(&state_lock);
+}
+
+void hira_server_unlock(void)
+{
+    pthread_mutex_unlock(&state_lock);
 }

@@ -1,6 +1,130 @@
 /*
- * Files that go with a call: the server's copies of what the application's options name. See guest/files.c.
+ * Files that came with a call: the server's copies of what the application's options name. See guest/files.c.
+ *
+ * They are put under root/ of the server's private folder at the paths they have in the guest, and the server works in the
+ * counterpart of the guest's working directory: so relative options need no change, and absolute ones get one prefix, which
+ * hira_unprefix() takes out again of whatever the vendor says.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "server/internal.h"
+#include "server/zygote.h"
+
+#define FILES_MAX 512u
+#define FILES_BYTES_MAX (8u << 20)
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* The prefix of all copies, without a slash at its end. */
+static const char *root(void)
+{
+    static char path[PATH_MAX];
+    if (!path[0])
+        snprintf(path, sizeof path, "%s/root", hira_zygote_directory());
+    return path;
+}
+
+/* An absolute path without empty, "." or ".." parts: it stays below the root whatever the guest says. */
+static bool harmless(const char *path)
+{
+    if (path[0] != '/' || strlen(path) >= PATH_MAX / 2)
+        return false;
+    for (const char *part = path; part; part = strchr(part + 1, '/')) {
+        size_t n = strcspn(part + 1, "/");
+        if ((n == 0 && part[1]) || (n == 1 && part[1] == '.') || (n == 2 && part[1] == '.' && part[2] == '.'))
+            return false;
+    }
+    return true;
+}
+
+static bool make_folders(char *path)
+{
+    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = 0;
+        bool ok = mkdir(path, 0700) == 0 || errno == EEXIST;
+        *slash = '/';
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+static bool place_file(const char *path, const void *data, uint64_t size)
+{
+    char full[2 * PATH_MAX];
+    if (!harmless(path))
+        return false;
+    snprintf(full, sizeof full, "%s%s", root(), path);
+    const struct hira_text text = {(char *)data, size, size, false};
+    return make_folders(full) && hira_text_write_file(&text, full) == 0;
+}
+
+static bool enter(const char *cwd)
+{
+    char full[2 * PATH_MAX];
+    if (!harmless(cwd))
+        return false;
+    snprintf(full, sizeof full, "%s%s/", root(), cwd[1] ? cwd : "");
+    return make_folders(full) && chdir(full) == 0;
+}
+
+/* The options with every absolute folder after the flag put below the root. */
+static char *prefix_folders(struct hira_serve *s, const char *options, const char *flag)
+{
+    size_t flag_length = strlen(flag), prefix = strlen(root()), n = 0;
+    for (const char *p = options; (p = strstr(p, flag)); p += flag_length)
+        n++;
+    char *out = hira_scratch(s, strlen(options) + n * prefix + 1), *to = out;
+    bool at_word = true;
+    for (const char *p = options; out && *p;) {
+        if (!at_word || strncmp(p, flag, flag_length)) {
+            at_word = *p == ' ' || *p == '\t';
+            *to++ = *p++;
+            continue;
+        }
+        size_t length = flag_length + strspn(p + flag_length, " \t");
+        memcpy(to, p, length);
+        to += length;
+        p += length;
+        if (*p == '/') {
+            memcpy(to, root(), prefix);
+            to += prefix;
+        }
+        at_word = false;
+    }
+    return out;
+}
+
+void hira_unprefix(char *text)
+{
+    size_t prefix = strlen(root());
+    for (char *p = text; p && (p = strstr(p, root()));)
+        memmove(p, p + prefix, strlen(p + prefix) + 1);
+}
+
+char *hira_get_options(struct hira_serve *s, const char *flag)
+{
+    char *options = hira_get_string(s), *cwd = hira_get_string(s);
+    uint64_t n = hira_get_word(s), total = 0;
+    hira_expect(s, n <= FILES_MAX);
+    pthread_mutex_lock(&lock);
+    for (uint64_t i = 0; i < n && hira_serve_ready(s); i++) {
+        uint64_t size;
+        const char *path = hira_get_string(s);
+        const void *data = hira_get_in(s, &size, false);
+        hira_expect(s, path && data && size <= FILES_BYTES_MAX - total);
+        total += size;
+        if (hira_serve_ready(s))
+            hira_expect(s, place_file(path, data, size));
+    }
+    if (hira_serve_ready(s) && cwd)
+        enter(cwd);
+    pthread_mutex_unlock(&lock);
+    return options ? prefix_folders(s, options, flag) : NULL;
+}

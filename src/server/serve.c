@@ -209,7 +209,7 @@ bool hira_serve_record(struct hira_server_lane *lane, uint32_t size)
     call_function(&s, function);
     bool bad = s.bad;
     hira_pending_fail(s.cells, s.n_cells); /* nothing took them over: the call did not come about */
-    free(s.registration);
+    hira_registration_drop(s.registration);
     hira_mapping_done(s.mapping, false);
     unpin_all(&s);
     if (s.sync && !bad)

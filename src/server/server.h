@@ -220,9 +220,10 @@ struct hira_region {
 void hira_mapping_add(struct hira_serve *s, uint64_t number, void *owner, void *data, void *at, const struct hira_region *region, bool fill,
                       bool now);
 
-/* The vendor's address of the mapping, which is forgotten; NULL if there is none of this number for this object. What the
- * application wrote (`data`, NULL if it only read) is copied there first, if the map had been done and `size` is its size. */
-void *hira_mapping_remove(uint64_t number, void *owner, const void *data, uint64_t size);
+/* The vendor's address of the mapping; NULL if there is none of this number for this object. What the application wrote
+ * (`data`, NULL if it only read) is copied there, if the map was done and `size` is its size. */
+void *hira_mapping_flush(uint64_t number, void *owner, const void *data, uint64_t size);
+void hira_mapping_remove(uint64_t number, void *owner);
 
 bool hira_in_arena(const void *p);
 
@@ -232,6 +233,7 @@ struct hira_registration {
     uint64_t function, user_data; /* the guest's: never followed here */
     uint64_t id, made;            /* ids of the first object that the registering call named, and of the one it made */
     void *vendor;                 /* the first object's handle */
+    _Atomic uint8_t references;   /* the registering call's, the vendor's */
     uint16_t index;
     bool once;
 };
@@ -252,14 +254,18 @@ uint64_t hira_up_call(struct hira_up *u);
 
 /* ---- surroundings ---- */
 
+/* One lock for what the spec's server code keeps. */
+void hira_server_lock(void);
+void hira_server_unlock(void);
+
 /* From now on the vendor may print: what it printed comes before the reply to the call that shows a command complete. */
 void hira_expect_output(void);
 
-/* A private folder of this server for files that go with the guest. */
-const char *hira_server_directory(void);
-
-/* An options string with shipped files (see hira_put_options): directories name the server's copies. */
+/* An options string with shipped files (see hira_put_options): absolute directories name the server's copies. */
 char *hira_get_options(struct hira_serve *s, const char *flag);
+
+/* Takes the place of the server's copies out of what the vendor says, in place: paths are as the application knows them. */
+void hira_unprefix(char *text);
 
 /* Loads `name` (dlopen) unless done, and looks a symbol up. NULL if there is none. */
 void *hira_vendor_symbol(const char *name);

@@ -153,7 +153,7 @@ static struct queued *queued_from(const struct hira_up *u)
 static void forget(struct hira_up *u)
 {
     if (u->registration->once)
-        free(u->registration);
+        hira_registration_drop(u->registration);
 }
 
 void hira_up_post(struct hira_up *u)
