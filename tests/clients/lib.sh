@@ -35,8 +35,8 @@ set_wrapper() {
     read -ra WRAPPER <<<"$1"
     ((${#WRAPPER[@]})) || return 0
     case ${WRAPPER[0]} in
-    */*) WRAPPER[0]=$(realpath -e -- "${WRAPPER[0]}") || die "no wrapper ${WRAPPER[0]}" ;;
-    *) command -v -- "${WRAPPER[0]}" >/dev/null || die "no wrapper ${WRAPPER[0]}" ;;
+    */*) WRAPPER[0]=$(realpath -e -- "${WRAPPER[0]}") || die "no such wrapper: $1" ;;
+    *) command -v -- "${WRAPPER[0]}" >/dev/null || die "no such wrapper: $1" ;;
     esac
 }
 
@@ -72,13 +72,23 @@ side_environment() {
     vendor_environment "$(vendor_icd)"
 }
 
+# Runs a command and waits for it; if this shell is told to end meanwhile, the command ends first. A command in the
+# foreground would delay the trap until its own end, and timeout(1) takes its command out of reach of a terminal's ^C.
+run_child() {
+    local status=0
+    "$@" &
+    CHILD=$!
+    trap 'kill "$CHILD" 2>/dev/null; wait "$CHILD"; exit 143' INT TERM
+    wait "$CHILD" || status=$?
+    trap - INT TERM
+    return "$status"
+}
+
 # Runs one client command on the current side, with the case's limit on its time.
 client() {
-    if [[ $SIDE == wrapped ]]; then
-        timeout --kill-after=10 "$CASE_TIMEOUT" "${WRAPPER[@]}" "$@"
-    else
-        timeout --kill-after=10 "$CASE_TIMEOUT" "$@"
-    fi
+    local wrapper=()
+    [[ $SIDE == wrapped ]] && wrapper=("${WRAPPER[@]}")
+    run_child timeout --kill-after=10 "$CASE_TIMEOUT" "${wrapper[@]}" "$@"
 }
 
 # Like client, for cases of many commands: prints a heading and the exit status, and lets the case go on.
@@ -140,6 +150,12 @@ normalize_paths() {
     sed -E -e "s|$1|@CWD@|g" -e "s|$WORKDIR/$VENDOR/$SIDE/home|@HOME@|g" -e 's|/[^ ]*/tempfile_[A-Za-z0-9]{6}\.cl|@SOURCE@|g'
 }
 
+run_here() {
+    side_environment
+    cd -- "$1" || exit 2
+    case_run
+}
+
 # Runs the loaded case on side $1 in directory $2; leaves stdout, stderr, and result (what is compared) there, and the
 # wall time in microseconds in ELAPSED.
 run_side() {
@@ -148,11 +164,7 @@ run_side() {
     rm -rf -- "$dir"
     mkdir -p -- "$dir/cwd"
     start=$(now_us)
-    (
-        side_environment
-        cd -- "$dir/cwd" || exit 2
-        case_run
-    ) >"$dir/stdout" 2>"$dir/stderr" </dev/null || status=$?
+    run_child run_here "$dir/cwd" >"$dir/stdout" 2>"$dir/stderr" </dev/null || status=$?
     ELAPSED=$(($(now_us) - start))
     {
         case_normalize <"$dir/stdout"

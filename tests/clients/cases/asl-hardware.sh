@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 CASE_PACKAGES='asl-tools'
+CASE_VENDORS='pocl oclgrind'
 CASE_NEEDS='asl-hardware'
 CASE_EXPECT='Number of devices: 1'
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 CASE_PACKAGES='clblast-tests'
+CASE_VENDORS='pocl oclgrind'
 CASE_NEEDS='clblast_test_xaxpy'
 CASE_SET=short
 CASE_EXPECT='36 test\(s\) passed'

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 CASE_PACKAGES='clfft-client'
+CASE_VENDORS='pocl oclgrind'
 CASE_NEEDS='clFFT-client'
 CASE_SET=short
 CASE_EXPECT='PASS'

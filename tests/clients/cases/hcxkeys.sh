@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 CASE_PACKAGES='hcxkeys'
+CASE_VENDORS='pocl oclgrind'
 CASE_NEEDS='wlangenpmkocl'
 CASE_EXPECT='^fab1a1bd3ed2288bb521a3ebbecbb4cbb14bb37a7053872cc2a29575c50f2427$'
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 CASE_PACKAGES='python3-pyopencl python3-mako'
+CASE_VENDORS='pocl oclgrind'
 CASE_NEEDS='/usr/lib/python3/dist-packages/pyopencl /usr/lib/python3/dist-packages/mako'
 CASE_SET=short
 CASE_EXPECT='^done$'

@@ -4,7 +4,6 @@
 CASE_PACKAGES='libviennacl-dev libboost-dev ocl-icd-opencl-dev g++'
 CASE_NEEDS='g++ /usr/include/viennacl /usr/include/boost'
 CASE_SET=short
-CASE_VENDORS='pocl oclgrind'
 CASE_EXPECT='^product [0-9a-f]+ wrong 0$'
 
 case_prepare() {
