@@ -272,7 +272,7 @@ const char *emit_success(struct emit *e, const struct lapis_function *f, const c
                            f->ret.kind == LAPIS_V_HANDLE ? " && ret" : "");
     if (f->success)
         return f->success;
-    return f->ret.kind != LAPIS_V_HANDLE ? "true" : f->ret.ctype->kind == LAPIS_INT ? "ret != 0" : "ret != NULL";
+    return f->ret.kind == LAPIS_V_HANDLE ? "ret != 0" : "true";
 }
 
 bool emit_has_keys(const struct lapis_value *v)

@@ -213,19 +213,33 @@ static void take_result(struct emit *e, const struct lapis_function *f)
 
 /* ---- how a call is carried ---- */
 
+static void mix_into_key(struct emit *e, const struct lapis_value *v)
+{
+    if (v->kind == LAPIS_V_HANDLE)
+        emit_line(e, "key = hira_mix(key, hira_handle_key((const void *)(uintptr_t)%s));", v->name);
+    else if (v->kind == LAPIS_V_SCALAR && v->ctype->kind == LAPIS_INT)
+        emit_line(e, "key = hira_mix(key, (uint64_t)%s);", v->name);
+    else if (v->kind == LAPIS_V_BUFFER && v->direction == LAPIS_IN && plain_element(v) && !emit_is_payload(v))
+        emit_line(e, "key = hira_mix_bytes(key, %s, bytes_%s);", v->name, v->name);
+    else if (v->ctype->kind == LAPIS_POINTER)
+        emit_line(e, "key = hira_mix(key, %s == NULL);", v->name);
+}
+
+/* `once(all)` stands for every parameter: contents of small arrays, of other memory whether there is any. */
 static void emit_once_key(struct emit *e, const struct lapis_function *f, const struct lapis_policy *p)
 {
     emit_line(e, "uint64_t key = hira_mix(F_%s + 1, %zu);", f->name, p->n_once);
     for (size_t k = 0; k < p->n_once; k++) {
         const struct lapis_value *v = NULL;
-        for (size_t i = 0; i < f->n_params; i++)
-            if (!strcmp(f->params[i].name, p->once[k]))
+        for (size_t i = 0; i < f->n_params; i++) {
+            if (!strcmp(p->once[k], "all"))
+                mix_into_key(e, &f->params[i]);
+            else if (!strcmp(f->params[i].name, p->once[k]))
                 v = &f->params[i];
-        if (v && v->kind == LAPIS_V_HANDLE)
-            emit_line(e, "key = hira_mix(key, hira_handle_key(%s));", p->once[k]);
-        else if (v && counted(v))
-            emit_line(e, "key = hira_mix_bytes(key, %s, bytes_%s);", v->name, v->name);
-        else
+        }
+        if (v)
+            mix_into_key(e, v);
+        else if (strcmp(p->once[k], "all"))
             emit_line(e, "key = hira_mix(key, (uint64_t)(%s));", p->once[k]);
     }
 }
@@ -302,6 +316,65 @@ static void emit_decline(struct emit *e, const struct lapis_function *f)
     e->indent--;
 }
 
+/* ---- cached answers ---- */
+
+/* The query's answer, and the parameter that receives its size. */
+static const struct lapis_value *query_value(const struct lapis_function *f, const struct lapis_value **ret_size)
+{
+    for (size_t i = 0; i < f->n_params; i++) {
+        const struct lapis_value *v = &f->params[i];
+        if (!v->selector || v->direction != LAPIS_OUT || !v->filled)
+            continue;
+        for (size_t k = 0; k < f->n_params; k++)
+            if (f->params[k].direction == LAPIS_OUT && &f->params[k] != v && strstr(v->filled, f->params[k].name)) {
+                *ret_size = &f->params[k];
+                return v;
+            }
+    }
+    return NULL;
+}
+
+static bool caches(const struct lapis_function *f)
+{
+    const struct lapis_value *size;
+    return f->cached && query_value(f, &size) && f->params[0].kind == LAPIS_V_HANDLE;
+}
+
+static void emit_cache_test(struct emit *e, const struct lapis_function *f, const struct lapis_value *v)
+{
+    emit_line(e, "uint64_t asked = 0;");
+    for (size_t i = 1; i < f->n_params; i++)
+        if (f->params[i].kind == LAPIS_V_HANDLE)
+            emit_line(e, "asked = hira_mix(asked, hira_handle_key(%s));", f->params[i].name);
+    if (!f->n_cache_keys) {
+        emit_line(e, "const bool constant = true;");
+        return;
+    }
+    emit_line(e, "const bool constant =");
+    for (size_t k = 0; k < f->n_cache_keys; k++)
+        emit_line(e, "    %s == %s%s", v->selector, f->cache_keys[k], k + 1 < f->n_cache_keys ? " ||" : ";");
+}
+
+static void emit_cache_get(struct emit *e, const struct lapis_function *f)
+{
+    const struct lapis_value *size, *v = query_value(f, &size);
+    emit_cache_test(e, f, v);
+    emit_line(e, "const struct hira_answer *known = constant ? hira_cache_get(F_%s, %s, (uint64_t)%s, asked) : NULL;", f->name,
+              f->params[0].name, v->selector);
+    emit_line(e, "if (known && (!%s || bytes_%s >= known->size)) {", v->name, v->name);
+    emit_line(e, "    if (%s)\n            memcpy(%s, known->data, known->size);", v->name, v->name);
+    emit_line(e, "    if (%s)\n            *%s = known->size;", size->name, size->name);
+    emit_line(e, "    return %s;", f->success_value ? f->success_value : "0");
+    emit_line(e, "}");
+}
+
+static void emit_cache_put(struct emit *e, const struct lapis_function *f)
+{
+    const struct lapis_value *size, *v = query_value(f, &size);
+    emit_line(e, "if (ok && constant && %s)\n        hira_cache_put(F_%s, %s, (uint64_t)%s, asked, 0, %s, valid_%s);", v->name, f->name,
+              f->params[0].name, v->selector, v->name, v->name);
+}
+
 /* ---- stubs ---- */
 
 /* Objects that the call ends. */
@@ -358,6 +431,8 @@ static void emit_results(struct emit *e, const struct lapis_function *f)
     emit_ended(e, f, "if (ok)\n        ");
     if (once_policy(f))
         emit_line(e, "if (ok)\n        hira_once_add(key);");
+    if (caches(f))
+        emit_cache_put(e, f);
     if (f->guest_after.text) {
         if (f->n_params && f->params[0].kind == LAPIS_V_HANDLE)
             emit_line(e, "HIRA_UNUSED const void *const subject = (const void *)(uintptr_t)%s;", f->params[0].name);
@@ -393,11 +468,11 @@ static void emit_stub_body(struct emit *e, const struct lapis_function *f)
         emit_code(e, &f->guest_before);
     for (size_t i = 0; i < f->n_params; i++)
         emit_length(e, &f->params[i]);
+    if (caches(f))
+        emit_cache_get(e, f);
     if (once)
         emit_once_key(e, f, once);
-    emit_line(e, "if (!hira_call_begin(&c, F_%s, %s)) {", f->name, emit_how(e, f));
-    emit_decline(e, f);
-    emit_line(e, "}");
+    emit_line(e, "hira_call_begin(&c, F_%s, %s);", f->name, emit_how(e, f));
     for (size_t i = 0; i < f->n_params; i++)
         put_value(e, &f->params[i], f->params[i].name, NULL, NULL, 0);
     if (f->ret.kind == LAPIS_V_HANDLE && f->ret.allocates)

@@ -265,8 +265,7 @@ static void emit_new_places(struct emit *e, const struct lapis_function *f, bool
         bool forced = false;
         for (size_t k = 0; k < f->n_params; k++)
             forced |= f->params[k].lifetime == LAPIS_LIFE_EVENT && f->params[k].until && !strcmp(f->params[k].until, v->name);
-        emit_line(e, "%s = %s;", lapis_ctype_declare(e->pool, v->ctype->pointee, emit_format(e, "made_%s", v->name)),
-                  v->ctype->pointee->kind == LAPIS_INT ? "0" : "NULL");
+        emit_line(e, "%s = 0;", lapis_ctype_declare(e->pool, v->ctype->pointee, emit_format(e, "made_%s", v->name)));
         emit_line(e, "%s = id_%s%s ? &made_%s : NULL;", lapis_ctype_declare(e->pool, v->ctype, v->name), v->name,
                   forced && until ? " || until_done" : "", v->name);
         for (size_t k = 0; k < f->n_params; k++)

@@ -31,6 +31,15 @@ static bool function_known(unsigned function)
 
 static void dep_all(struct hira_call *c);
 
+/* Nothing will be sent: every put finds no room, and sending reports the failure. */
+static bool begin_nothing(struct hira_call *c)
+{
+    c->p = c->end = NULL;
+    c->failed = true;
+    c->async = c->until_done = false;
+    return false;
+}
+
 bool hira_call_begin(struct hira_call *c, unsigned function, unsigned how)
 {
     struct hira_guest_lane *lane = hira_lane();
@@ -40,12 +49,14 @@ bool hira_call_begin(struct hira_call *c, unsigned function, unsigned how)
     c->more_output = false;
     c->spill = HIRA_ARENA_NONE;
     if (hira_unlikely(!lane) || hira_unlikely(!function_known(function)))
-        return false;
+        return begin_nothing(c);
+    if (hira_unlikely(hira_pending_too_much()) && function < hira_guest_api.n_functions)
+        hira_nop();
     c->lane = lane;
     c->record = hira_caller_reserve(&lane->caller);
     if (hira_unlikely(!c->record)) {
         atomic_store_explicit(&hira_connection.dead, true, memory_order_relaxed);
-        return false;
+        return begin_nothing(c);
     }
     c->p = c->record->words;
     c->end = (uint64_t *)((char *)c->record + HIRA_RECORD_MAX - DEPS_ROOM);
@@ -124,9 +135,11 @@ void hira_call_dep(struct hira_call *c, struct hira_object *object)
 
 void hira_call_spill(struct hira_call *c, uint64_t bytes)
 {
+    if (c->failed)
+        return;
     uint64_t *begin = c->spill == HIRA_ARENA_NONE ? c->record->words : hira_arena_at(arena(), c->spill, 0);
     uint64_t used = (uint64_t)((char *)c->p - (char *)begin), want = (used + bytes) * 2;
-    uint64_t block = c->failed || used + bytes > HIRA_SPILL_MAX ? HIRA_ARENA_NONE : hira_arena_alloc(arena(), want, 64);
+    uint64_t block = used + bytes > HIRA_SPILL_MAX ? HIRA_ARENA_NONE : hira_arena_alloc(arena(), want, 64);
     if (block == HIRA_ARENA_NONE) {
         c->failed = true;
         return;
@@ -151,7 +164,7 @@ void hira_put_bytes(struct hira_call *c, const void *data, uint64_t size)
 void hira_put_handle(struct hira_call *c, const void *handle, unsigned type)
 {
     struct hira_object *object = NULL;
-    if (handle) {
+    if (handle && hira_likely(!c->failed)) {
         object = hira_object(handle, type);
         if (hira_unlikely(!object)) {
             c->invalid = c->invalid ? c->invalid : (uint8_t)type;

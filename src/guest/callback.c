@@ -35,7 +35,7 @@ uint64_t hira_up_word(struct hira_upcall *u)
 void *hira_up_handle(struct hira_upcall *u, unsigned type)
 {
     uint64_t id = hira_up_word(u);
-    return HIRA_ID_TYPE(id) == type ? hira_object_by_id(id) : NULL;
+    return HIRA_ID_TYPE(id) == type ? hira_object_named(id) : NULL;
 }
 
 const void *hira_up_memory(struct hira_upcall *u, uint64_t *ret_size)
@@ -119,7 +119,7 @@ bool hira_callbacks_start(void)
 
 void hira_put_callback(struct hira_call *c, void (*function)(void), const void *user_data)
 {
-    if (function && !hira_callbacks_start())
+    if (function && !c->failed && !hira_callbacks_start())
         c->failed = true;
     hira_put_word(c, (uint64_t)(uintptr_t)function);
     hira_put_word(c, (uint64_t)(uintptr_t)user_data);

@@ -125,7 +125,8 @@ enum {
     HIRA_CALL_AFTER_ALL = 8,     /* ordered after every returned call */
 };
 
-/* Begins a call; false when there is no server, it is gone, or it does not know this function. */
+/* Begins a call. False when there is no server, it is gone, or it does not know this function: then nothing that is put goes
+ * anywhere, and sending fails. */
 bool hira_call_begin(struct hira_call *c, unsigned function, unsigned how);
 
 /* Sends and waits. True: the reply is there, take the results in order. False: c->status tells why: HIRA_REPLY_FAILED,

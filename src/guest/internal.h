@@ -56,12 +56,15 @@ void hira_callbacks_forget(void);
 
 /* Objects by id: the live one, or NULL. */
 struct hira_object *hira_object_by_id(uint64_t id);
+/* The same, but a guest-named id that is no longer live still gives the handle it had: what a callback is told. */
+struct hira_object *hira_object_named(uint64_t id);
 struct hira_object *hira_object_new(unsigned type, struct hira_object *parent);
 void hira_object_drop(struct hira_object *object);    /* its release has been sent */
 void hira_object_abandon(struct hira_object *object); /* the call that should have made it failed */
 
 /* Applies what the server has completed: fills the application's memory and frees blocks. */
 void hira_pending_apply(void);
+bool hira_pending_too_much(void);
 void hira_pending_add(const struct hira_temp *temp);
 
 /* An arena block is freed once the lane's record of this sequence has retired. This thread's lane only. */

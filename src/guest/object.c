@@ -218,6 +218,13 @@ struct hira_object *hira_object_by_id(uint64_t id)
     return object;
 }
 
+struct hira_object *hira_object_named(uint64_t id)
+{
+    struct hira_object *object = hira_object_by_id(id);
+    bool ours = id && !(id & HIRA_ID_SERVER) && HIRA_ID_INDEX(id) < HIRA_OBJECTS_MAX && ready();
+    return object || !ours ? object : slot_at(HIRA_ID_INDEX(id));
+}
+
 static void *handle_from_id(uint64_t id, bool owned)
 {
     struct hira_object *object = hira_object_by_id(id);

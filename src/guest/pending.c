@@ -15,10 +15,21 @@ static _Atomic uint64_t first = HIRA_ARENA_NONE;
 
 enum { USER_TO, USER_SIZE };
 
+/* An application that never asks for anything would fill the arena with finished commands: past this much the next call asks first.
+ * What is then still unfinished is doubled for the next time, so that asking stays rare. */
+#define PENDING_MAX (64ull << 20)
+static _Atomic uint64_t bytes, bound = PENDING_MAX;
+
+bool hira_pending_too_much(void)
+{
+    return atomic_load_explicit(&bytes, memory_order_relaxed) > atomic_load_explicit(&bound, memory_order_relaxed);
+}
+
 void hira_pending_forget(void)
 {
     pthread_mutex_init(&lock, NULL);
     atomic_store(&first, HIRA_ARENA_NONE);
+    atomic_store(&bytes, 0);
 }
 
 void hira_pending_add(const struct hira_temp *temp)
@@ -29,6 +40,7 @@ void hira_pending_add(const struct hira_temp *temp)
     pthread_mutex_lock(&lock);
     b->next = atomic_load_explicit(&first, memory_order_relaxed);
     atomic_store_explicit(&first, temp->block, memory_order_release);
+    atomic_fetch_add_explicit(&bytes, temp->size, memory_order_relaxed);
     pthread_mutex_unlock(&lock);
 }
 
@@ -52,9 +64,11 @@ void hira_pending_apply(void)
                 atomic_store_explicit(&first, next, memory_order_release);
             else
                 hira_arena_block(arena, previous)->next = next;
+            atomic_fetch_sub_explicit(&bytes, b->user[USER_SIZE], memory_order_relaxed);
             hira_arena_free(arena, block);
         }
         block = next;
     }
+    atomic_store_explicit(&bound, HIRA_MAX(PENDING_MAX, 2 * atomic_load_explicit(&bytes, memory_order_relaxed)), memory_order_relaxed);
     pthread_mutex_unlock(&lock);
 }

@@ -175,24 +175,28 @@ void hira_up_post(struct hira_up *u)
     forget(u);
 }
 
+/* Only the caller's own thread waits: others go on posting, so the reply is known by its sequence, not by being the last. */
 uint64_t hira_up_call(struct hira_up *u)
 {
     struct queued *q = queued_from(u);
-    uint64_t result = 0;
+    uint64_t sequence = 0, result = 0;
     hira_pending_poll();
     pthread_mutex_lock(&call_lock);
-    for (bool sent = false; !sent;) {
+    while (!sequence) {
         pthread_mutex_lock(&lock);
         if (!first && room()) {
             send(q, HIRA_RECORD_SYNC);
-            sent = true;
+            sequence = reverse.sequence;
         }
-        if (sent && hira_caller_wait(&reverse) == 0 && reverse.map.reply->size >= sizeof(struct hira_reply) + 8)
-            result = reverse.map.reply->words[0];
         pthread_mutex_unlock(&lock);
-        if (!sent)
+        if (!sequence)
             nanosleep(&(struct timespec){0, 100000}, NULL);
     }
+    struct hira_reply *reply = reverse.map.reply;
+    for (uint64_t nap = 1000; atomic_load_explicit(&reply->stamp, memory_order_acquire) != sequence; nap = HIRA_MIN(nap * 2, 1000000ul))
+        nanosleep(&(struct timespec){0, (long)nap}, NULL);
+    if (reply->size >= sizeof *reply + 8)
+        result = reply->words[0];
     pthread_mutex_unlock(&call_lock);
     free(q);
     forget(u);
