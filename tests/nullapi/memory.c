@@ -1,0 +1,105 @@
+/* Memory that a call reads, writes, and both, at the sizes where its way changes: 2048 and 4096 (inline), 8192 (record), 16384
+ * (reply), 4 MiB (segment). Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0 */
+#include "t.h"
+
+static const size_t sizes[] = {0,    1,    7,    8,    9,     2039,  2040,  2047,  2048,    2049,    4088,    4095,    4096,    4097,
+                               8000, 8191, 8192, 8193, 16383, 16384, 16385, 65535, 1 << 20, 4194303, 4194304, 4194305, 20000000};
+
+static void reads(void)
+{
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        unsigned char *data = t_bytes(sizes[i], (unsigned)i);
+        uint64_t sum = 0;
+        OK(nullSumBytes(data, sizes[i], &sum));
+        CHECK(sum == t_sum(data, sizes[i]));
+        say("%zu %016lx", sizes[i], sum);
+        free(data);
+    }
+}
+
+static void writes(void)
+{
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        unsigned char *data = t_bytes(sizes[i] + 16, (unsigned)i), *was = t_bytes(sizes[i] + 16, (unsigned)i);
+        OK(nullFillBytes(data + 8, sizes[i], 0xa5));
+        CHECK(!memcmp(data, was, 8) && !memcmp(data + 8 + sizes[i], was + 8 + sizes[i], 8));
+        say("%zu %016lx", sizes[i], t_sum(data, sizes[i] + 16));
+        free(data);
+        free(was);
+    }
+}
+
+static void both(void)
+{
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        unsigned char *data = t_bytes(sizes[i] + 16, (unsigned)i);
+        OK(nullReverse(data + 5, sizes[i]));
+        say("%zu %016lx", sizes[i], t_sum(data, sizes[i] + 16));
+        free(data);
+    }
+}
+
+static void nulls(void)
+{
+    uint64_t sum = 0;
+    char byte = 0;
+    CALL(nullSumBytes(NULL, 0, &sum));
+    CALL(nullSumBytes(NULL, 100, &sum));
+    CALL(nullSumBytes(&byte, 1, NULL));
+    CALL(nullFillBytes(NULL, 10, 1));
+    CALL(nullReverse(NULL, 0));
+    CALL(nullReverse(NULL, 1ull << 50));
+}
+
+static void partly(void)
+{
+    uint16_t data[3000];
+    uint32_t filled = 0;
+    const uint32_t counts[] = {0, 1, 2, 3, 4, 1024, 1500, 3000};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        memset(data, 0x77, sizeof data);
+        CALL(nullPattern(data, counts[i], &filled));
+        say("%u of %u %016lx", filled, counts[i], t_sum(data, sizeof data));
+        memset(data, 0x77, sizeof data);
+        CALL(nullPattern(data, counts[i], NULL));
+        say("%016lx", t_sum(data, sizeof data));
+    }
+    CALL(nullPattern(NULL, 4, &filled));
+}
+
+static void lists(void)
+{
+    static int32_t list[10001];
+    int64_t sum = 5;
+    const size_t lengths[] = {0, 1, 2, 3, 511, 512, 513, 2047, 2048, 10000};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        for (size_t k = 0; k < lengths[i]; k++)
+            list[k] = (int32_t)k - 5 == -1 ? 0 : (int32_t)k - 5;
+        list[lengths[i]] = -1;
+        CALL(nullSumList(list, &sum));
+        say("%zu %ld", lengths[i], sum);
+    }
+    CALL(nullSumList(NULL, &sum));
+    CALL(nullSumList(list, NULL));
+}
+
+/* Memory of calls is given back: many times as much as any limit. */
+static void again_and_again(void)
+{
+    unsigned char *data = t_bytes(8 << 20, 3);
+    uint64_t sum = 0, total = 0;
+    for (int i = 0; i < 100; i++) {
+        OK(nullSumBytes(data, 64u << 10, &sum));
+        total += sum;
+    }
+    for (int i = 0; i < 20; i++) {
+        OK(nullReverse(data, 8 << 20));
+        total += t_sum(data, 1000);
+    }
+    say("%016lx", total);
+    free(data);
+}
+
+const struct t_test memory_tests[] = {{"reads", reads},   {"writes", writes}, {"both", both},
+                                      {"nulls", nulls},   {"partly", partly}, {"lists", lists},
+                                      {"again_and_again", again_and_again},   {NULL, NULL}};
