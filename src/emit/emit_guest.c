@@ -202,7 +202,7 @@ static void take_result(struct emit *e, const struct lapis_function *f)
     else if (r->kind == LAPIS_V_HANDLE)
         emit_line(e, "ret = (%s)hira_take_handle(&c, %s, false);", type, emit_type_id(e, r->handle));
     else if (r->kind == LAPIS_V_STRING)
-        emit_line(e, "ret = (%s)hira_take_string(&c);", type);
+        emit_line(e, "hira_take_word(&c);\n    ret = (%s)hira_take_string(&c);", type);
     else if (r->ctype->kind == LAPIS_FLOAT)
         emit_line(e, "ret = (%s)hira_take_double(&c);", type);
     else if (r->ctype->kind == LAPIS_STRUCT || r->ctype->kind == LAPIS_UNION)
@@ -576,8 +576,8 @@ static void emit_upcall_arg(struct emit *e, const struct lapis_value *a)
                   type, a->name);
         break;
     default:
-        emit_line(e, "%s = (%s)%shira_up_word(u);", lapis_ctype_declare(e->pool, a->ctype, a->name), type,
-                  a->ctype->kind == LAPIS_POINTER ? "(uintptr_t)" : "");
+        emit_line(e, "%s = (%s)%shira_up_%s(u);", lapis_ctype_declare(e->pool, a->ctype, a->name), type,
+                  a->ctype->kind == LAPIS_POINTER ? "(uintptr_t)" : "", a->ctype->kind == LAPIS_FLOAT ? "double" : "word");
     }
 }
 

@@ -482,7 +482,10 @@ static void put_up(struct emit *e, const struct lapis_value *a)
                   emit_element_size(e, a));
         break;
     default:
-        emit_line(e, "hira_up_word_put(&u, (uint64_t)%s%s);", a->ctype->kind == LAPIS_POINTER ? "(uintptr_t)" : "", a->name);
+        if (a->ctype->kind == LAPIS_FLOAT)
+            emit_line(e, "hira_up_word_put(&u, hira_double_bits(%s));", a->name);
+        else
+            emit_line(e, "hira_up_word_put(&u, (uint64_t)%s%s);", a->ctype->kind == LAPIS_POINTER ? "(uintptr_t)" : "", a->name);
     }
 }
 

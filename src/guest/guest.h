@@ -285,6 +285,15 @@ struct hira_upcall {
     bool bad;
 };
 uint64_t hira_up_word(struct hira_upcall *u);
+
+static inline double hira_up_double(struct hira_upcall *u)
+{
+    uint64_t bits = hira_up_word(u);
+    double value;
+    memcpy(&value, &bits, 8);
+    return value;
+}
+
 void *hira_up_handle(struct hira_upcall *u, unsigned type);
 /* Bytes in the record, valid during the callback; NULL for NULL. */
 const void *hira_up_memory(struct hira_upcall *u, uint64_t *ret_size);
