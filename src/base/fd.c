@@ -87,9 +87,11 @@ ssize_t hira_fd_receive(int sock, void *data, size_t size, int *fds, size_t *n_f
     struct iovec iov = {data, size};
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control};
     ssize_t n;
+    int resets = 0;
+    /* A peer that ended with something of ours unread leaves ECONNRESET in front of its own last message. */
     do
         n = recvmsg(sock, &msg, flags | MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
+    while (n < 0 && (errno == EINTR || (errno == ECONNRESET && !resets++)));
     if (n < 0)
         return -errno;
 

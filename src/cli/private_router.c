@@ -22,6 +22,7 @@
 
 #define READY_MS 10000    /* listening takes it milliseconds; this is a machine out of memory */
 #define FAREWELL_MS 6000  /* a little more than what the router itself allows its servers */
+#define LAST_MS 100       /* from its hang-up to its end */
 #define LINE_FD 3
 
 /* In the child: the router gets a session of its own, so that a terminal's signals reach the application alone. */
@@ -113,6 +114,17 @@ static void remove_folder(struct cli_private_router *r)
     hira_tree_remove(r->socket);
 }
 
+/* It hung up: by ending, or because it stays for others, whom we do not wait for. */
+static bool router_ended(struct cli_private_router *r, int *status)
+{
+    for (int i = 0; i < LAST_MS; i++) {
+        if (waitpid(r->pid, status, WNOHANG) == r->pid)
+            return true;
+        usleep(1000);
+    }
+    return false;
+}
+
 void cli_private_router_stop(struct cli_private_router *r)
 {
     int status = 0;
@@ -127,6 +139,6 @@ void cli_private_router_stop(struct cli_private_router *r)
         if (poll(&p, 1, 100) > 0)
             gone = read(r->line, &byte, 1) <= 0;
     hira_fd_closep(&r->line);
-    if (gone && waitpid(r->pid, &status, 0) == r->pid && WIFSIGNALED(status))
+    if (gone && router_ended(r, &status) && WIFSIGNALED(status))
         remove_folder(r);
 }

@@ -27,6 +27,7 @@
 #include "router/router.h"
 
 #define FAREWELL_MS 5000        /* private: what has not ended by then is not waited for */
+#define OUTLIVED_MS 300         /* private: a starter does not wait longer for guests that outlive it */
 #define SHORT_FAREWELL_MS 300   /* otherwise: time for idle zygotes to end as our children, not as orphans */
 
 uint64_t router_now_ms(const struct router *router)
@@ -89,6 +90,13 @@ static void quieter(struct router *router)
         router_alarm_set(&router->loop, &router->check, 0, check_end, router);
 }
 
+static void outlived(void *context)
+{
+    struct router *router = context;
+    if (!router->ending)
+        hira_fd_closep(&router->line);
+}
+
 static void on_starter(void *context)
 {
     struct router *router = context;
@@ -96,10 +104,10 @@ static void on_starter(void *context)
     ssize_t n = read(router_watch_fd(router->starter), bytes, sizeof bytes);
     if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
         return;
-    /* What is already in the socket's queue still counts: the loop looks there before it checks. */
     int line = dup(router_watch_fd(router->starter));
     router_watch_stop(&router->starter);
     router->line = line;
+    router_alarm_set(&router->loop, &router->deadline, OUTLIVED_MS, outlived, router);
     quieter(router);
 }
 

@@ -48,6 +48,20 @@ static bool is_folder(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+/* Without "..", for people; the last part stays as it is: a server is told by its name, also when that is a link. */
+static void simplify(char *path, size_t size)
+{
+    char *slash = strrchr(path, '/');
+    if (!slash || slash == path)
+        return;
+    HIRA_AUTOFREE char *name = strdup(slash);
+    *slash = 0;
+    HIRA_AUTOFREE char *folder = realpath(path, NULL);
+    *slash = '/';
+    if (name && folder && strlen(folder) + strlen(name) < size)
+        sprintf(path, "%s%s", folder, name);
+}
+
 /* Puts a path together from its parts; -ENOENT unless there is what `test` asks for. */
 static int try_path(char *path, size_t size, bool (*test)(const char *path), const char *a, const char *b, const char *c,
                     const char *d)
@@ -57,9 +71,7 @@ static int try_path(char *path, size_t size, bool (*test)(const char *path), con
         return -ENAMETOOLONG;
     if (!test(path))
         return -ENOENT;
-    HIRA_AUTOFREE char *plain = realpath(path, NULL); /* without the "..": people read it */
-    if (plain && strlen(plain) < size)
-        strcpy(path, plain);
+    simplify(path, size);
     return 0;
 }
 

@@ -64,7 +64,8 @@ struct router {
     void (*quieter)(struct router *router);
     uv_signal_t signals[2];
     struct router_watch *starter; /* private: the line to it, until it hangs up */
-    int line;                     /* the same afterwards: open until everything is removed, for a starter that waits for that */
+    int line;                     /* the same afterwards: open until everything is removed, for a starter that
+                                     waits for that, or until it has waited long enough */
     struct router_alarm *check, *deadline;
     char directory[HIRA_PATH_MAX]; /* private: holds socket and servers' folders, removed at the end */
 };

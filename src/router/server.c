@@ -226,6 +226,8 @@ void router_server_exited(struct router_api *api, pid_t pid, int status)
     char text[400];
     if (!s)
         return;
+    for (int i = 0; i < 3 && s->state == SERVER_STARTING; i++) /* its last words may not have been heard yet */
+        on_message(s);
     if (s->state != SERVER_GONE)
         server_gone(s);
     router_lines_stop(&s->lines);

@@ -1,0 +1,854 @@
+#!/usr/bin/env python3
+# hirad, the zygote and hira run, from outside: over the wire and by what they leave behind. TAP.
+# usage: run.py HIRAD HIRA FAKE_SERVER [TEST...]
+# Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+from wire import (MAGIC, STATUS, VERSION, Guest, Router, alive, be_subreaper, command_line, descendants, descriptors, head, hello,
+                  reap, refused, served, settled_descriptors, stat_of, status, wait_for)
+
+HIRAD, HIRA, FAKE = (os.path.abspath(p) for p in sys.argv[1:4])
+TESTS = []
+
+
+class Skip(Exception):
+    pass
+
+
+def test(f):
+    TESTS.append(f)
+    return f
+
+
+class Place:
+    """A test's folder; `router` starts a hirad in it whose servers are the fake one under the names given."""
+
+    def __init__(self, base):
+        self.base, self.n, self.routers = base, 0, []
+
+    def servers(self, *names):
+        folder = f'{self.base}/servers-{"-".join(names)}'
+        os.makedirs(folder, exist_ok=True)
+        for name in names:
+            link = f'{folder}/hira-server-{name}'
+            if not os.path.exists(link):
+                os.symlink(FAKE, link)
+        return folder
+
+    def router(self, *args, servers=('fake',), **kw):
+        self.n += 1
+        base = f'{self.base}/r{self.n}'
+        os.mkdir(base, 0o700)
+        r = Router(HIRAD, base, self.servers(*servers), *args, **kw)
+        self.routers.append(r)
+        return r
+
+
+# ---- guests ----
+
+@test
+def a_guest_is_served(place):
+    r = place.router()
+    r.ready()
+    before = settled_descriptors(r.p.pid)
+    with served(r.path) as g:
+        assert g.say(b'ping') == b'ping'
+        d = dict(w.split('=', 1) for w in g.say(b'describe').decode().split())
+        assert d['dir'].startswith(r.work + '/hira-server-') and d['cwd'] == d['dir'] == d['tmp'], d
+        assert d['mark'] == '1' and d['setting'] == 'of=the=spec' and d['session'] == '1', d
+        assert int(d['guest']) == os.getpid() and int(d['uid']) == os.getuid(), d
+        assert oct(os.stat(d['dir']).st_mode & 0o777) == '0o700'
+        assert os.readlink(f'/proc/{g.server}/fd/0') == '/dev/null'
+        with open(f'/proc/{g.server}/comm') as f:
+            assert f.read() == 'hira-fake\n'
+        s = r.status()
+        assert s['serving'] == 1 and s['guests'][0]['pid'] == os.getpid() and s['guests'][0]['server'] == g.server, s
+        r.ready()
+    wait_for(lambda: not os.path.exists(d['dir']), 'the folder to be removed')
+    wait_for(lambda: r.status()['serving'] == 0 and descriptors(r.p.pid) == before, 'descriptors to be closed')
+
+
+@test
+def servers_inherit_no_descriptors(place):
+    leak = os.open('/dev/zero', os.O_RDONLY)
+    os.set_inheritable(leak, True)
+    r = place.router(preexec=lambda: os.dup2(leak, 77))
+    with served(r.path) as g:
+        fds = {int(f): os.readlink(f'/proc/{g.server}/fd/{f}') for f in os.listdir(f'/proc/{g.server}/fd')}
+        assert 77 not in fds and '/dev/zero' not in fds.values(), fds
+        # /dev/null, output and its copy for the log twice over, router, guest, the folder's lock
+        assert len(fds) == 7, fds
+    os.close(leak)
+
+
+@test
+def servers_are_never_used_twice(place):
+    r = place.router('--warm', '2')
+    seen = set()
+    for _ in range(10):
+        with served(r.path) as g:
+            assert g.server not in seen
+            seen.add(g.server)
+
+
+@test
+def hundred_clients_at_once(place):
+    r = place.router()
+    r.ready()
+    before = settled_descriptors(r.p.pid)
+    guests = []
+    for _ in range(100):
+        g = Guest(r.path)
+        g.send(hello())
+        guests.append(g)
+    answers = [g.answer() for g in guests]
+    assert all(a[0] == 'welcome' for a in answers), answers
+    assert len({a[1] for a in answers}) == 100
+    assert all(g.say(b'x') == b'x' for g in guests)
+    assert r.status()['serving'] == 100
+    for g in guests:
+        g.close()
+    wait_for(lambda: r.status()['serving'] == 0 and r.api()['ready'] == 1, 'all to leave')
+    wait_for(lambda: descriptors(r.p.pid) == before and len(r.folders()) == 1, 'everything to be given back')
+
+
+@test
+def clients_that_leave_early(place):
+    r = place.router(servers=('slow',))
+    for _ in range(30):
+        g = Guest(r.path)
+        g.send(hello(b'slow'))
+        g.close()
+    with served(r.path, b'slow') as g:
+        assert g.say(b'x') == b'x'
+    wait_for(lambda: r.status()['serving'] == 0 and r.status()['waiting'] == 0, 'all to be forgotten')
+
+
+# ---- refusals ----
+
+@test
+def refusals(place):
+    r = place.router()
+    cases = {
+        'bad magic': (hello(magic=MAGIC + 1), 71, 'no message of Hira'),
+        'garbage': (b'GET / HTTP/1.1\r\n\r\n', 71, 'no message of Hira'),
+        'one byte': (b'x', 71, 'no message of Hira'),
+        'other version': (hello(version=VERSION + 1), 71, 'version 2'),
+        'unknown API': (hello(b'quantum'), 2, 'no server for quantum'),
+        'path as API': (hello(b'../fake'), 2, 'lower-case'),
+        'empty API': (hello(b''), 2, 'lower-case'),
+        'unterminated API': (hello(b'x' * 32), 71, 'malformed'),
+        'truncated': (hello()[:60], 71, 'malformed'),
+        'other type': (head(9, 16), 71, 'malformed'),
+        'size does not fit': (hello() + b'x', 71, 'malformed'),
+        'too many functions': (hello(n_functions=5000), 71, 'malformed'),
+        'functions missing': (hello(n_functions=3), 71, 'malformed'),
+        'unterminated environment': (hello(environment=b'A=b'), 71, 'malformed'),
+        'oversized': (hello(environment=b'\0' * 140000), 71, 'at most'),
+    }
+    for name, (data, error, text) in cases.items():
+        a = refused(r.path, data)
+        assert a[1] == error and text in a[2], (name, a)
+        assert '\n' not in a[2] and len(a[2]) < 250
+    null = os.open('/dev/null', os.O_RDONLY)
+    assert 'no descriptors' in refused(r.path, hello(), [null])[2]
+    os.close(null)
+    assert r.status()['refused'] == len(cases) + 1
+    with served(r.path):
+        pass
+
+
+@test
+def mutated_hellos(place):
+    r = place.router('--log-level', 'error')
+    random.seed(1)
+    entry = struct.pack('<IB', 7, 5) + b'fnord'
+    good = hello(functions=entry * 4, n_functions=4, environment=b'A=1\0B=2\0')
+    r.ready()
+    before = settled_descriptors(r.p.pid)
+    for _ in range(400):
+        data = bytearray(good)
+        for _ in range(random.randint(1, 6)):
+            data[random.randrange(len(data))] = random.choice([0, 1, 0x7f, 0x80, 0xff, random.randrange(256)])
+        if random.random() < 0.3:
+            data = data[:random.randrange(len(data) + 1)] or b'\0'
+        with Guest(r.path) as g:
+            g.send(bytes(data))
+            assert g.answer()[0] in ('welcome', 'refused', 'other')
+    assert r.p.poll() is None
+    wait_for(lambda: r.status()['serving'] == 0 and r.api()['ready'] >= 1 and descriptors(r.p.pid) == before, 'quiet')
+
+
+@test
+def silent_clients(place):
+    r = place.router('--hello-timeout', '1')
+    with Guest(r.path) as g:
+        start = time.time()
+        a = g.answer()
+        assert a[0] == 'refused' and 'nothing was said' in a[2] and 0.8 < time.time() - start < 5, a
+
+
+@test
+def many_silent_clients_stop_nobody(place):
+    r = place.router()
+    r.ready()
+    before = settled_descriptors(r.p.pid)
+    silent = [Guest(r.path) for _ in range(400)]
+    with served(r.path) as g:
+        assert g.say(b'x') == b'x'
+        assert descriptors(r.p.pid) < before + 150
+    gone = [g.answer() for g in silent[:200]]
+    assert all('silent' in a[2] for a in gone), gone
+    for g in silent:
+        g.close()
+    wait_for(lambda: descriptors(r.p.pid) == before, 'the silent to be forgotten')
+
+
+@test
+def speaking_twice_while_waiting(place):
+    r = place.router(servers=('slow',))
+    with Guest(r.path) as g:
+        g.send(hello(b'slow'))
+        g.send(hello(b'slow'))
+        a = g.answer()
+        assert a[0] == 'refused' and 'speaks once' in a[2], a
+
+
+@test
+def too_many_guests(place):
+    r = place.router('--max-guests', '3')
+    guests = [served(r.path) for _ in range(3)]
+    a = refused(r.path, hello())
+    assert a[1] == 11 and 'limit' in a[2], a
+    guests[0].close()
+    wait_for(lambda: r.status()['serving'] == 2, 'one to leave')
+    guests.append(served(r.path))
+    for g in guests:
+        g.close()
+
+
+@test
+def out_of_descriptors(place):
+    r = place.router(preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)))
+    r.ready()
+    silent = [Guest(r.path) for _ in range(60)]
+    wait_for(lambda: 'cannot accept' in r.log(), 'accept to fail')
+    for g in silent:
+        g.close()
+    time.sleep(0.3)
+    with served(r.path) as g:
+        assert g.say(b'x') == b'x'
+
+
+# ---- servers that fail ----
+
+@test
+def reasons_are_told(place):
+    r = place.router(servers=('fake', 'noload', 'nowarm', 'crashload', 'crashwarm'))
+    for api, text in ((b'noload', 'libfake.so.1: cannot open'), (b'nowarm', 'no device of the fake kind'),
+                      (b'crashload', 'signal 6'), (b'crashwarm', 'signal 6')):
+        for _ in range(2):
+            a = refused(r.path, hello(api))
+            assert a[1] == 19 and text in a[2], (api, a)
+    with served(r.path):
+        pass
+    assert r.api('noload')['state'] in ('failed', 'idle') and 'libfake' in r.api('noload')['reason']
+
+
+@test
+def not_executable_server(place):
+    r = place.router()
+    path = place.servers('fake') + '/hira-server-text'
+    with open(path, 'w') as f:
+        f.write('#!/no/such/interpreter\n')
+    assert 'no server for text' in refused(r.path, hello(b'text'))[2]
+    os.chmod(path, 0o755)
+    assert 'cannot be started' in refused(r.path, hello(b'text'))[2]
+
+
+@test
+def api_installed_later(place):
+    r = place.router()
+    assert 'no server for slow' in refused(r.path, hello(b'slow'))[2]
+    os.symlink(FAKE, place.servers('fake') + '/hira-server-slow')
+    with served(r.path, b'slow'):
+        pass
+
+
+@test
+def server_that_hangs_while_starting(place):
+    r = place.router('--start-timeout', '1', servers=('hang',))
+    a = refused(r.path, hello(b'hang'))
+    assert 'not ready after 1 s' in a[2], a
+    r.stop()
+    wait_for(lambda: reap() or len(descendants()) == 0, 'the hanging servers to be killed')
+
+
+@test
+def library_that_makes_threads(place):
+    r = place.router(servers=('threads',))
+    with served(r.path, b'threads') as g:
+        assert g.say(b'x') == b'x'
+        assert len(os.listdir(f'/proc/{g.server}/task')) == 2
+        assert b'--late' in command_line(r.zygote('threads'))
+        assert len(os.listdir(f'/proc/{r.zygote("threads")}/task')) == 1
+
+
+@test
+def server_crashes(place):
+    r = place.router()
+    with served(r.path) as other, served(r.path) as g:
+        folder = [w for w in g.say(b'describe').decode().split() if w.startswith('dir=')][0][4:]
+        assert g.say(b'crash') in (b'', None)
+        wait_for(lambda: f'server {g.server} was ended by signal 11' in r.log(), 'the log to say so')
+        wait_for(lambda: not os.path.exists(folder), 'its folder to go')
+        assert other.say(b'x') == b'x'
+        with served(r.path) as again:
+            assert again.say(b'x') == b'x'
+    with served(r.path) as g:
+        g.say(b'exit')
+        wait_for(lambda: f'server {g.server} ended with status 9' in r.log(), 'the log to say so')
+
+
+@test
+def zygote_crashes(place):
+    r = place.router()
+    r.ready()
+    with served(r.path) as g:
+        for _ in range(3):
+            old = r.zygote()
+            os.kill(old, signal.SIGKILL)
+            for _ in range(2):  # the first may have been ready before
+                with served(r.path) as new:
+                    assert new.say(b'x') == b'x'
+            wait_for(lambda: r.zygote() not in (0, old), 'another zygote')
+            assert g.say(b'x') == b'x'
+        assert r.api()['restarts'] >= 3
+        assert 'the zygote was ended by signal 9' in r.log()
+        time.sleep(2.1)  # the folder's minimum age
+    wait_for(lambda: r.status()['serving'] == 0, 'the orphaned server to be noticed')
+    wait_for(lambda: reap([r.p.pid]) or not alive(g.server), 'the orphaned server to end')
+    with served(r.path):
+        pass
+
+
+@test
+def zygote_crashes_are_backed_off(place):
+    r = place.router(servers=('crashload',))
+    for _ in range(20):
+        refused(r.path, hello(b'crashload'))
+        time.sleep(0.05)
+    assert r.api('crashload')['restarts'] < 8, r.api('crashload')
+
+
+@test
+def hostile_servers(place):
+    r = place.router()
+    with served(r.path) as g:
+        assert g.say(b'hide') == b'hide'
+        wait_for(lambda: 'hung up but lives on' in r.log() and not alive(g.server), 'the hiding server to be killed')
+    with served(r.path) as g:
+        g.s.send(b'surprise')
+        wait_for(lambda: 'speaks out of turn' in r.log() and not alive(g.server), 'the talking server to be killed')
+    with served(r.path) as g:
+        folder = [w for w in g.say(b'describe').decode().split() if w.startswith('dir=')][0][4:]
+        assert g.say(b'litter') == b'litter'
+    wait_for(lambda: not os.path.exists(folder), 'the litter to be removed')
+    assert os.path.exists('/etc')
+
+
+@test
+def servers_that_talk_before_they_are_ready(place):
+    r = place.router(servers=('talker',))
+    a = refused(r.path, hello(b'talker'))
+    assert 'no server for talker' in a[2], a
+
+
+@test
+def floods_of_output(place):
+    r = place.router()
+    with served(r.path) as g, served(r.path) as other:
+        g.s.send(b'flood')
+        wait_for(lambda: 'says too much' in r.log(), 'the flood to be dammed')
+        assert other.say(b'x') == b'x'
+        assert r.status()['serving'] == 2
+        assert r.log().count('flood') < 400
+        assert '\\x1b[31m' in r.log() and '\033' not in r.log()
+
+
+# ---- ends of hirad ----
+
+@test
+def killed_while_guests_run(place):
+    r = place.router()
+    r.ready()
+    with served(r.path) as g:
+        r.ready()
+        zygote = r.zygote()
+        others = [p for p in descendants() if p not in (r.p.pid, zygote, g.server)]
+        assert others
+        r.stop(signal.SIGKILL)
+        assert g.say(b'x') == b'x'
+        wait_for(lambda: reap() or not any(alive(p) for p in others), 'idle servers to end')
+        assert alive(zygote) and alive(g.server) and len(r.folders()) == 1
+        assert g.say(b'x') == b'x'
+    wait_for(lambda: reap() or not alive(zygote), 'the zygote to end')
+    assert r.folders() == []
+
+
+@test
+def told_to_end_while_guests_run(place):
+    r = place.router()
+    with served(r.path) as g:
+        waiting = Guest(r.path)
+        assert r.stop() == 0
+        assert not os.path.exists(r.path) and not os.path.exists(r.path + '.lock')
+        assert waiting.answer()[0] in ('refused', 'gone')
+        assert g.say(b'x') == b'x'
+        waiting.close()
+    wait_for(lambda: reap() or not descendants(), 'everything to end')
+    assert r.folders() == []
+
+
+@test
+def leaves_nothing_behind(place):
+    r = place.router('--warm', '3')
+    r.ready(n=3)
+    assert r.stop(signal.SIGINT) == 0
+    wait_for(lambda: reap() or not descendants(), 'everything to end')
+    assert r.folders() == [] and sorted(os.listdir(os.path.dirname(r.path))) == ['log', 'work']
+
+
+@test
+def folders_of_the_dead_are_swept(place):
+    r = place.router()
+    os.mkdir(r.work + '/hira-server-dead00')
+    os.mkdir(r.work + '/hira-server-dead00/x')
+    time.sleep(2.1)
+    with served(r.path) as g:
+        again = Router(HIRAD, place.base + '/again', place.servers('fake'), '--work-dir', r.work)
+        place.routers.append(again)
+        wait_for(lambda: not os.path.exists(r.work + '/hira-server-dead00'), 'the sweep')
+        assert g.say(b'x') == b'x' and len(r.folders()) >= 1
+
+
+# ---- the socket ----
+
+def fails(*args, env=None):
+    p = subprocess.run([HIRAD, *args], capture_output=True, text=True, timeout=10, env=env)
+    assert p.returncode == 1 and p.stderr.count('\n') == 1, (p.returncode, p.stderr)
+    return p.stderr
+
+
+@test
+def second_hirad_is_refused(place):
+    r = place.router()
+    text = fails('--socket', r.path)
+    assert f'another hirad, process {r.p.pid}, listens' in text or f'process {r.p.pid}' in text, text
+    with served(r.path):
+        pass
+
+
+@test
+def stale_sockets_are_replaced(place):
+    r = place.router()
+    r.stop(signal.SIGKILL)
+    assert os.path.exists(r.path)
+    again = Router(HIRAD, os.path.dirname(r.path), place.servers('fake'))
+    place.routers.append(again)
+    with served(again.path):
+        pass
+
+
+@test
+def what_is_in_the_way(place):
+    with open(place.base + '/file', 'w') as f:
+        f.write('precious')
+    assert 'is no socket' in fails('--socket', place.base + '/file')
+    with open(place.base + '/file') as f:
+        assert f.read() == 'precious'
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    s.bind(place.base + '/foreign')
+    s.listen(1)
+    assert 'another program' in fails('--socket', place.base + '/foreign')
+    s.close()
+    os.mkdir(place.base + '/open')
+    os.chmod(place.base + '/open', 0o777)
+    assert 'other users' in fails('--socket', place.base + '/open/h.sock')
+    assert 'too long' in fails('--socket', place.base + '/' + 'x' * 150)
+    assert 'cannot make the folder' in fails('--socket', place.base + '/no/such/h.sock')
+    assert 'is no folder' in fails('--socket', place.base + '/file/h.sock')
+
+
+@test
+def folder_is_made(place):
+    os.makedirs(place.base + '/w')
+    p = subprocess.Popen([HIRAD, '--socket', place.base + '/new/h.sock', '--server-dir', place.servers('fake'), '--work-dir',
+                          place.base + '/w'], stderr=subprocess.DEVNULL)
+    wait_for(lambda: os.path.exists(place.base + '/new/h.sock'), 'the socket')
+    system = os.geteuid() == 0
+    assert os.stat(place.base + '/new').st_mode & 0o777 == (0o755 if system else 0o700)
+    assert os.stat(place.base + '/new/h.sock').st_mode & 0o777 == (0o666 if system else 0o600)
+    p.terminate()
+    assert p.wait(10) == 0
+
+
+@test
+def command_line_errors(place):
+    for args in (['--warm', 'x'], ['--warm', '-1'], ['--max-guests', '0'], ['--nonsense'], ['surplus'], ['--log-level', 'loud'],
+                 ['--private', '2'], ['--private', '77'], ['--api', 'A B'], ['--start-timeout', '99999999999999999999']):
+        p = subprocess.run([HIRAD, *args], capture_output=True, text=True, timeout=10)
+        assert p.returncode == 2 and p.stderr, (args, p)
+    assert 'usage' in subprocess.run([HIRAD, '--help'], capture_output=True, text=True, check=True).stdout
+
+
+@test
+def json_log(place):
+    r = place.router('--log-json', wait=False)
+    wait_for(lambda: 'listens' in r.log(), 'the log')
+    with served(r.path) as g:
+        g.s.send(b'flood')
+        wait_for(lambda: 'flood 3' in r.log(), 'output')
+    events = [json.loads(line) for line in r.log().splitlines()]
+    assert any(e.get('guest') == os.getpid() and e['level'] == 'info' and e['component'] == 'router' for e in events), events[:5]
+    assert any('\x1b[31m' in e['text'] for e in events)
+
+
+@test
+def status_shows_others_guests_to_nobody(place):
+    if os.geteuid() != 0:
+        raise Skip('needs root to become another user')
+    os.chmod(place.base, 0o755)
+    r = place.router()
+    os.chmod(os.path.dirname(r.path), 0o755)
+    with served(r.path):
+        pid = os.fork()
+        if pid == 0:
+            os.setgid(65534)
+            os.setuid(65534)
+            s = status(r.path)
+            os._exit(0 if s['serving'] == 1 and s['guests'] == [] else 1)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert len(r.status()['guests']) == 1
+
+
+# ---- the zygote alone ----
+
+@test
+def once(place):
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    p = subprocess.Popen([place.servers('fake') + '/hira-server-fake', '--once', str(theirs.fileno()), '--work-dir', place.base],
+                         pass_fds=[theirs.fileno()])
+    theirs.close()
+    ours.send(hello())
+    assert struct.unpack_from('<H', ours.recv(1000), 6)[0] == 2
+    ours.send(b'ping')
+    assert ours.recv(100) == b'ping'
+    ours.close()
+    assert p.wait(10) == 0
+    assert [f for f in os.listdir(place.base) if f.startswith('hira-server-')] == []
+
+
+@test
+def check_mode(place):
+    for name, code, text in (('fake', 0, 'a fake vendor'), ('noload', 1, 'libfake'), ('nowarm', 1, 'no device')):
+        p = subprocess.run([place.servers(name) + f'/hira-server-{name}', '--check'], capture_output=True, text=True, timeout=10)
+        assert p.returncode == code and text in p.stdout + p.stderr, p
+    assert subprocess.run([FAKE], capture_output=True).returncode == 2
+
+
+# ---- hira run ----
+
+GUEST = f'''
+import os, sys, time
+sys.path.insert(0, {os.path.dirname(os.path.abspath(__file__))!r})
+from wire import served
+g = served(os.environ["HIRA_SOCKET"])
+'''
+
+
+class Runner:
+    def __init__(self, place, *options):
+        self.tmp = place.base + '/t'
+        self.lib = place.base + '/lib'
+        for d in (self.tmp, self.lib):
+            os.makedirs(d, exist_ok=True)
+        self.options = ['--lib-dir', self.lib, '--server-dir', place.servers('fake'), *options]
+        self.env = dict(os.environ, TMPDIR=self.tmp)
+        self.env.pop('HIRA_SOCKET', None)
+
+    def __call__(self, *command, **kw):
+        return subprocess.run([HIRA, 'run', *self.options, *command], capture_output=True, text=True, timeout=30, env=self.env, **kw)
+
+    def start(self, *command, **kw):
+        return subprocess.Popen([HIRA, 'run', *self.options, *command], stdout=subprocess.PIPE, text=True, env=self.env, **kw)
+
+    def clean(self, *keep):
+        wait_for(lambda: reap(keep) or set(descendants()) <= set(keep), 'all processes to end')
+        wait_for(lambda: os.listdir(self.tmp) == [], 'all folders to be removed')
+
+
+@test
+def run_exit_codes(place):
+    run = Runner(place)
+    for command, code in (('exit 0', 0), ('exit 7', 7), ('kill -9 $$', 137), ('kill -15 $$', 143), ('kill -11 $$', 139)):
+        assert run('sh', '-c', command).returncode == code, command
+        assert descendants() == [] and os.listdir(run.tmp) == [], 'not left behind, also not for a moment'
+    assert run('no-such-program').returncode == 127
+    assert run('/etc/passwd').returncode == 126
+    assert run().returncode == 125
+    assert run('--nonsense', 'true').returncode == 125
+    assert run('--socket', place.base + '/none', 'true').returncode == 125
+    assert run('--', 'true').returncode == 0
+    p = run('sh', '-c', 'echo "$1 $LD_LIBRARY_PATH"; cat; echo e >&2', 'sh', '--api', input='in')
+    assert p.stdout == f'--api {run.lib}{":" + run.env["LD_LIBRARY_PATH"] if run.env.get("LD_LIBRARY_PATH") else ""}\nin', p
+    assert p.stderr == 'e\n', p
+    assert run('sh', '-c', 'test -z "$HIRA_STRICT"').returncode == 0
+    assert run('--strict', 'sh', '-c', 'test "$HIRA_STRICT" = 1').returncode == 0
+    run.clean()
+
+
+@test
+def run_serves(place):
+    run = Runner(place)
+    p = run(sys.executable, '-c', GUEST + 'print(g.say(b"ping"))')
+    assert p.returncode == 0 and p.stdout == "b'ping'\n" and p.stderr == '', p
+    assert descendants() == [] and os.listdir(run.tmp) == []
+
+
+@test
+def run_serves_several(place):
+    run = Runner(place)
+    p = run(sys.executable, '-c', GUEST + '''
+gs = [served(os.environ["HIRA_SOCKET"]) for _ in range(5)]
+print(len({x.server for x in gs}))''')
+    assert p.stdout == '5\n', p
+    run.clean()
+
+
+@test
+def run_uses_the_router_there_is(place):
+    r = place.router()
+    run = Runner(place)
+    run.options = ['--lib-dir', run.lib]
+    run.env['HIRA_SOCKET'] = r.path
+    p = run('sh', '-c', 'echo $HIRA_SOCKET')
+    assert p.stdout == r.path + '\n', p
+    assert os.listdir(run.tmp) == []
+    p = run('--socket', r.path, sys.executable, '-c', GUEST + 'print(g.say(b"ping"))')
+    assert p.stdout == "b'ping'\n", p
+
+
+@test
+def run_forwards_signals(place):
+    run = Runner(place)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        p = run.start('sh', '-c', f'trap "echo got; exit 3" {number.value}; echo up; while :; do sleep 0.05; done')
+        assert p.stdout.readline() == 'up\n'
+        p.send_signal(number)
+        assert p.stdout.read() == 'got\n' and p.wait(10) == 3, number
+    p = run.start('sh', '-c', 'echo up; exec sleep 100')
+    p.stdout.readline()
+    p.terminate()
+    assert p.wait(10) == 143
+    run.clean()
+
+
+@test
+def run_ignores_what_the_starter_ignored(place):
+    run = Runner(place)
+    p = run.start('sh', '-c', 'kill -HUP $$; echo alive', preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    assert p.stdout.read() == 'alive\n' and p.wait(10) == 0
+    run.clean()
+
+
+@test
+def run_terminal_interrupts_once(place):
+    run = Runner(place)
+    master, slave = os.openpty()
+    script = 'n=0; trap "n=$((n+1)); echo int" INT; echo up; i=0; while [ $i -lt 20 ]; do sleep 0.05; i=$((i+1)); done; exit 5'
+
+    def own_terminal():
+        os.setsid()
+        import fcntl
+        import termios
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    p = subprocess.Popen([HIRA, 'run', *run.options, 'sh', '-c', script], stdin=slave, stdout=subprocess.PIPE, text=True, env=run.env,
+                         preexec_fn=own_terminal)
+    os.close(slave)
+    assert p.stdout.readline() == 'up\n'
+    os.write(master, b'\x03')
+    assert p.stdout.read() == 'int\n' and p.wait(10) == 5
+    os.close(master)
+    run.clean()
+
+
+@test
+def run_killed_leaves_nothing(place):
+    run = Runner(place)
+    p = run.start(sys.executable, '-c', GUEST + 'print(os.getpid(), flush=True); time.sleep(100)')
+    app = int(p.stdout.readline())
+    assert os.listdir(run.tmp)
+    p.kill()
+    assert p.wait(10) == -9
+    wait_for(lambda: reap() or not alive(app), 'the program to be killed')
+    run.clean()
+
+
+@test
+def run_killed_at_any_moment(place):
+    run = Runner(place)
+    random.seed(3)
+    for i in range(15):
+        p = run.start(sys.executable, '-c', GUEST + 'time.sleep(100)')
+        time.sleep(random.random() * 0.08)
+        p.kill()
+        p.wait(10)
+        p.stdout.close()
+    run.clean()
+
+
+@test
+def run_router_killed(place):
+    run = Runner(place)
+    p = run.start(sys.executable, '-c', GUEST + 'print(os.environ["HIRA_SOCKET"], flush=True); input(); print(g.say(b"x"))',
+                  stdin=subprocess.PIPE)
+    path = p.stdout.readline().strip()
+    hirad = status(path)['pid']
+    os.kill(hirad, signal.SIGKILL)
+    out, _ = p.communicate('\n', timeout=10)
+    assert out == "b'x'\n" and p.returncode == 0, (out, p.returncode)
+    run.clean()
+
+
+@test
+def run_outlived_by_a_guest(place):
+    run = Runner(place)
+    script = GUEST + '''
+if os.fork() == 0:
+    os.setsid()
+    os.close(1)
+    h = served(os.environ["HIRA_SOCKET"])
+    while not os.path.exists(sys.argv[1] + "/end"):
+        time.sleep(0.02)
+    i = served(os.environ["HIRA_SOCKET"])
+    open(sys.argv[1] + "/" + h.say(b"fine").decode() + i.say(b"fine").decode(), "w").close()
+    os._exit(0)
+os._exit(0)'''
+    out = place.base + '/out'
+    os.mkdir(out)
+    p = run.start(sys.executable, '-c', script, out)
+    assert p.wait(3) == 0
+    open(out + '/end', 'w').close()
+    wait_for(lambda: os.path.exists(out + '/finefine'), 'the outliving guest to be served')
+    run.clean()
+
+
+@test
+def run_without_servers(place):
+    run = Runner(place)
+    run.options = ['--lib-dir', run.lib, '--server-dir', place.base]
+    assert run('true').returncode == 0
+    run.options = ['--lib-dir', place.base + '/none']
+    p = run('true')
+    assert p.returncode == 125 and 'no guest library' in p.stderr, p
+    run.clean()
+
+
+# ---- status and doctor ----
+
+@test
+def status_verb(place):
+    r = place.router()
+    with served(r.path):
+        p = subprocess.run([HIRA, 'status', '--socket', r.path], capture_output=True, text=True, check=True, timeout=10)
+        assert 'fake' in p.stdout and str(os.getpid()) in p.stdout, p.stdout
+        s = json.loads(subprocess.run([HIRA, 'status', '--json', '--socket', r.path], capture_output=True, check=True).stdout)
+        assert s['protocol'] == 1 and s['serving'] == 1
+    p = subprocess.run([HIRA, 'status', '--socket', place.base + '/none'], capture_output=True, text=True)
+    assert p.returncode == 1 and 'no answer' in p.stderr
+
+
+@test
+def doctor_verb(place):
+    r = place.router(servers=('fake', 'noload'))
+    lib = place.base + '/lib'
+    os.mkdir(lib)
+    doctor = [HIRA, 'doctor', '--socket', r.path, '--lib-dir', lib]
+    p = subprocess.run([*doctor, '--json', '--server-dir', place.servers('fake')], capture_output=True, text=True, timeout=60)
+    found = json.loads(p.stdout)
+    assert {'part': 'fake: vendor', 'state': 'ok', 'text': 'a fake vendor', 'next': ''} in found['findings'], found
+    p = subprocess.run([*doctor, '--server-dir', place.servers('noload')], capture_output=True, text=True, timeout=60)
+    assert p.returncode == 1 and 'fail  noload: vendor' in p.stdout and 'libfake' in p.stdout and '->' in p.stdout, p.stdout
+    p = subprocess.run([HIRA, 'doctor', '--socket', place.base + '/none', '--server-dir', place.servers('fake')],
+                       capture_output=True, text=True, timeout=60)
+    assert p.returncode == 1 and 'start hirad' in p.stdout
+
+
+# ---- the harness ----
+
+def run_one(f):
+    base = tempfile.mkdtemp(prefix='hira-test-')
+    place = Place(base)
+    try:
+        f(place)
+        for r in place.routers:
+            r.stop()
+        wait_for(lambda: reap() or not descendants(), 'all processes to end: ' +
+                 str([(p, stat_of(p), command_line(p)) for p in descendants()]))
+        return None
+    except Skip:
+        raise
+    except Exception:
+        return traceback.format_exc() + ''.join('\n' + r.log()[-3000:] for r in place.routers)
+    finally:
+        for p in descendants():
+            try:
+                os.kill(p, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        time.sleep(0.02)
+        reap()
+        shutil.rmtree(base, ignore_errors=True)
+
+
+def main():
+    be_subreaper()
+    wanted = sys.argv[4:]
+    tests = [t for t in TESTS if not wanted or t.__name__ in wanted]
+    fds = descriptors(os.getpid())
+    print(f'1..{len(tests)}', flush=True)
+    failed = 0
+    for i, f in enumerate(tests, 1):
+        name = f.__name__.replace('_', ' ')
+        start = time.time()
+        try:
+            problem = run_one(f)
+        except Skip as why:
+            print(f'ok {i} - {name} # SKIP {why}', flush=True)
+            continue
+        print(f'{"not ok" if problem else "ok"} {i} - {name}\n# {time.time() - start:.2f} s', flush=True)
+        if problem:
+            failed += 1
+            print(''.join('# ' + line + '\n' for line in problem.splitlines()), flush=True)
+    import gc
+    gc.collect()
+    if descriptors(os.getpid()) > fds:
+        print('# note: descriptors left open by the tests themselves')
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == '__main__':
+    main()
