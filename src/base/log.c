@@ -24,8 +24,8 @@ int hira_log_level_parse(const char *name, enum hira_log_level *ret_level)
     return -EINVAL;
 }
 
-void hira_log(const struct hira_log *log, enum hira_log_level level, const char *component, uint32_t guest, const char *format,
-              ...)
+void hira_log(const struct hira_log *log, enum hira_log_level level, const char *component, uint32_t guest,
+              const char *format, ...)
 {
     char text[HIRA_LOG_LINE_MAX / 2];
     if (!log || level > log->level)
@@ -40,8 +40,8 @@ void hira_log(const struct hira_log *log, enum hira_log_level level, const char 
     errno = saved;
 }
 
-/* Copies `text`, control characters and what JSON reserves as escapes, without its last end of line. Bytes beyond ASCII pass:
- * they are UTF-8 or somebody's mistake. Stops before `end`. */
+/* Copies `text`, control characters and what JSON reserves as escapes, without its last end of line. Bytes beyond ASCII
+ * pass: they are UTF-8 or somebody's mistake. Stops before `end`. */
 static char *put_escaped(char *p, char *end, const char *text, bool json)
 {
     size_t length = strlen(text);

@@ -1,8 +1,8 @@
 /*
  * Events for whoever operates Hira: one line each, with the component that saw it and the guest that it is about.
  *
- * Only programs log; libraries are given a logger by their program, or none (NULL: nothing happens). Where the lines go is
- * the writer's business: hira_log_write_text and hira_log_write_json are the two that come with it.
+ * Only programs log; libraries are given a logger by their program, or none (NULL: nothing happens). Where the lines go
+ * is the writer's business: hira_log_write_text and hira_log_write_json are the two that come with it.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -13,7 +13,8 @@
 
 #include "base/util.h"
 
-#define HIRA_LOG_LINE_MAX 2048 /* a line fits one write(2) to a pipe (PIPE_BUF), so that lines of two processes never mix */
+#define HIRA_LOG_LINE_MAX                                                                                              \
+    2048 /* a line fits one write(2) to a pipe (PIPE_BUF), so that lines of two processes never mix */
 
 enum hira_log_level {
     HIRA_LOG_ERROR,   /* something asked for cannot be had */
@@ -36,8 +37,8 @@ struct hira_log {
 };
 
 /* Formats and writes one event; longer texts are cut. errno is preserved. Any thread, if the writer allows it. */
-void hira_log(const struct hira_log *log, enum hira_log_level level, const char *component, uint32_t guest, const char *format,
-              ...) HIRA_PRINTF(5, 6);
+void hira_log(const struct hira_log *log, enum hira_log_level level, const char *component, uint32_t guest,
+              const char *format, ...) HIRA_PRINTF(5, 6);
 
 /* Writers; the context is the descriptor, (void *)(intptr_t)fd. Each event is one write: any thread. */
 void hira_log_write_text(void *fd, const struct hira_log_event *event);

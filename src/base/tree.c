@@ -1,7 +1,7 @@
 /*
- * A server's folder belongs, with a CPU device, to its guest: links that lead out, folders without permissions and folders
- * nested beyond any stack are to be expected. So this never descends: a folder found inside another one is first moved up to the
- * top, where it waits its turn.
+ * A server's folder belongs, with a CPU device, to its guest: links that lead out, folders without permissions and
+ * folders nested beyond any stack are to be expected. So this never descends: a folder found inside another one is
+ * first moved up to the top, where it waits its turn.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */

@@ -5,8 +5,8 @@
 
 #include "base/util.h"
 
-/* Removes the folder and all that is in it. Follows no link and needs two descriptors and a bounded stack however deep the
- * folders lie. 0 (also when there is none) or -errno: what could be removed is gone all the same. */
+/* Removes the folder and all that is in it. Follows no link and needs two descriptors and a bounded stack however deep
+ * the folders lie. 0 (also when there is none) or -errno: what could be removed is gone all the same. */
 int hira_tree_remove(const char *path);
 
 #endif

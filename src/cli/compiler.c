@@ -1,6 +1,6 @@
 /*
- * The compiler's verbs in a `hira` that has no compiler in it: libclang is large, and a machine that only runs guests does not
- * have it. They are done by hira-compile, the same command with everything linked in.
+ * The compiler's verbs in a `hira` that has no compiler in it: libclang is large, and a machine that only runs guests
+ * does not have it. They are done by hira-compile, the same command with everything linked in.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */

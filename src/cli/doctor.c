@@ -1,8 +1,9 @@
 /*
- * hira doctor: each part of a call's way, looked at by itself, in the order of the way; for what is wrong, what to do next.
+ * hira doctor: each part of a call's way, looked at by itself, in the order of the way; for what is wrong, what to do
+ * next.
  *
- * It changes nothing and starts nothing but `hira-server-API --check`. Nothing here knows an API: what is particular about one, its
- * server's --check tells.
+ * It changes nothing and starts nothing but `hira-server-API --check`. Nothing here knows an API: what is particular
+ * about one, its server's --check tells.
  *
  * Exit status: 0 all is well, perhaps with warnings; 1 something failed.
  *
@@ -30,7 +31,9 @@
 #include "base/fd.h"
 #include "cli/runtime.h"
 
-#define CHECK_MS 60000          /* a vendor's library that builds its built-in kernels takes its time at the very first start */
+#define CHECK_MS                                                                                                       \
+    60000 /* a vendor's library that builds its built-in kernels takes its time at the very first start                \
+           */
 #define MEMORY_LOCK (64u << 10) /* what a lane needs where its memory is to stay resident */
 #define SHM_MIN (64ull << 20)
 #define FILES_MIN 1024
@@ -46,7 +49,8 @@ struct doctor {
 };
 
 /* `next`: what to do about it; "" when nothing needs doing. */
-static void find(struct doctor *d, enum state state, const char *part, const char *next, const char *format, ...) HIRA_PRINTF(5, 6);
+static void find(struct doctor *d, enum state state, const char *part, const char *next, const char *format, ...)
+    HIRA_PRINTF(5, 6);
 
 static void find(struct doctor *d, enum state state, const char *part, const char *next, const char *format, ...)
 {
@@ -63,7 +67,8 @@ static void find(struct doctor *d, enum state state, const char *part, const cha
 
 /* ---- looking from a child, which may hang or die ---- */
 
-/* Runs `look` in a child with its output on a pipe: the first line of it. The child's status, or -1 when it took too long. */
+/* Runs `look` in a child with its output on a pipe: the first line of it. The child's status, or -1 when it took too
+ * long. */
 static int look_aside(void (*look)(void *context), void *context, char *line, size_t size)
 {
     int ends[2], status = -1;
@@ -181,7 +186,8 @@ static void check_server(struct doctor *d, const char *api)
     char path[HIRA_PATH_MAX], line[1024], part[100];
     snprintf(part, sizeof part, "%s: server", api);
     if (hira_path_server(d->server_dir, api, path, sizeof path) < 0) {
-        find(d, WARN, part, "needed where the device is: install it, or name its folder with --server-dir", "not found");
+        find(d, WARN, part, "needed where the device is: install it, or name its folder with --server-dir",
+             "not found");
         return;
     }
     find(d, OK, part, "", "%s", path);
@@ -190,7 +196,8 @@ static void check_server(struct doctor *d, const char *api)
     if (status == 0)
         find(d, OK, part, "", "%s", line);
     else if (status < 0)
-        find(d, FAIL, part, "the vendor's library hangs: see whether its own tools do as well", "no answer in %d s", CHECK_MS / 1000);
+        find(d, FAIL, part, "the vendor's library hangs: see whether its own tools do as well", "no answer in %d s",
+             CHECK_MS / 1000);
     else
         find(d, FAIL, part, "install the vendor's library and driver; its own tools must work first", "%s",
              line[0] ? line : "its check failed without a word");
@@ -210,7 +217,8 @@ static void check_apis(struct doctor *d)
     hira_path_each_api(d->server_dir, add_api, d);
     hira_path_each_guest_library(add_api, d);
     if (!d->apis.size)
-        find(d, FAIL, "installation", "install an API's package, or build one: make build", "no virtual API is installed");
+        find(d, FAIL, "installation", "install an API's package, or build one: make build",
+             "no virtual API is installed");
     char *rest = d->apis.data;
     for (char *api; rest && (api = strsep(&rest, ":"));) {
         if (!*api)
@@ -226,15 +234,17 @@ static void check_router_apis(struct doctor *d, const json_t *status)
 {
     size_t i;
     json_t *api;
-    json_array_foreach(json_object_get(status, "apis"), i, api) {
+    json_array_foreach(json_object_get(status, "apis"), i, api)
+    {
         const char *reason = cli_json_text(api, "reason");
-        long long ready = (long long)cli_json_number(api, "ready"), starting = (long long)cli_json_number(api, "starting");
+        long long ready = (long long)cli_json_number(api, "ready"),
+                  starting = (long long)cli_json_number(api, "starting");
         if (!strcmp(cli_json_text(api, "state"), "failed"))
-            find(d, FAIL, "router", "see the vendor's line above; hirad tries again by itself", "%s: %s", cli_json_text(api, "name"),
-                 reason);
+            find(d, FAIL, "router", "see the vendor's line above; hirad tries again by itself", "%s: %s",
+                 cli_json_text(api, "name"), reason);
         else
-            find(d, OK, "router", "", "%s: %lld servers ready, %lld starting, %lld serving", cli_json_text(api, "name"), ready,
-                 starting, (long long)cli_json_number(api, "serving"));
+            find(d, OK, "router", "", "%s: %lld servers ready, %lld starting, %lld serving", cli_json_text(api, "name"),
+                 ready, starting, (long long)cli_json_number(api, "serving"));
     }
 }
 
@@ -251,14 +261,16 @@ static void check_router(struct doctor *d)
         find(d, d->socket ? FAIL : WARN, "router", "start hirad; without one, hira run starts a private one each time",
              "none listens on %s", path);
     } else if (error == -EACCES) {
-        find(d, FAIL, "router", "ask whoever runs hirad for access to its socket", "%s is there, but not for this user", path);
+        find(d, FAIL, "router", "ask whoever runs hirad for access to its socket", "%s is there, but not for this user",
+             path);
     } else if (error) {
         find(d, FAIL, "router", "restart hirad: it is stuck, or of another version", "%s: %s", path, strerror(-error));
-    } else if (strcmp(cli_json_text(status, "version"), HIRA_VERSION)) {
+    } else if (strcmp(cli_json_text(status, "version"), HIRA_VERSION) != 0) {
         find(d, WARN, "router", "restart hirad after an upgrade; guests are served on meanwhile",
              "hirad is version %s, this is %s", cli_json_text(status, "version"), HIRA_VERSION);
     } else {
-        find(d, OK, "router", "", "version %s, process %lld, on %s", HIRA_VERSION, (long long)cli_json_number(status, "pid"), path);
+        find(d, OK, "router", "", "version %s, process %lld, on %s", HIRA_VERSION,
+             (long long)cli_json_number(status, "pid"), path);
     }
     if (status)
         check_router_apis(d, status);
@@ -273,14 +285,15 @@ static void check_memory_files(struct doctor *d)
     HIRA_AUTOCLOSE int fd = hira_fd_shared_memory("hira-doctor", 1 << 20);
     int error = fd < 0 ? fd : hira_fd_check_sealed(fd, 1 << 20);
     if (error)
-        find(d, FAIL, "memory files", "Hira needs memfd_create with sealing: Linux 3.17, not hidden by a sandbox", "%s", strerror(-error));
+        find(d, FAIL, "memory files", "Hira needs memfd_create with sealing: Linux 3.17, not hidden by a sandbox", "%s",
+             strerror(-error));
     else
         find(d, OK, "memory files", "", "can be made and sealed");
     if (statvfs("/dev/shm", &shm) < 0)
         find(d, OK, "/dev/shm", "", "not there, and not needed by Hira; some vendors' libraries want it");
     else if ((unsigned long long)shm.f_bavail * shm.f_frsize < SHM_MIN)
-        find(d, WARN, "/dev/shm", "Hira does without, some vendors' libraries do not: docker run --shm-size=1g", "%llu MiB free",
-             (unsigned long long)shm.f_bavail * shm.f_frsize >> 20);
+        find(d, WARN, "/dev/shm", "Hira does without, some vendors' libraries do not: docker run --shm-size=1g",
+             "%llu MiB free", (unsigned long long)shm.f_bavail * shm.f_frsize >> 20);
     else
         find(d, OK, "/dev/shm", "", "%llu MiB free", (unsigned long long)shm.f_bavail * shm.f_frsize >> 20);
 }
@@ -293,7 +306,8 @@ static void check_limits(struct doctor *d)
     else
         find(d, OK, "locked memory", "", "enough");
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max < FILES_MIN)
-        find(d, WARN, "open files", "ulimit -Hn 4096: hirad needs three a guest", "%llu", (unsigned long long)limit.rlim_max);
+        find(d, WARN, "open files", "ulimit -Hn 4096: hirad needs three a guest", "%llu",
+             (unsigned long long)limit.rlim_max);
     else
         find(d, OK, "open files", "", "enough");
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
@@ -331,8 +345,10 @@ static void check_kernel(struct doctor *d)
     if (look_aside(make_namespace, NULL, line, sizeof line) == 0)
         find(d, OK, "user namespaces", "", "available");
     else
-        find(d, WARN, "user namespaces", "servers can be confined less: see user.max_user_namespaces and "
-             "kernel.unprivileged_userns_clone", "%s", line);
+        find(d, WARN, "user namespaces",
+             "servers can be confined less: see user.max_user_namespaces and "
+             "kernel.unprivileged_userns_clone",
+             "%s", line);
 }
 
 /* ---- the answer ---- */
@@ -343,16 +359,18 @@ static void print_findings(const struct doctor *d)
     bool colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
     size_t i;
     json_t *one;
-    json_array_foreach(d->findings, i, one) {
+    json_array_foreach(d->findings, i, one)
+    {
         const char *state = cli_json_text(one, "state"), *next = cli_json_text(one, "next");
         int n = !strcmp(state, "fail") ? FAIL : !strcmp(state, "warn") ? WARN : OK;
-        printf("%s%-4s%s  %-24s %s\n", colour ? colours[n] : "", state, colour ? "\033[0m" : "", cli_json_text(one, "part"),
-               cli_json_text(one, "text"));
+        printf("%s%-4s%s  %-24s %s\n", colour ? colours[n] : "", state, colour ? "\033[0m" : "",
+               cli_json_text(one, "part"), cli_json_text(one, "text"));
         if (*next)
             printf("      %-24s -> %s\n", "", next);
     }
-    puts(d->worst == FAIL ? "\nSomething is missing: the lines marked fail say what to do." :
-         d->worst == WARN ? "\nHira works here; the lines marked warn may be worth a look." : "\nAll is well.");
+    puts(d->worst == FAIL   ? "\nSomething is missing: the lines marked fail say what to do."
+         : d->worst == WARN ? "\nHira works here; the lines marked warn may be worth a look."
+                            : "\nAll is well.");
 }
 
 static int diagnose(struct doctor *d, bool json)
@@ -364,7 +382,8 @@ static int diagnose(struct doctor *d, bool json)
     check_limits(d);
     check_kernel(d);
     if (json) {
-        json_t *root = json_pack("{s:s,s:s,s:O}", "version", HIRA_VERSION, "state", state_names[d->worst], "findings", d->findings);
+        json_t *root = json_pack("{s:s,s:s,s:O}", "version", HIRA_VERSION, "state", state_names[d->worst], "findings",
+                                 d->findings);
         json_dumpf(root, stdout, JSON_INDENT(2));
         putchar('\n');
         json_decref(root);
@@ -378,8 +397,11 @@ static int diagnose(struct doctor *d, bool json)
 
 int cli_doctor(int argc, char **argv)
 {
-    static const struct option options[] = {{"socket", required_argument, NULL, 's'}, {"server-dir", required_argument, NULL, 'd'},
-                                            {"lib-dir", required_argument, NULL, 'l'}, {"json", no_argument, NULL, 'j'}, {0}};
+    static const struct option options[] = {{"socket", required_argument, NULL, 's'},
+                                            {"server-dir", required_argument, NULL, 'd'},
+                                            {"lib-dir", required_argument, NULL, 'l'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {0}};
     struct doctor d = {0};
     bool json = false;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {

@@ -1,8 +1,8 @@
 /*
  * Starting a private router and seeing it off.
  *
- * One socket pair is the whole relation: the router writes where it listens; we hang up our half when nobody will come any more, and
- * it hangs up when everything of it is gone. If we are killed, the kernel hangs up for us.
+ * One socket pair is the whole relation: the router writes where it listens; we hang up our half when nobody will come
+ * any more, and it hangs up when everything of it is gone. If we are killed, the kernel hangs up for us.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -20,9 +20,9 @@
 #include "base/tree.h"
 #include "cli/runtime.h"
 
-#define READY_MS 10000    /* listening takes it milliseconds; this is a machine out of memory */
-#define FAREWELL_MS 6000  /* a little more than what the router itself allows its servers */
-#define LAST_MS 100       /* from its hang-up to its end */
+#define READY_MS 10000   /* listening takes it milliseconds; this is a machine out of memory */
+#define FAREWELL_MS 6000 /* a little more than what the router itself allows its servers */
+#define LAST_MS 100      /* from its hang-up to its end */
 #define LINE_FD 3
 
 /* In the child: the router gets a session of its own, so that a terminal's signals reach the application alone. */
@@ -74,7 +74,8 @@ static void read_line(int fd, char *line, size_t size)
     line[n] = 0;
 }
 
-int cli_private_router_start(struct cli_private_router *r, const char *api, const char *server_dir, char *error, size_t size)
+int cli_private_router_start(struct cli_private_router *r, const char *api, const char *server_dir, char *error,
+                             size_t size)
 {
     int ends[2];
     char line[512];
@@ -94,7 +95,8 @@ int cli_private_router_start(struct cli_private_router *r, const char *api, cons
         return -1;
     }
     read_line(r->line, line, sizeof line);
-    if (!strncmp(line, "READY ", 6) && (size_t)snprintf(r->socket, sizeof r->socket, "%.200s", line + 6) < sizeof r->socket)
+    if (!strncmp(line, "READY ", 6) &&
+        (size_t)snprintf(r->socket, sizeof r->socket, "%.200s", line + 6) < sizeof r->socket)
         return 0;
     if (!strncmp(line, "FAILED ", 7))
         snprintf(error, size, "%s", line + 7);

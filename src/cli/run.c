@@ -1,12 +1,13 @@
 /*
  * hira run: a program under Hira, with a router of its own if there is none.
  *
- * Process model. `hira run` is the parent of the program and, if need be, of a private router; it forwards signals to the one, waits
- * for its end, and sees the other off. It is in the program's process group: what a terminal sends reaches both, so only signals
- * sent to us alone go on. If we are killed, so is the program (PR_SET_PDEATHSIG: whoever kills us wants it gone), and the router
- * notices our hang-up.
+ * Process model. `hira run` is the parent of the program and, if need be, of a private router; it forwards signals to
+ * the one, waits for its end, and sees the other off. It is in the program's process group: what a terminal sends
+ * reaches both, so only signals sent to us alone go on. If we are killed, so is the program (PR_SET_PDEATHSIG: whoever
+ * kills us wants it gone), and the router notices our hang-up.
  *
- * Exit status: the program's, 128 + n when signal n ended it, 127 not found, 126 cannot be executed, 125 hira run itself failed.
+ * Exit status: the program's, 128 + n when signal n ended it, 127 not found, 126 cannot be executed, 125 hira run
+ * itself failed.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -133,7 +134,8 @@ static int watch_program(pid_t pid, const sigset_t *signals)
 
 static int run_program(char **argv)
 {
-    static const int forwarded[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH, SIGCONT, SIGCHLD};
+    static const int forwarded[] = {SIGINT,  SIGTERM, SIGHUP,   SIGQUIT, SIGUSR1,
+                                    SIGUSR2, SIGALRM, SIGWINCH, SIGCONT, SIGCHLD};
     sigset_t signals, old;
     pid_t parent = getpid();
     sigemptyset(&signals);
@@ -171,9 +173,10 @@ static int run(const struct run_options *o, char **argv)
 
 int cli_run(int argc, char **argv)
 {
-    static const struct option options[] = {{"socket", required_argument, NULL, 's'}, {"api", required_argument, NULL, 'a'},
-                                            {"lib-dir", required_argument, NULL, 'l'}, {"server-dir", required_argument, NULL, 'd'},
-                                            {"strict", no_argument, NULL, 'S'},        {0}};
+    static const struct option options[] = {
+        {"socket", required_argument, NULL, 's'},  {"api", required_argument, NULL, 'a'},
+        {"lib-dir", required_argument, NULL, 'l'}, {"server-dir", required_argument, NULL, 'd'},
+        {"strict", no_argument, NULL, 'S'},        {0}};
     struct run_options o = {0};
     for (int c; (c = getopt_long(argc, argv, "+", options, NULL)) != -1;) {
         if (c == 's')

@@ -9,7 +9,8 @@
 #include "cli/cli.h"
 #include "router/paths.h"
 
-/* Asks the router at `path` (NULL: where hira_socket_path says) what it is doing. 0 and a value to json_decref, or -errno. */
+/* Asks the router at `path` (NULL: where hira_socket_path says) what it is doing. 0 and a value to json_decref, or
+ * -errno. */
 int cli_router_status(const char *path, json_t **ret_status);
 
 /* A member of an object, zero or "" when it is not there. */
@@ -18,7 +19,7 @@ const char *cli_json_text(const json_t *object, const char *name);
 
 /* A private router: lives as long as it is wanted, see hirad(8), --private. */
 struct cli_private_router {
-    int line;  /* -1: none */
+    int line; /* -1: none */
     int pid;
     char socket[108];
 };

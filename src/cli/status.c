@@ -74,14 +74,16 @@ static void print_status(const json_t *status)
     char time[64];
     size_t i;
     json_t *one;
-    printf("hirad %s, process %lld, on %s, up %s\n", cli_json_text(status, "version"), (long long)cli_json_number(status, "pid"),
-           cli_json_text(status, "socket"), duration(cli_json_number(status, "uptime_ms"), time, sizeof time));
+    printf("hirad %s, process %lld, on %s, up %s\n", cli_json_text(status, "version"),
+           (long long)cli_json_number(status, "pid"), cli_json_text(status, "socket"),
+           duration(cli_json_number(status, "uptime_ms"), time, sizeof time));
     printf("guests: %lld served now (%lld at most), %lld waiting, %lld so far, %lld refused\n\n",
            (long long)cli_json_number(status, "serving"), (long long)cli_json_number(status, "max_guests"),
            (long long)cli_json_number(status, "waiting"), (long long)cli_json_number(status, "served"),
            (long long)cli_json_number(status, "refused"));
     printf("%-16s %-9s %8s %8s %8s\n", "API", "state", "ready", "serving", "waiting");
-    json_array_foreach(json_object_get(status, "apis"), i, one) {
+    json_array_foreach(json_object_get(status, "apis"), i, one)
+    {
         printf("%-16s %-9s %8lld %8lld %8lld\n", cli_json_text(one, "name"), cli_json_text(one, "state"),
                (long long)cli_json_number(one, "ready"), (long long)cli_json_number(one, "serving"),
                (long long)cli_json_number(one, "waiting"));
@@ -90,15 +92,16 @@ static void print_status(const json_t *status)
     }
     if (json_array_size(json_object_get(status, "guests")))
         printf("\n%8s %8s %-16s %-16s %8s %s\n", "guest", "user", "program", "API", "server", "time");
-    json_array_foreach(json_object_get(status, "guests"), i, one)
-        printf("%8lld %8lld %-16s %-16s %8lld %s\n", (long long)cli_json_number(one, "pid"),
-               (long long)cli_json_number(one, "user"), cli_json_text(one, "program"), cli_json_text(one, "api"),
-               (long long)cli_json_number(one, "server"), duration(cli_json_number(one, "served_ms"), time, sizeof time));
+    json_array_foreach(json_object_get(status, "guests"), i, one) printf(
+        "%8lld %8lld %-16s %-16s %8lld %s\n", (long long)cli_json_number(one, "pid"),
+        (long long)cli_json_number(one, "user"), cli_json_text(one, "program"), cli_json_text(one, "api"),
+        (long long)cli_json_number(one, "server"), duration(cli_json_number(one, "served_ms"), time, sizeof time));
 }
 
 int cli_status(int argc, char **argv)
 {
-    static const struct option options[] = {{"socket", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'}, {0}};
+    static const struct option options[] = {
+        {"socket", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'}, {0}};
     const char *socket = NULL;
     char path[108];
     bool json = false;
@@ -117,7 +120,8 @@ int cli_status(int argc, char **argv)
         socket = path;
     int error = cli_router_status(socket, &status);
     if (error) {
-        fprintf(stderr, "hira status: no answer from a hirad on %s: %s\n", socket ? socket : "$HIRA_SOCKET", strerror(-error));
+        fprintf(stderr, "hira status: no answer from a hirad on %s: %s\n", socket ? socket : "$HIRA_SOCKET",
+                strerror(-error));
         return CLI_FAILED;
     }
     if (json) {

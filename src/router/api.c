@@ -1,9 +1,9 @@
 /*
  * One API as hirad sees it: its zygote, how many servers are to be ready, who waits for one.
  *
- * Everything is one rule, router_api_balance, called whenever something changed: hand waiting guests to ready servers, then ask for
- * as many forks as are missing. Failures only push `retry_at` into the future; while that lasts and nothing ever worked, guests are
- * refused at once with the reason that is known.
+ * Everything is one rule, router_api_balance, called whenever something changed: hand waiting guests to ready servers,
+ * then ask for as many forks as are missing. Failures only push `retry_at` into the future; while that lasts and
+ * nothing ever worked, guests are refused at once with the reason that is known.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -24,21 +24,23 @@
 static void refuse_waiting(struct router_api *api)
 {
     struct hira_list *pos, *next;
-    hira_list_for_each(pos, next, &api->waiting)
-        router_guest_refuse(hira_list_entry(pos, struct router_guest, link), ENODEV, "no server for %s could start: %s", api->name,
-                            api->reason);
+    hira_list_for_each (pos, next, &api->waiting)
+        router_guest_refuse(hira_list_entry(pos, struct router_guest, link), ENODEV, "no server for %s could start: %s",
+                            api->name, api->reason);
 }
 
 static void back_off(struct router_api *api, unsigned failures)
 {
-    uint64_t pause = failures > 16 ? ROUTER_BACK_OFF_MAX_MS : (uint64_t)ROUTER_BACK_OFF_MS << (failures ? failures - 1 : 0);
+    uint64_t pause =
+        failures > 16 ? ROUTER_BACK_OFF_MAX_MS : (uint64_t)ROUTER_BACK_OFF_MS << (failures ? failures - 1 : 0);
     uint64_t until = router_now_ms(api->router) + HIRA_MIN(pause, (uint64_t)ROUTER_BACK_OFF_MAX_MS);
     api->retry_at = HIRA_MAX(api->retry_at, until);
 }
 
 bool router_api_hopeless(const struct router_api *api)
 {
-    return api->reason[0] && router_now_ms(api->router) < api->retry_at && !(api->forking || api->starting || api->ready) &&
+    return api->reason[0] && router_now_ms(api->router) < api->retry_at &&
+           !(api->forking || api->starting || api->ready) &&
            (!api->worked || api->start_failures >= ROUTER_START_ATTEMPTS);
 }
 
@@ -118,7 +120,8 @@ static void describe_end(struct router_api *api, int64_t status, int signal)
     if (signal)
         snprintf(api->reason, sizeof api->reason, "the zygote was ended by signal %d (%s)", signal, strsignal(signal));
     else
-        snprintf(api->reason, sizeof api->reason, "the zygote ended with status %d%s%.180s", (int)status, *last ? ": " : "", last);
+        snprintf(api->reason, sizeof api->reason, "the zygote ended with status %d%s%.180s", (int)status,
+                 *last ? ": " : "", last);
 }
 
 static void on_exit_of_zygote(uv_process_t *process, int64_t status, int signal)
@@ -206,7 +209,7 @@ static void hand_over(struct router_api *api)
         struct router_guest *guest = hira_list_entry(api->waiting.next, struct router_guest, link);
         struct hira_list *pos, *next;
         struct router_server *server = NULL;
-        hira_list_for_each(pos, next, &api->servers) {
+        hira_list_for_each (pos, next, &api->servers) {
             server = hira_list_entry(pos, struct router_server, link);
             if (server->state == SERVER_READY)
                 break;
@@ -227,7 +230,7 @@ static unsigned wanted(const struct router_api *api)
 {
     struct hira_list *pos, *next;
     unsigned n = 0;
-    hira_list_for_each(pos, next, &api->waiting)
+    hira_list_for_each (pos, next, &api->waiting)
         n++;
     bool warm = !api->refill && !(api->router->private && api->adopted == 1);
     return n + (warm ? api->router->options.warm : 0);
@@ -267,12 +270,12 @@ struct router_api *router_api_find(struct router *router, const char *name)
 {
     struct hira_list *pos, *next;
     char path[HIRA_PATH_MAX];
-    hira_list_for_each(pos, next, &router->apis) {
+    hira_list_for_each (pos, next, &router->apis) {
         struct router_api *api = hira_list_entry(pos, struct router_api, link);
         if (!strcmp(api->name, name))
             return api;
     }
-    if (router->options.api && strcmp(router->options.api, name))
+    if (router->options.api && strcmp(router->options.api, name) != 0)
         return NULL;
     if (hira_path_server(router->options.server_dir, name, path, sizeof path) < 0)
         return NULL;
@@ -309,7 +312,7 @@ void router_api_release(struct router_api *api)
     router_alarm_stop(&api->retry);
     router_alarm_stop(&api->refill);
     router_watch_stop(&api->zygote); /* it stays until its children are gone, then ends */
-    hira_list_for_each(pos, next, &api->servers) {
+    hira_list_for_each (pos, next, &api->servers) {
         struct router_server *server = hira_list_entry(pos, struct router_server, link);
         if (server->state == SERVER_STARTING || server->state == SERVER_READY)
             router_server_destroy(server);
@@ -320,7 +323,7 @@ void router_api_destroy(struct router_api *api)
 {
     struct hira_list *pos, *next;
     router_api_release(api);
-    hira_list_for_each(pos, next, &api->servers)
+    hira_list_for_each (pos, next, &api->servers)
         router_server_destroy(hira_list_entry(pos, struct router_server, link));
     if (api->process)
         uv_close((uv_handle_t *)api->process, free_process);

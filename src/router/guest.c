@@ -1,9 +1,9 @@
 /*
  * A guest from its connection to its server: half open until its HELLO came, waiting until a server is ready.
  *
- * Security. Anybody who may open the socket is here. A guest costs one descriptor and, once its HELLO is complete and within
- * limits, that HELLO's memory; it has a deadline in either state. When too many are half open, the one that has been silent
- * longest goes: whoever speaks at once is never hurt by those who do not. Who it is, the kernel says.
+ * Security. Anybody who may open the socket is here. A guest costs one descriptor and, once its HELLO is complete and
+ * within limits, that HELLO's memory; it has a deadline in either state. When too many are half open, the one that has
+ * been silent longest goes: whoever speaks at once is never hurt by those who do not. Who it is, the kernel says.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -40,7 +40,8 @@ void router_guest_refuse(struct router_guest *g, int error, const char *format, 
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     g->router->n_refused++;
-    hira_log(&g->router->log, HIRA_LOG_WARNING, "router", (uint32_t)g->pid, "%s of user %u refused: %s", g->name, g->uid, text);
+    hira_log(&g->router->log, HIRA_LOG_WARNING, "router", (uint32_t)g->pid, "%s of user %u refused: %s", g->name,
+             g->uid, text);
     hira_refuse(router_watch_fd(g->socket), error, "%s", text);
     router_guest_destroy(g);
 }
@@ -49,7 +50,8 @@ static void wait_timeout(void *context)
 {
     struct router_guest *g = context;
     const char *reason = g->api->reason;
-    router_guest_refuse(g, EAGAIN, "no server for %s became ready in time%s%s", g->api->name, *reason ? ": " : "", reason);
+    router_guest_refuse(g, EAGAIN, "no server for %s became ready in time%s%s", g->api->name, *reason ? ": " : "",
+                        reason);
 }
 
 static void hello_timeout(void *context)
@@ -131,8 +133,11 @@ static void answer_status(struct router_guest *g)
 static void refuse_message(struct router_guest *g, int error, const struct hira_message *head)
 {
     if (error == -EPROTONOSUPPORT)
-        router_guest_refuse(g, EPROTO, "this router speaks protocol version %u, the guest library version %u: install the same Hira on"
-                            " both sides", HIRA_PROTOCOL_VERSION, head->version);
+        router_guest_refuse(
+            g, EPROTO,
+            "this router speaks protocol version %u, the guest library version %u: install the same Hira on"
+            " both sides",
+            HIRA_PROTOCOL_VERSION, head->version);
     else if (error == -EPROTO)
         router_guest_refuse(g, EPROTO, "this is Hira's router and what came is no message of Hira's");
     else if (error == -EMSGSIZE)

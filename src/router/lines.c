@@ -1,8 +1,8 @@
 /*
  * What zygotes and servers write to standard error, into the log.
  *
- * A server's words are its guest's words: bounded in length and rate, and escaped by the log's writers. Beyond the rate the pipe
- * is left full, which stops nobody but who fills it.
+ * A server's words are its guest's words: bounded in length and rate, and escaped by the log's writers. Beyond the rate
+ * the pipe is left full, which stops nobody but who fills it.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -66,7 +66,8 @@ static void on_readable(void *context)
     router_alarm_set((uv_loop_t *)&l->router->loop, &l->pause, ROUTER_LOG_WINDOW_MS, window_over, l);
 }
 
-void router_lines_start(struct router_lines *l, const struct router *router, const char *component, uint32_t pid, int fd)
+void router_lines_start(struct router_lines *l, const struct router *router, const char *component, uint32_t pid,
+                        int fd)
 {
     *l = (struct router_lines){.router = router, .component = component, .pid = pid, .window = router_now_ms(router)};
     l->watch = router_watch_start((uv_loop_t *)&router->loop, fd, on_readable, l);

@@ -1,6 +1,6 @@
 /*
- * The socket that guests find. A lock beside it says whether a hirad lives there; who holds the lock may replace what a dead one
- * left, so two starting at once cannot take each other's socket away.
+ * The socket that guests find. A lock beside it says whether a hirad lives there; who holds the lock may replace what a
+ * dead one left, so two starting at once cannot take each other's socket away.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -20,8 +20,8 @@
 #define ACCEPT_AT_ONCE 64   /* then the loop looks at what else happened */
 #define ACCEPT_PAUSE_MS 100 /* out of descriptors */
 
-/* The folder of the socket, made if there is none. Others may not be able to replace the socket: one that others can write to
- * must be sticky. */
+/* The folder of the socket, made if there is none. Others may not be able to replace the socket: one that others can
+ * write to must be sticky. */
 static int make_folder(const char *path, bool system, char *error, size_t size)
 {
     char folder[HIRA_PATH_MAX];
@@ -42,7 +42,9 @@ static int make_folder(const char *path, bool system, char *error, size_t size)
     }
     bool others = (st.st_mode & (S_IWGRP | S_IWOTH)) && !(st.st_mode & S_ISVTX);
     if ((st.st_uid != geteuid() && st.st_uid != 0) || others) {
-        snprintf(error, size, "the folder %s could be changed by other users, who could pose as hirad: choose another --socket", folder);
+        snprintf(error, size,
+                 "the folder %s could be changed by other users, who could pose as hirad: choose another --socket",
+                 folder);
         return -EPERM;
     }
     return 0;
@@ -68,7 +70,8 @@ static int take_lock(const char *path, char *error, size_t size)
             snprintf(error, size, "another hirad%s%s listens on %s already", *pid ? ", process " : "", pid, path);
             return -EADDRINUSE;
         }
-        if (fstat(fd, &held) < 0 || stat(file, &named) < 0 || held.st_ino != named.st_ino || held.st_dev != named.st_dev)
+        if (fstat(fd, &held) < 0 || stat(file, &named) < 0 || held.st_ino != named.st_ino ||
+            held.st_dev != named.st_dev)
             continue;
         if (ftruncate(fd, 0) == 0)
             dprintf(fd, "%d\n", getpid());
@@ -101,14 +104,17 @@ static int bind_socket(const char *path, bool system, char *error, size_t size)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof address.sun_path) {
-        snprintf(error, size, "%s is too long for a socket's name (%zu characters at most)", path, sizeof address.sun_path - 1);
+        snprintf(error, size, "%s is too long for a socket's name (%zu characters at most)", path,
+                 sizeof address.sun_path - 1);
         return -ENAMETOOLONG;
     }
-    strcpy(address.sun_path, path);
+    memcpy(address.sun_path, path, strlen(path) + 1);
     HIRA_AUTOCLOSE int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     /* A system's hirad serves every user; who it is, SO_PEERCRED says. */
     mode_t mask = umask(system ? 0111 : 0177);
-    int ret = fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, ROUTER_BACKLOG) < 0 ? -errno : 0;
+    int ret = fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, ROUTER_BACKLOG) < 0
+                  ? -errno
+                  : 0;
     umask(mask);
     if (ret)
         snprintf(error, size, "cannot listen on %s: %s", path, strerror(-ret));
@@ -131,7 +137,8 @@ static void on_connection(void *context)
         if (fd >= 0) {
             router_guest_accept(router, fd);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-            hira_log(&router->log, HIRA_LOG_ERROR, "router", 0, "cannot accept guests for a moment: %s", strerror(errno));
+            hira_log(&router->log, HIRA_LOG_ERROR, "router", 0, "cannot accept guests for a moment: %s",
+                     strerror(errno));
             router_watch_pause(l->watch, true);
             router_alarm_set(&router->loop, &l->pause, ACCEPT_PAUSE_MS, accept_again, router);
             return;

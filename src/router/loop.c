@@ -1,6 +1,6 @@
 /*
- * libuv's handles live until their close callback, their owners do not: so handles are separate allocations, cut off from the owner
- * when it stops them.
+ * libuv's handles live until their close callback, their owners do not: so handles are separate allocations, cut off
+ * from the owner when it stops them.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -87,7 +87,8 @@ static void on_timer(uv_timer_t *timer)
     expired(context);
 }
 
-void router_alarm_set(uv_loop_t *loop, struct router_alarm **owner, uint64_t ms, void (*expired)(void *context), void *context)
+void router_alarm_set(uv_loop_t *loop, struct router_alarm **owner, uint64_t ms, void (*expired)(void *context),
+                      void *context)
 {
     router_alarm_stop(owner);
     struct router_alarm *alarm = calloc(1, sizeof *alarm);

@@ -10,16 +10,18 @@
 struct router_watch;
 struct router_alarm;
 
-/* Calls `ready` when `fd` (taken over) can be read or its peer hung up. NULL when out of memory or not pollable: fd is closed. */
+/* Calls `ready` when `fd` (taken over) can be read or its peer hung up. NULL when out of memory or not pollable: fd is
+ * closed. */
 struct router_watch *router_watch_start(uv_loop_t *loop, int fd, void (*ready)(void *context), void *context);
 int router_watch_fd(const struct router_watch *watch);
 void router_watch_pause(struct router_watch *watch, bool pause);
 
 /* No call comes after this; the descriptor is closed, the pointer cleared. NULL allowed. */
-void router_watch_stop(struct router_watch **watch);
+void router_watch_stop(struct router_watch **owner);
 
-/* Calls `expired` once, after `ms`; an alarm that *alarm names already is set anew. Out of memory: it never comes. */
-void router_alarm_set(uv_loop_t *loop, struct router_alarm **alarm, uint64_t ms, void (*expired)(void *context), void *context);
-void router_alarm_stop(struct router_alarm **alarm);
+/* Calls `expired` once, after `ms`; an alarm that *owner names already is set anew. Out of memory: it never comes. */
+void router_alarm_set(uv_loop_t *loop, struct router_alarm **owner, uint64_t ms, void (*expired)(void *context),
+                      void *context);
+void router_alarm_stop(struct router_alarm **owner);
 
 #endif

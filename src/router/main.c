@@ -1,14 +1,16 @@
 /*
  * hirad: who guests turn to. It picks a server for each and is out of the calls' way from then on.
  *
- * Process model. One thread, one libuv loop, no blocking call. Below it one zygote per API (see server/zygote.h), below those the
- * servers. Nothing depends on hirad's life: told to end (SIGTERM, SIGINT) it removes its socket and goes, servers with guests go on,
- * their zygotes see them off, servers without a guest end by themselves.
+ * Process model. One thread, one libuv loop, no blocking call. Below it one zygote per API (see server/zygote.h), below
+ * those the servers. Nothing depends on hirad's life: told to end (SIGTERM, SIGINT) it removes its socket and goes,
+ * servers with guests go on, their zygotes see them off, servers without a guest end by themselves.
  *
- * Private mode (--private FD, what `hira run` starts): socket and servers' folders lie in a folder of its own, the other end of FD
- * tells by hanging up that nobody will come any more; when the last guest is gone too, everything is removed and hirad ends.
+ * Private mode (--private FD, what `hira run` starts): socket and servers' folders lie in a folder of its own, the
+ * other end of FD tells by hanging up that nobody will come any more; when the last guest is gone too, everything is
+ * removed and hirad ends.
  *
- * Security. Hostile are the guests (guest.c), the servers (server.c), and who can write where the socket lies (listen.c).
+ * Security. Hostile are the guests (guest.c), the servers (server.c), and who can write where the socket lies
+ * (listen.c).
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -26,9 +28,9 @@
 #include "base/tree.h"
 #include "router/router.h"
 
-#define FAREWELL_MS 5000        /* private: what has not ended by then is not waited for */
-#define OUTLIVED_MS 300         /* private: a starter does not wait longer for guests that outlive it */
-#define SHORT_FAREWELL_MS 300   /* otherwise: time for idle zygotes to end as our children, not as orphans */
+#define FAREWELL_MS 5000      /* private: what has not ended by then is not waited for */
+#define OUTLIVED_MS 300       /* private: a starter does not wait longer for guests that outlive it */
+#define SHORT_FAREWELL_MS 300 /* otherwise: time for idle zygotes to end as our children, not as orphans */
 
 uint64_t router_now_ms(const struct router *router)
 {
@@ -40,7 +42,7 @@ uint64_t router_now_ms(const struct router *router)
 static void each_api(struct router *router, void (*what)(struct router_api *api))
 {
     struct hira_list *pos, *next;
-    hira_list_for_each(pos, next, &router->apis)
+    hira_list_for_each (pos, next, &router->apis)
         what(hira_list_entry(pos, struct router_api, link));
 }
 
@@ -49,7 +51,7 @@ static void begin_end(struct router *router)
     struct hira_list *pos, *next;
     router->ending = true;
     router_unlisten(router);
-    hira_list_for_each(pos, next, &router->half_open)
+    hira_list_for_each (pos, next, &router->half_open)
         router_guest_refuse(hira_list_entry(pos, struct router_guest, link), ESHUTDOWN, "hirad is ending");
     each_api(router, router_api_release);
 }
@@ -114,7 +116,8 @@ static void on_starter(void *context)
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct router *router = handle->data;
-    hira_log(&router->log, HIRA_LOG_INFO, "router", 0, "%s: ending, %u guests are served on", strsignal(number), router->n_serving);
+    hira_log(&router->log, HIRA_LOG_INFO, "router", 0, "%s: ending, %u guests are served on", strsignal(number),
+             router->n_serving);
     if (router->ending) { /* told twice */
         stop(router);
         return;
@@ -126,23 +129,34 @@ static void on_signal(uv_signal_t *handle, int number)
 
 /* ---- beginning ---- */
 
-/* A server that found Hira's guest library where the vendor's should be would be its own guest: folders of guest libraries
- * (.../hira/API) do not go on to servers. */
+/* Whether a folder of $LD_LIBRARY_PATH holds a guest library of ours: .../hira/API, or where this installation has it.
+ */
+static bool is_guest_folder(const char *folder)
+{
+    char ours[HIRA_PATH_MAX];
+    const char *api = strrchr(folder, '/');
+    if (!api || !hira_api_name_valid(api + 1))
+        return false;
+    if (api - folder >= 5 && !memcmp(api - 5, "/hira", 5))
+        return true;
+    if (hira_path_guest_library(NULL, api + 1, ours, sizeof ours) < 0)
+        return false;
+    HIRA_AUTOFREE char *one = realpath(folder, NULL);
+    HIRA_AUTOFREE char *other = realpath(ours, NULL);
+    return one && other && !strcmp(one, other);
+}
+
+/* A server that found Hira's guest library where the vendor's should be would be its own guest: such folders do not go
+ * on to servers. */
 static void clean_library_path(void)
 {
     const char *old = getenv("LD_LIBRARY_PATH");
+    HIRA_AUTOFREE char *copy = old ? strdup(old) : NULL;
     struct hira_text kept = {0};
-    for (const char *p = old; p && *p;) {
-        size_t n = strcspn(p, ":");
-        char api[HIRA_API_NAME_MAX] = "";
-        const char *slash = n ? memrchr(p, '/', n) : NULL;
-        if (slash && (size_t)(p + n - slash) <= sizeof api)
-            memcpy(api, slash + 1, (size_t)(p + n - slash - 1));
-        bool ours = slash && slash - p >= 5 && !memcmp(slash - 5, "/hira", 5) && hira_api_name_valid(api);
-        if (!ours && n)
-            hira_text_printf(&kept, "%s%.*s", kept.size ? ":" : "", (int)n, p);
-        p += n + (p[n] == ':');
-    }
+    char *rest = copy, *folder;
+    while ((folder = strsep(&rest, ":")))
+        if (*folder && !is_guest_folder(folder))
+            hira_text_printf(&kept, "%s%s", kept.size ? ":" : "", folder);
     if (kept.data)
         setenv("LD_LIBRARY_PATH", kept.data, 1);
     else
@@ -195,7 +209,8 @@ static int start_signals(struct router *router)
     static const int numbers[] = {SIGTERM, SIGINT};
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(numbers); i++) {
         router->signals[i].data = router;
-        if (uv_signal_init(&router->loop, &router->signals[i]) || uv_signal_start(&router->signals[i], on_signal, numbers[i]))
+        if (uv_signal_init(&router->loop, &router->signals[i]) ||
+            uv_signal_start(&router->signals[i], on_signal, numbers[i]))
             return -ENOMEM;
     }
     return 0;
@@ -211,7 +226,8 @@ static int start(struct router *router, int private_fd, char *error, size_t size
         ret = router_listen(router, error, size);
     if (!ret)
         ret = start_signals(router);
-    if (!ret && router->private && !(router->starter = router_watch_start(&router->loop, private_fd, on_starter, router)))
+    if (!ret && router->private &&
+        !(router->starter = router_watch_start(&router->loop, private_fd, on_starter, router)))
         ret = -ENOMEM;
     return ret;
 }
@@ -246,7 +262,8 @@ static int run(struct router *router, int private_fd)
         if (router->private)
             dprintf(private_fd, "FAILED %s\n", error);
     } else {
-        hira_log(&router->log, HIRA_LOG_INFO, "router", 0, "process %d listens on %s", getpid(), router->options.socket);
+        hira_log(&router->log, HIRA_LOG_INFO, "router", 0, "process %d listens on %s", getpid(),
+                 router->options.socket);
         if (router->private)
             dprintf(private_fd, "READY %s\n", router->options.socket);
         else
@@ -261,29 +278,37 @@ static int run(struct router *router, int private_fd)
 
 /* ---- the command line ---- */
 
-enum { OPT_SOCKET = 256, OPT_SERVER_DIR, OPT_WORK_DIR, OPT_API, OPT_WARM, OPT_GUESTS, OPT_START, OPT_HELLO, OPT_LEVEL, OPT_JSON,
-       OPT_PRIVATE, OPT_HELP, OPT_VERSION };
+enum {
+    OPT_SOCKET = 256,
+    OPT_SERVER_DIR,
+    OPT_WORK_DIR,
+    OPT_API,
+    OPT_WARM,
+    OPT_GUESTS,
+    OPT_START,
+    OPT_HELLO,
+    OPT_LEVEL,
+    OPT_JSON,
+    OPT_PRIVATE,
+    OPT_HELP,
+    OPT_VERSION
+};
 
-static const struct option options[] = {{"socket", required_argument, NULL, OPT_SOCKET},
-                                        {"server-dir", required_argument, NULL, OPT_SERVER_DIR},
-                                        {"work-dir", required_argument, NULL, OPT_WORK_DIR},
-                                        {"api", required_argument, NULL, OPT_API},
-                                        {"warm", required_argument, NULL, OPT_WARM},
-                                        {"max-guests", required_argument, NULL, OPT_GUESTS},
-                                        {"start-timeout", required_argument, NULL, OPT_START},
-                                        {"hello-timeout", required_argument, NULL, OPT_HELLO},
-                                        {"log-level", required_argument, NULL, OPT_LEVEL},
-                                        {"log-json", no_argument, NULL, OPT_JSON},
-                                        {"private", required_argument, NULL, OPT_PRIVATE},
-                                        {"help", no_argument, NULL, OPT_HELP},
-                                        {"version", no_argument, NULL, OPT_VERSION},
-                                        {0}};
+static const struct option options[] = {
+    {"socket", required_argument, NULL, OPT_SOCKET},       {"server-dir", required_argument, NULL, OPT_SERVER_DIR},
+    {"work-dir", required_argument, NULL, OPT_WORK_DIR},   {"api", required_argument, NULL, OPT_API},
+    {"warm", required_argument, NULL, OPT_WARM},           {"max-guests", required_argument, NULL, OPT_GUESTS},
+    {"start-timeout", required_argument, NULL, OPT_START}, {"hello-timeout", required_argument, NULL, OPT_HELLO},
+    {"log-level", required_argument, NULL, OPT_LEVEL},     {"log-json", no_argument, NULL, OPT_JSON},
+    {"private", required_argument, NULL, OPT_PRIVATE},     {"help", no_argument, NULL, OPT_HELP},
+    {"version", no_argument, NULL, OPT_VERSION},           {0}};
 
 static const char help_text[] =
     "usage: hirad [OPTION...]\n"
     "\n"
     "  --socket PATH         where guests find it (default: $HIRA_SOCKET, else by user: see hirad(8))\n"
-    "  --server-dir DIR      where the hira-server-API programs are (default: $HIRA_SERVER_DIR, else the installation's)\n"
+    "  --server-dir DIR      where the hira-server-API programs are (default: $HIRA_SERVER_DIR, else the "
+    "installation's)\n"
     "  --work-dir DIR        for the servers' private folders (default: $TMPDIR, else /tmp)\n"
     "  --api NAME            serve only this API\n"
     "  --warm N              servers of each API kept ready (default: 1)\n"

@@ -63,8 +63,8 @@ static void simplify(char *path, size_t size)
 }
 
 /* Puts a path together from its parts; -ENOENT unless there is what `test` asks for. */
-static int try_path(char *path, size_t size, bool (*test)(const char *path), const char *a, const char *b, const char *c,
-                    const char *d)
+static int try_path(char *path, size_t size, bool (*test)(const char *path), const char *a, const char *b,
+                    const char *c, const char *d)
 {
     int n = snprintf(path, size, "%s%s%s%s", a, b, c, d);
     if (n < 0 || (size_t)n >= size)
@@ -98,14 +98,15 @@ int hira_path_server(const char *dir, const char *api, char *path, size_t size)
     return try_path(path, size, is_program, own_folder(), "/../../specs/", inside, "");
 }
 
-/* Servers in `folder`, and one folder below: what it holds is looked up by name again, so that both agree on what counts. */
-static void each_in(const char *dir, const char *folder, bool below, void (*found)(void *context, const char *api), void *context)
+/* Servers in `folder`, and one folder below. A name found is looked up again, so that both agree on what counts. */
+static void each_in(const char *dir, const char *folder, bool below, void (*found)(void *context, const char *api),
+                    void *context)
 {
     DIR *d = opendir(folder);
     for (struct dirent *e; d && (e = readdir(d));) {
         char path[HIRA_PATH_MAX];
         const char *name = e->d_name;
-        if (!below && strncmp(name, SERVER_PREFIX, strlen(SERVER_PREFIX)))
+        if (!below && strncmp(name, SERVER_PREFIX, strlen(SERVER_PREFIX)) != 0)
             continue;
         name += below ? 0 : strlen(SERVER_PREFIX);
         if (hira_path_server(dir, name, path, sizeof path) == 0)

@@ -1,6 +1,6 @@
 /*
- * Where the parts of an installation lie, found from the place of the running program: an installation can be moved, and a build
- * folder works as it stands.
+ * Where the parts of an installation lie, found from the place of the running program: an installation can be moved,
+ * and a build folder works as it stands.
  *
  *   installed   PREFIX/bin/{hira,hirad}   PREFIX/libexec/hira/hira-server-API   PREFIX/lib/hira/API/
  *   built       BUILD/src/{cli/hira,router/hirad}   BUILD/specs/API/hira-server-API   BUILD/specs/API/

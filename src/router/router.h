@@ -1,8 +1,8 @@
 /*
  * What the files of hirad share: see main.c for the process model.
  *
- * One thread, one loop. Who owns what: the router its APIs and half-open guests, an API its zygote, its waiting guests and its
- * servers. A guest exists here only until its server has it; from then on the server stands for both.
+ * One thread, one loop. Who owns what: the router its APIs and half-open guests, an API its zygote, its waiting guests
+ * and its servers. A guest exists here only until its server has it; from then on the server stands for both.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -60,7 +60,8 @@ struct router {
     bool private; /* serves one `hira run` */
     bool ending;
     char *buffer; /* for one message from anybody: struct hira_adopt and HIRA_MESSAGE_MAX behind it */
-    /* Called when something ended, which may have been what a shutdown waits for. Does nothing before the loop's next turn. */
+    /* Called when something ended, which may have been what a shutdown waits for. Does nothing before the loop's next
+     * turn. */
     void (*quieter)(struct router *router);
     uv_signal_t signals[2];
     struct router_watch *starter; /* private: the line to it, until it hangs up */
@@ -77,21 +78,21 @@ struct router_api {
     struct router *router;
     char name[HIRA_API_NAME_MAX];
     char path[HIRA_PATH_MAX];
-    uv_process_t *process;        /* NULL: no zygote */
-    struct router_watch *zygote;  /* its socket */
+    uv_process_t *process;       /* NULL: no zygote */
+    struct router_watch *zygote; /* its socket */
     struct router_lines lines;
     struct router_alarm *retry, *refill;
-    uint64_t started, retry_at;   /* loop's time in ms */
-    unsigned failures;            /* zygotes lost in a row */
-    unsigned start_failures;      /* servers lost in a row while starting */
-    unsigned restarts;            /* zygotes started after the first */
+    uint64_t started, retry_at; /* loop's time in ms */
+    unsigned failures;          /* zygotes lost in a row */
+    unsigned start_failures;    /* servers lost in a row while starting */
+    unsigned restarts;          /* zygotes started after the first */
     unsigned forking, starting, ready, serving;
     uint64_t adopted;
-    bool explained, released;     /* the zygote of now said why it ends; is let go of */
-    bool worked;                  /* some server of this API has become ready */
-    char reason[252];             /* why the last one failed; empty: nothing is known to be wrong */
+    bool explained, released; /* the zygote of now said why it ends; is let go of */
+    bool worked;              /* some server of this API has become ready */
+    char reason[252];         /* why the last one failed; empty: nothing is known to be wrong */
     struct hira_list servers;
-    struct hira_list waiting;     /* guests, first come first served */
+    struct hira_list waiting; /* guests, first come first served */
 };
 
 /* Made at first use. NULL: there is no such server. */
@@ -151,8 +152,8 @@ struct router_guest {
     pid_t pid;
     uid_t uid;
     gid_t gid;
-    char name[32];    /* of its program; a hint for people */
-    char *message;    /* space for struct hira_adopt, then the HELLO */
+    char name[32]; /* of its program; a hint for people */
+    char *message; /* space for struct hira_adopt, then the HELLO */
     size_t hello_size;
 };
 
@@ -169,7 +170,8 @@ int router_listen(struct router *router, char *error, size_t error_size);
 void router_unlisten(struct router *router);
 
 /* Reads `fd` (taken over) to its end, into the log. */
-void router_lines_start(struct router_lines *lines, const struct router *router, const char *component, uint32_t pid, int fd);
+void router_lines_start(struct router_lines *lines, const struct router *router, const char *component, uint32_t pid,
+                        int fd);
 void router_lines_stop(struct router_lines *lines);
 
 /* Removes folders of servers that ended without anybody to do it. */

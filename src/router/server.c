@@ -1,11 +1,12 @@
 /*
  * One API server as hirad sees it: starting, ready, serving one guest, gone.
  *
- * Hang-up of its socket is the sign of its end; the zygote's EXITED says how it ended. A server that hung up but lives on is
- * killed, for it would hold its guest's memory with nobody watching. While its zygote is dead the pidfd stands in for EXITED.
+ * Hang-up of its socket is the sign of its end; the zygote's EXITED says how it ended. A server that hung up but lives
+ * on is killed, for it would hold its guest's memory with nobody watching. While its zygote is dead the pidfd stands in
+ * for EXITED.
  *
- * Security. A server belongs to its guest: what it says is one READY or one REFUSED before it has a guest, and nothing after; anything
- * else is its end.
+ * Security. A server belongs to its guest: what it says is one READY or one REFUSED before it has a guest, and nothing
+ * after; anything else is its end.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -61,19 +62,21 @@ static void server_ended(struct router_server *s)
 static void kill_late(void *context)
 {
     struct router_server *s = context;
-    hira_log(log_of(s), HIRA_LOG_WARNING, "server", (uint32_t)s->guest.pid, "server %d hung up but lives on: killed", s->pid);
+    hira_log(log_of(s), HIRA_LOG_WARNING, "server", (uint32_t)s->guest.pid, "server %d hung up but lives on: killed",
+             s->pid);
     server_kill(s);
     if (!s->pidfd)
         server_ended(s);
 }
 
-/* Its socket hung up, or hirad wants no more of it. The record stays until the process has ended; if it never became ready, how
- * it ends may be all there is to tell the waiting guests. */
+/* Its socket hung up, or hirad wants no more of it. The record stays until the process has ended; if it never became
+ * ready, how it ends may be all there is to tell the waiting guests. */
 static void server_gone(struct router_server *s)
 {
     struct router_api *api = s->api;
     if (s->state == SERVER_SERVING)
-        hira_log(log_of(s), HIRA_LOG_INFO, "server", (uint32_t)s->guest.pid, "guest left, served for %llu ms by server %d",
+        hira_log(log_of(s), HIRA_LOG_INFO, "server", (uint32_t)s->guest.pid,
+                 "guest left, served for %llu ms by server %d",
                  (unsigned long long)(router_now_ms(api->router) - s->since), s->pid);
     s->unexplained = s->state == SERVER_STARTING;
     router_watch_stop(&s->socket);
@@ -131,7 +134,8 @@ static void on_message(void *context)
         message.text[sizeof message.text - 1] = 0;
         start_failed(s, message.text, true);
     } else {
-        hira_log(log_of(s), HIRA_LOG_WARNING, "server", (uint32_t)s->guest.pid, "server %d speaks out of turn: killed", s->pid);
+        hira_log(log_of(s), HIRA_LOG_WARNING, "server", (uint32_t)s->guest.pid, "server %d speaks out of turn: killed",
+                 s->pid);
         server_kill(s);
         server_gone(s);
     }
@@ -175,10 +179,8 @@ int router_server_adopt(struct router_server *s, struct router_guest *g)
 {
     struct router *router = s->api->router;
     size_t size = sizeof(struct hira_adopt) + g->hello_size;
-    struct hira_adopt adopt = {.head = hira_message_head(HIRA_MSG_ADOPT, size),
-                               .uid = g->uid,
-                               .gid = g->gid,
-                               .pid = (uint32_t)g->pid};
+    struct hira_adopt adopt = {
+        .head = hira_message_head(HIRA_MSG_ADOPT, size), .uid = g->uid, .gid = g->gid, .pid = (uint32_t)g->pid};
     int fd = router_watch_fd(g->socket);
     memcpy(g->message, &adopt, sizeof adopt);
     fcntl(fd, F_SETFL, 0); /* shared with the server, which waits in its reads */
@@ -195,15 +197,15 @@ int router_server_adopt(struct router_server *s, struct router_guest *g)
     memcpy(s->guest.name, g->name, sizeof s->guest.name);
     s->api->adopted++;
     router->n_guests_ever++;
-    hira_log(&router->log, HIRA_LOG_INFO, "router", (uint32_t)g->pid, "%s of user %u is served by %s server %d", g->name, g->uid,
-             s->api->name, s->pid);
+    hira_log(&router->log, HIRA_LOG_INFO, "router", (uint32_t)g->pid, "%s of user %u is served by %s server %d",
+             g->name, g->uid, s->api->name, s->pid);
     return 0;
 }
 
 static struct router_server *find_server(struct router_api *api, pid_t pid)
 {
     struct hira_list *pos, *next;
-    hira_list_for_each(pos, next, &api->servers)
+    hira_list_for_each (pos, next, &api->servers)
         if (hira_list_entry(pos, struct router_server, link)->pid == pid)
             return hira_list_entry(pos, struct router_server, link);
     return NULL;
@@ -215,9 +217,11 @@ static void describe_end(const struct router_server *s, int status, char *text, 
     const char *last = s->lines.last;
     text[0] = 0;
     if (WIFSIGNALED(status))
-        snprintf(text, size, "server %d was ended by signal %d (%s)", s->pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
+        snprintf(text, size, "server %d was ended by signal %d (%s)", s->pid, WTERMSIG(status),
+                 strsignal(WTERMSIG(status)));
     else if (WEXITSTATUS(status) || s->unexplained)
-        snprintf(text, size, "server %d ended with status %d%s%s", s->pid, WEXITSTATUS(status), *last ? ": " : "", last);
+        snprintf(text, size, "server %d ended with status %d%s%s", s->pid, WEXITSTATUS(status), *last ? ": " : "",
+                 last);
 }
 
 void router_server_exited(struct router_api *api, pid_t pid, int status)
@@ -241,7 +245,7 @@ void router_server_exited(struct router_api *api, pid_t pid, int status)
 void router_servers_orphaned(struct router_api *api)
 {
     struct hira_list *pos, *next;
-    hira_list_for_each(pos, next, &api->servers) {
+    hira_list_for_each (pos, next, &api->servers) {
         struct router_server *s = hira_list_entry(pos, struct router_server, link);
         if (s->pidfd)
             router_watch_pause(s->pidfd, false);

@@ -1,6 +1,6 @@
 /*
- * What hirad tells `hira status` and `hira doctor`. Anybody may ask: of guests, a user sees the own ones; root and hirad's own user
- * see all.
+ * What hirad tells `hira status` and `hira doctor`. Anybody may ask: of guests, a user sees the own ones; root and
+ * hirad's own user see all.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -24,12 +24,13 @@ static void put_guests(const struct router_api *api, uid_t uid, json_t *guests)
     bool all = uid == 0 || uid == geteuid();
     for (pos = api->servers.next; pos != &api->servers; pos = pos->next) {
         const struct router_server *s = hira_list_entry(pos, struct router_server, link);
-        if (s->state != SERVER_SERVING || (!all && s->guest.uid != uid) || json_array_size(guests) >= ROUTER_STATUS_GUESTS_MAX)
+        if (s->state != SERVER_SERVING || (!all && s->guest.uid != uid) ||
+            json_array_size(guests) >= ROUTER_STATUS_GUESTS_MAX)
             continue;
-        json_array_append_new(guests, json_pack("{s:i,s:I,s:s,s:s,s:i,s:I}", "pid", (int)s->guest.pid, "user",
-                                                (json_int_t)s->guest.uid, "program", s->guest.name, "api", api->name, "server",
-                                                (int)s->pid, "served_ms",
-                                                (json_int_t)(router_now_ms(api->router) - s->since)));
+        json_array_append_new(guests,
+                              json_pack("{s:i,s:I,s:s,s:s,s:i,s:I}", "pid", (int)s->guest.pid, "user",
+                                        (json_int_t)s->guest.uid, "program", s->guest.name, "api", api->name, "server",
+                                        (int)s->pid, "served_ms", (json_int_t)(router_now_ms(api->router) - s->since)));
     }
 }
 
@@ -39,10 +40,10 @@ static json_t *api_status(const struct router_api *api)
     int waiting = 0;
     for (pos = api->waiting.next; pos != &api->waiting; pos = pos->next)
         waiting++;
-    return json_pack("{s:s,s:s,s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:s}", "name", api->name, "server", api->path, "state", api_state(api),
-                     "zygote", api->process ? (int)api->process->pid : 0, "starting", (int)(api->forking + api->starting), "ready",
-                     (int)api->ready, "serving", (int)api->serving, "waiting", waiting, "restarts", (int)api->restarts, "reason",
-                     api->reason);
+    return json_pack("{s:s,s:s,s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:s}", "name", api->name, "server", api->path, "state",
+                     api_state(api), "zygote", api->process ? (int)api->process->pid : 0, "starting",
+                     (int)(api->forking + api->starting), "ready", (int)api->ready, "serving", (int)api->serving,
+                     "waiting", waiting, "restarts", (int)api->restarts, "reason", api->reason);
 }
 
 char *router_status_text(const struct router *router, uid_t uid)
@@ -54,12 +55,13 @@ char *router_status_text(const struct router *router, uid_t uid)
         json_array_append_new(apis, api_status(api));
         put_guests(api, uid, guests);
     }
-    json_t *root = json_pack("{s:s,s:i,s:i,s:s,s:I,s:b,s:i,s:i,s:i,s:i,s:I,s:I,s:o,s:o}", "version", HIRA_VERSION, "protocol",
-                             (int)HIRA_PROTOCOL_VERSION, "pid", (int)getpid(), "socket", router->options.socket, "uptime_ms",
-                             (json_int_t)(router_now_ms(router) - router->started), "private", router->private, "warm",
-                             (int)router->options.warm, "max_guests", (int)router->options.max_guests, "serving",
-                             (int)router->n_serving, "waiting", (int)router->n_waiting, "served", (json_int_t)router->n_guests_ever,
-                             "refused", (json_int_t)router->n_refused, "apis", apis, "guests", guests);
+    json_t *root = json_pack("{s:s,s:i,s:i,s:s,s:I,s:b,s:i,s:i,s:i,s:i,s:I,s:I,s:o,s:o}", "version", HIRA_VERSION,
+                             "protocol", (int)HIRA_PROTOCOL_VERSION, "pid", (int)getpid(), "socket",
+                             router->options.socket, "uptime_ms", (json_int_t)(router_now_ms(router) - router->started),
+                             "private", router->private, "warm", (int)router->options.warm, "max_guests",
+                             (int)router->options.max_guests, "serving", (int)router->n_serving, "waiting",
+                             (int)router->n_waiting, "served", (json_int_t)router->n_guests_ever, "refused",
+                             (json_int_t)router->n_refused, "apis", apis, "guests", guests);
     char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
     json_decref(root);
     return text;

@@ -1,6 +1,6 @@
 /*
- * Folders of servers whose zygote died as well. A server holds a lock on its folder while it lives; what nobody holds is
- * nobody's. The youngest are left alone: between making and locking one there is a moment.
+ * Folders of servers whose zygote died as well. A server holds a lock on its folder while it lives; what nobody holds
+ * is nobody's. The youngest are left alone: between making and locking one there is a moment.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -26,10 +26,11 @@ void router_sweep(const char *work_dir)
     for (struct dirent *e; dir && (e = readdir(dir));) {
         char path[HIRA_PATH_MAX + 300];
         struct stat st;
-        if (strncmp(e->d_name, HIRA_SERVER_DIRECTORY_PREFIX, strlen(HIRA_SERVER_DIRECTORY_PREFIX)))
+        if (strncmp(e->d_name, HIRA_SERVER_DIRECTORY_PREFIX, strlen(HIRA_SERVER_DIRECTORY_PREFIX)) != 0)
             continue;
         HIRA_AUTOCLOSE int fd = openat(dirfd(dir), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid() || now - st.st_ctime < AGE_S || flock(fd, LOCK_EX | LOCK_NB) < 0)
+        if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid() || now - st.st_ctime < AGE_S ||
+            flock(fd, LOCK_EX | LOCK_NB) < 0)
             continue;
         snprintf(path, sizeof path, "%s/%s", work_dir, e->d_name);
         hira_tree_remove(path);

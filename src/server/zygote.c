@@ -1,15 +1,16 @@
 /*
  * The zygote and its servers: see zygote.h.
  *
- * Process model. The zygote has one thread and two descriptors to wait for: hirad's socket and its children's ends. A child is
- * a server: own session, own folder, own standard error to hirad. Nothing kills a server but its guest's hang-up, itself, or
- * hirad through its pidfd; in particular it outlives hirad and the zygote. One that waits for a guest ends when hirad does.
+ * Process model. The zygote has one thread and two descriptors to wait for: hirad's socket and its children's ends. A
+ * child is a server: own session, own folder, own standard error to hirad. Nothing kills a server but its guest's
+ * hang-up, itself, or hirad through its pidfd; in particular it outlives hirad and the zygote. One that waits for a
+ * guest ends when hirad does.
  *
- * The zygote outlives hirad too while it has children: it is who reaps them and removes their folders. What remains after it
- * died as well, the next hirad sweeps up: a server holds a lock on its folder as long as it lives.
+ * The zygote outlives hirad too while it has children: it is who reaps them and removes their folders. What remains
+ * after it died as well, the next hirad sweeps up: a server holds a lock on its folder as long as it lives.
  *
- * Security. The zygote reads nothing of any guest's and nothing of its servers' but their exit status; servers share its address
- * layout, as all forks do.
+ * Security. The zygote reads nothing of any guest's and nothing of its servers' but their exit status; servers share
+ * its address layout, as all forks do.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -48,7 +49,7 @@ struct zygote {
     const struct hira_zygote_ops *ops;
     const char *work_dir;
     int router, signals;
-    bool late; /* the vendor is loaded in each server */
+    bool late;   /* the vendor is loaded in each server */
     bool orphan; /* hirad is gone: only the children are still to be waited for */
     struct hira_list children;
 };
@@ -196,7 +197,8 @@ static int server_main(struct zygote *z)
     return ops->serve(guest, (struct hira_hello *)(adopt + 1), hello_size, adopt);
 }
 
-/* In the fresh child. Everything it opens from here on is its own; what the vendor's library opened while loading stays. */
+/* In the fresh child. Everything it opens from here on is its own; what the vendor's library opened while loading
+ * stays. */
 static _Noreturn void child_main(struct zygote *z, int sock, int log, const char *directory)
 {
     hira_fd_closep(&z->router);
@@ -271,7 +273,7 @@ static void reap(struct zygote *z)
         ;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         struct hira_forked exited = {hira_message_head(HIRA_MSG_EXITED, sizeof exited), (uint32_t)pid, status};
-        hira_list_for_each(pos, next, &z->children) {
+        hira_list_for_each (pos, next, &z->children) {
             struct child *child = hira_list_entry(pos, struct child, link);
             if (child->pid != pid)
                 continue;
@@ -343,7 +345,8 @@ static void stdin_from_null(void)
         dup2(null, STDIN_FILENO);
 }
 
-/* Threads do not survive a fork: a vendor's library that makes some while it is loaded is loaded in each server instead. */
+/* Threads do not survive a fork: a vendor's library that makes some while it is loaded is loaded in each server
+ * instead. */
 static void start_over_late(struct zygote *z, char **argv)
 {
     char *again[] = {argv[0], "--zygote", "3", "--late", "--work-dir", (char *)z->work_dir, NULL};
@@ -439,16 +442,17 @@ static int usage(const char *name)
 
 int hira_zygote_main(int argc, char **argv, const struct hira_zygote_ops *ops)
 {
-    static const struct option options[] = {{"zygote", required_argument, NULL, 'z'}, {"once", required_argument, NULL, 'o'},
-                                            {"check", no_argument, NULL, 'c'},        {"late", no_argument, NULL, 'l'},
-                                            {"work-dir", required_argument, NULL, 'w'}, {0}};
+    static const struct option options[] = {
+        {"zygote", required_argument, NULL, 'z'},   {"once", required_argument, NULL, 'o'},
+        {"check", no_argument, NULL, 'c'},          {"late", no_argument, NULL, 'l'},
+        {"work-dir", required_argument, NULL, 'w'}, {0}};
     const char *tmp = getenv("TMPDIR");
     struct zygote z = {.ops = ops, .work_dir = tmp && *tmp ? tmp : "/tmp", .router = -1, .signals = -1};
     int mode = 0, fd = -1;
     hira_list_init(&z.children);
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c == 'z' || c == 'o')
-            fd = atoi(optarg);
+            fd = (int)strtol(optarg, NULL, 10);
         if (c == 'z' || c == 'o' || c == 'c')
             mode = c;
         else if (c == 'l')

@@ -1,8 +1,9 @@
 /*
  * Where API servers come from: what each generated server's main() calls.
  *
- * The vendor's library is loaded once, in the zygote, before there is any thread; each server is a fork of it that initializes
- * the devices (which makes threads), waits ready, serves one guest and ends. hirad asks for forks and hands guests over.
+ * The vendor's library is loaded once, in the zygote, before there is any thread; each server is a fork of it that
+ * initializes the devices (which makes threads), waits ready, serves one guest and ends. hirad asks for forks and hands
+ * guests over.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -19,15 +20,15 @@ struct hira_zygote_ops {
     /* "NAME=value", set before the vendor is loaded; NULL-terminated, or NULL. */
     const char *const *environment;
 
-    /* Loads the vendor's library. Should make no thread: if it does, the zygote starts over and loads in each server instead.
-     * 0, or negative with a sentence in `error`. NULL: nothing to load. */
+    /* Loads the vendor's library. Should make no thread: if it does, the zygote starts over and loads in each server
+     * instead. 0, or negative with a sentence in `error`. NULL: nothing to load. */
     int (*load)(char *error, size_t error_size);
 
     /* In a server, before it has a guest: initializes devices, may make threads. As load. */
     int (*warm)(char *error, size_t error_size);
 
-    /* In a server: serves this guest until it is gone; returns the exit status, or exits. Owns `sock`. The HELLO has passed
-     * hira_hello_check and stays valid. `adopt`: who the guest is, as the kernel says; NULL with --once. */
+    /* In a server: serves this guest until it is gone; returns the exit status, or exits. Owns `sock`. The HELLO has
+     * passed hira_hello_check and stays valid. `adopt`: who the guest is, as the kernel says; NULL with --once. */
     int (*serve)(int sock, const struct hira_hello *hello, size_t hello_size, const struct hira_adopt *adopt);
 
     /* One line on the vendor, for --check, after load and warm. NULL allowed. */
@@ -49,8 +50,8 @@ const char *hira_zygote_directory(void);
 /* Where a server's own lines for the operator go, also after standard error has been given to the guest. */
 int hira_zygote_log_fd(void);
 
-/* The socket to hirad, -1 with --once. Stays open while the guest is served: its hang-up tells either side of the other's end,
- * and a server goes on without hirad. */
+/* The socket to hirad, -1 with --once. Stays open while the guest is served: its hang-up tells either side of the
+ * other's end, and a server goes on without hirad. */
 int hira_zygote_router(void);
 
 #endif

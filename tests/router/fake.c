@@ -1,6 +1,6 @@
 /*
- * An API server without an API, for tests of hirad and the zygote. What it gets wrong is told by its name (hira-server-NAME) until
- * it has a guest, and by the guest's messages, plain words, from then on.
+ * An API server without an API, for tests of hirad and the zygote. What it gets wrong is told by its name
+ * (hira-server-NAME) until it has a guest, and by the guest's messages, plain words, from then on.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -95,9 +95,9 @@ static void describe(int sock, const struct hira_adopt *adopt)
 {
     char text[2048], cwd[256] = "";
     const char *mark = getenv("HIRA_SERVER"), *setting = getenv("FAKE_SETTING"), *tmp = getenv("TMPDIR");
-    int n = snprintf(text, sizeof text, "dir=%s cwd=%s tmp=%s mark=%s setting=%s session=%d guest=%u uid=%u", hira_zygote_directory(),
-                     getcwd(cwd, sizeof cwd) ? cwd : "", tmp ? tmp : "", mark ? mark : "", setting ? setting : "",
-                     getsid(0) == getpid(), adopt ? adopt->pid : 0, adopt ? adopt->uid : 0);
+    int n = snprintf(text, sizeof text, "dir=%s cwd=%s tmp=%s mark=%s setting=%s session=%d guest=%u uid=%u",
+                     hira_zygote_directory(), getcwd(cwd, sizeof cwd) ? cwd : "", tmp ? tmp : "", mark ? mark : "",
+                     setting ? setting : "", getsid(0) == getpid(), adopt ? adopt->pid : 0, adopt ? adopt->uid : 0);
     hira_fd_send(sock, text, (size_t)n, NULL, 0);
 }
 
