@@ -105,6 +105,9 @@ static void put_buffer(struct emit *e, const struct lapis_value *v, const char *
         emit_line(e, "hira_put_handles(&c, %s, %s ? %s : 0, %s);", at, at, emit_guarded(e, count), emit_type_id(e, v->element->handle));
     else if (!plain_element(v))
         put_elements(e, v, at, emit_guarded(e, count), depth);
+    else if (v->stream && v->direction != LAPIS_INOUT)
+        emit_line(e, "hira_put_%s_stream(&c, %s%s, %s, %s);", v->direction == LAPIS_IN ? "in" : "out",
+                  v->direction == LAPIS_IN ? "" : "(void *)", at, bytes, v->stream);
     else
         emit_line(e, "hira_put_%s(&c, %s%s, %s, %s);",
                   v->direction == LAPIS_IN ? "in" : v->direction == LAPIS_OUT ? "out" : "inout",

@@ -115,6 +115,8 @@ static void get_buffer(struct emit *e, const struct lapis_value *v, const char *
     }
     if (v->element && v->element->kind == LAPIS_V_HANDLE && v->direction == LAPIS_IN)
         emit_line(e, "%s = hira_get_handles(s, &%s, %s);", target, length, emit_type_id(e, v->element->handle));
+    else if (v->stream && v->direction != LAPIS_INOUT)
+        emit_line(e, "%s = hira_get_%s_stream(s, &%s);", target, v->direction == LAPIS_IN ? "in" : "out", length);
     else
         emit_line(e, "%s = hira_get_%s(s, &%s, %s);", target,
                   v->direction == LAPIS_IN ? "in" : v->direction == LAPIS_OUT ? "out" : "inout", length, payload);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "channel/stream.h"
 #include "guest/internal.h"
 
 #define DEPS_ROOM ((2 * HIRA_DEPS_MAX + 1) * 8) /* kept free at the end of a record */
@@ -47,7 +48,7 @@ bool hira_call_begin(struct hira_call *c, unsigned function, unsigned how)
     c->invalid = 0;
     c->n_temps = c->next_temp = c->n_deps = c->n_news = 0;
     c->more_output = false;
-    c->spill = HIRA_ARENA_NONE;
+    c->spill = c->stream.block = HIRA_ARENA_NONE;
     if (hira_unlikely(!lane) || hira_unlikely(!function_known(function)))
         return begin_nothing(c);
     if (hira_unlikely(hira_pending_too_much()) && function < hira_guest_api.n_functions)
@@ -271,6 +272,55 @@ void hira_put_out(struct hira_call *c, void *data, uint64_t size, bool payload)
         put_block(c, &c->temps[c->n_temps - 1]);
 }
 
+/* Sets a stream up, if it is worth one and there is a window to be had. */
+static bool put_stream(struct hira_call *c, void *data, uint64_t size, bool stream, bool out)
+{
+    uint64_t offset;
+    if (!stream || !data || size < HIRA_STREAM_LEAST || size > HIRA_MEM_LENGTH_MAX || c->async || c->until_done || c->failed ||
+        c->stream.block != HIRA_ARENA_NONE || hira_arena_offset(arena(), data, size, &offset))
+        return false;
+    uint64_t block = hira_arena_alloc(arena(), HIRA_STREAM_SIZE, 4096);
+    if (block == HIRA_ARENA_NONE)
+        return false;
+    struct hira_stream *s = hira_arena_at(arena(), block, HIRA_STREAM_SIZE);
+    atomic_store_explicit(&s->produced, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->consumed, 0, memory_order_relaxed);
+    c->stream = (struct hira_temp){block, data, size};
+    c->stream_out = out;
+    hira_put_word(c, HIRA_MEM_WORD(HIRA_MEM_STREAM, size));
+    hira_put_word(c, block);
+    return true;
+}
+
+void hira_put_in_stream(struct hira_call *c, const void *data, uint64_t size, bool stream)
+{
+    if (!put_stream(c, (void *)data, size, stream, false))
+        hira_put_in(c, data, size, true);
+}
+
+void hira_put_out_stream(struct hira_call *c, void *data, uint64_t size, bool stream)
+{
+    if (!put_stream(c, data, size, stream, true))
+        hira_put_out(c, data, size, true);
+}
+
+static bool stream_ended(void *context)
+{
+    struct hira_caller *caller = context;
+    return atomic_load_explicit(&caller->map.reply->stamp, memory_order_acquire) == caller->sequence || !hira_alive(NULL);
+}
+
+/* Moves the stream until it is through, or the reply says that the call is over. */
+static void run_stream(struct hira_call *c)
+{
+    struct hira_caller *caller = &c->lane->caller;
+    struct hira_stream *s = hira_arena_at(arena(), c->stream.block, HIRA_STREAM_SIZE);
+    if (c->stream_out)
+        hira_stream_consume_from(s, 0, c->stream.to, c->stream.size, stream_ended, caller);
+    else
+        hira_stream_produce_from(s, 0, c->stream.to, c->stream.size, stream_ended, caller);
+}
+
 void hira_put_inout(struct hira_call *c, void *data, uint64_t size, bool payload)
 {
     if (!data || size > HIRA_MEM_LENGTH_MAX || (payload && put_in_place(c, data, size))) {
@@ -431,6 +481,8 @@ bool hira_call_sync(struct hira_call *c)
         return give_up(c);
     struct hira_caller *caller = &c->lane->caller;
     publish(c, HIRA_RECORD_SYNC);
+    if (hira_unlikely(c->stream.block != HIRA_ARENA_NONE))
+        run_stream(c);
     if (hira_unlikely(hira_caller_wait(caller) < 0)) {
         atomic_store_explicit(&hira_connection.dead, true, memory_order_relaxed);
         return give_up(c);
@@ -467,6 +519,8 @@ void hira_call_end(struct hira_call *c, bool ok)
         hira_pending_apply();
     }
     free_temps(c);
+    hira_arena_free(arena(), c->stream.block);
+    c->stream.block = HIRA_ARENA_NONE;
     if (!ok)
         for (unsigned i = 0; i < c->n_news; i++)
             hira_object_abandon(c->news[i]);

@@ -112,6 +112,8 @@ struct hira_call {
     uint8_t status;                  /* HIRA_REPLY_* */
     struct hira_object *parent;      /* the first handle put: what new objects are made from */
     struct hira_object *news[4];
+    struct hira_temp stream;         /* block HIRA_ARENA_NONE: none */
+    bool stream_out;
     struct hira_temp temps[HIRA_TEMPS_MAX];
     uint64_t deps[2 * HIRA_DEPS_MAX];
 };
@@ -183,6 +185,11 @@ void hira_put_out(struct hira_call *c, void *data, uint64_t size, bool payload);
 
 /* Both: contents go and come back. */
 void hira_put_inout(struct hira_call *c, void *data, uint64_t size, bool payload);
+
+/* As hira_put_in and hira_put_out of payload, but large memory moves while the call is being served, if `stream` and the server
+ * side of this function can do so. */
+void hira_put_in_stream(struct hira_call *c, const void *data, uint64_t size, bool stream);
+void hira_put_out_stream(struct hira_call *c, void *data, uint64_t size, bool stream);
 
 void hira_put_handles(struct hira_call *c, const void *handles, uint64_t n, unsigned type);
 void hira_put_string(struct hira_call *c, const char *s); /* NUL-terminated, NULL allowed */

@@ -543,6 +543,11 @@ static void apply_text(const struct lapis_target *t, struct lapis_value *v, cons
         because(t, v, node, hira_pool_printf(t->front->pool, "%s of them are really written", node->args[0].text));
         return;
     }
+    if (node->word == LAPIS_W_STREAM) {
+        v->stream = node->n_args ? expression(t, node, 0) : "true";
+        because(t, v, node, "large contents move while the call is served");
+        return;
+    }
     const char *selector = node->args[0].text;
     if (!sibling(t, &node->args[0]))
         return;
@@ -606,6 +611,7 @@ static void apply_one(const struct lapis_target *t, struct lapis_value *v, const
         apply_lifetime(t, v, node);
         break;
     case LAPIS_W_FILLED:
+    case LAPIS_W_STREAM:
     case LAPIS_W_QUERY:
     case LAPIS_W_FILES:
         apply_text(t, v, node);

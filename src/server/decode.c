@@ -373,7 +373,7 @@ void hira_reply_out(struct hira_serve *s, const void *data, uint64_t valid)
         s->reply += words;
         return;
     }
-    void *shared = hira_arena_at(&hira_server.arena, out->offset, out->size);
+    void *shared = out->kind == HIRA_MEM_STREAM ? NULL : hira_arena_at(&hira_server.arena, out->offset, out->size);
     if (shared && shared != data)
         memcpy(shared, data, valid);
 }

@@ -202,6 +202,7 @@ bool hira_serve_record(struct hira_server_lane *lane, uint32_t size)
     s.first = NULL;
     s.registration = NULL;
     s.mapping = NULL;
+    s.stream = NULL;
     s.n_cells = 0;
 
     if ((flags & HIRA_RECORD_DEPS && !wait_deps(&s)) || (flags & HIRA_RECORD_SPILLED && !take_spilled(&s, m)))

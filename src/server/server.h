@@ -89,6 +89,9 @@ struct hira_serve {
     uint32_t pins_capacity;
     struct hira_slot *first;         /* the first handle named: takes the blame of a failed asynchronous call */
     struct hira_registration *registration;
+    struct hira_stream *stream;
+    uint64_t stream_size, stream_moved;
+    bool stream_out;
     struct hira_mapping *mapping;    /* to be filled when the command is done */
     uint64_t n_cells, cells[HIRA_OUTS_MAX];
 };
@@ -205,6 +208,17 @@ void hira_gone(struct hira_serve *s, unsigned type, void *vendor);
 
 /* The spec's state beside a vendor handle of an object that this call names or that is alive; NULL if unknown. */
 void *hira_server_state(void *vendor, unsigned type);
+
+/* ---- streams ---- */
+
+/* In and out memory of functions whose spec says `stream`: a pointer as from hira_get_in and hira_get_out, or one for which
+ * hira_is_stream() holds. Such memory is not there yet: it must be received, or sent, whole and once. */
+void *hira_get_in_stream(struct hira_serve *s, uint64_t *ret_size);
+void *hira_get_out_stream(struct hira_serve *s, uint64_t *ret_size);
+bool hira_is_stream(const struct hira_serve *s, const void *p);
+/* Moves the next `size` bytes. False: the guest does not keep up its end, or more than agreed was asked for. */
+bool hira_stream_receive(struct hira_serve *s, void *to, uint64_t size);
+bool hira_stream_send(struct hira_serve *s, const void *from, uint64_t size);
 
 /* ---- mapped memory ---- */
 

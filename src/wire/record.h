@@ -6,11 +6,12 @@
  *   scalar      one word (floats by their bits; integers sign- or zero-extended)
  *   handle      one word: an id, 0 for NULL
  *   struct      its bytes, padded to words
- *   memory      one word: kind | length << 2 (length in bytes), then
+ *   memory      one word: kind | length << 3 (length in bytes), then
  *                 HIRA_MEM_NULL                  nothing: the pointer is NULL
  *                 HIRA_MEM_INLINE                in: the bytes, padded; out: nothing, the reply brings them
  *                 HIRA_MEM_ARENA                 one word, the arena offset: read or written in place
  *                 HIRA_MEM_BLOCK                 the same; a block with a completion word, used until the command has ended
+ *                 HIRA_MEM_STREAM                the same; a window through which it moves while the call is served
  *
  * A reply is the result (one word), then for each out memory that was not NULL one word (its kind, and the bytes valid) and,
  * where it is inline, the bytes, padded. What the vendor printed may follow: the bytes, padded, then one word, the
@@ -38,11 +39,11 @@ enum {
     HIRA_RECORD_DEPS = 4,    /* ends with dependencies */
 };
 
-enum { HIRA_MEM_NULL, HIRA_MEM_INLINE, HIRA_MEM_ARENA, HIRA_MEM_BLOCK };
-#define HIRA_MEM_KIND(word) ((unsigned)((word) & 3))
-#define HIRA_MEM_LENGTH(word) ((word) >> 2)
-#define HIRA_MEM_WORD(kind, length) ((uint64_t)(kind) | (uint64_t)(length) << 2)
-#define HIRA_MEM_LENGTH_MAX ((UINT64_MAX >> 2) - 8)
+enum { HIRA_MEM_NULL, HIRA_MEM_INLINE, HIRA_MEM_ARENA, HIRA_MEM_BLOCK, HIRA_MEM_STREAM };
+#define HIRA_MEM_KIND(word) ((unsigned)((word) & 7))
+#define HIRA_MEM_LENGTH(word) ((word) >> 3)
+#define HIRA_MEM_WORD(kind, length) ((uint64_t)(kind) | (uint64_t)(length) << 3)
+#define HIRA_MEM_LENGTH_MAX ((UINT64_MAX >> 3) - 8)
 
 enum {
     HIRA_REPLY_OK,
