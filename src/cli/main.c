@@ -45,6 +45,8 @@ int main(int argc, char **argv)
         return help(stderr);
     if (!strcmp(argv[1], "help") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
         return help(stdout);
+    if (!strcmp(argv[1], "--version"))
+        return puts("hira " HIRA_VERSION) < 0 ? CLI_FAILED : CLI_OK;
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(verbs); i++) {
         int words = verbs[i].group ? 2 : 1;
         if (argc <= words || strcmp(argv[words], verbs[i].name) || (verbs[i].group && strcmp(argv[1], verbs[i].group)))

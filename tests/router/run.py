@@ -5,6 +5,7 @@
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -795,6 +796,18 @@ def doctor_verb(place):
     p = subprocess.run([HIRA, 'doctor', '--socket', place.base + '/none', '--server-dir', place.servers('fake')],
                        capture_output=True, text=True, timeout=60)
     assert p.returncode == 1 and 'start hirad' in p.stdout
+
+
+@test
+def every_option_has_its_place_in_the_manual(place):
+    top = os.path.dirname(os.path.abspath(__file__)) + '/../../'
+    for source, page in (('src/router/main.c', 'hirad.8'), ('src/cli/run.c', 'hira-run.1'), ('src/cli/doctor.c', 'hira-doctor.1'),
+                         ('src/cli/status.c', 'hira.1')):
+        with open(top + source) as f, open(top + 'man/' + page + '.scd') as g:
+            manual = g.read()
+            options = re.findall(r'\{"([a-z-]+)", (?:no|required)_argument', f.read())
+        assert options, source
+        assert [o for o in options if f'*--{o}*' not in manual] == [], page
 
 
 # ---- the harness ----
