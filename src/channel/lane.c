@@ -112,23 +112,19 @@ static int wait_for(struct hira_spin *spin, _Atomic uint32_t *sleeps, uint32_t w
     }
 }
 
-struct room {
-    struct hira_caller *caller;
-    uint64_t need;
-};
-
 static bool test_room(void *context)
 {
-    struct room *room = context;
-    struct hira_caller *c = room->caller;
+    struct hira_caller *c = context;
     c->tail = atomic_load_explicit(&c->map.control->tail, memory_order_acquire);
-    return c->head + room->need - c->tail <= HIRA_RING_SIZE;
+    return c->tail >= atomic_load_explicit(&c->map.control->room_at, memory_order_relaxed);
 }
 
-int hira_caller_wait_room(struct hira_caller *c, uint64_t need)
+/* A full ring is a matter of throughput, not of latency: sleeps at once, until it is half empty. */
+int hira_caller_wait_room(struct hira_caller *c)
 {
-    struct room room = {c, need};
-    return wait_for(&c->spin, &c->map.control->caller_sleeps, HIRA_WANTS_ROOM, test_room, &room, c->alive, c->context);
+    struct hira_spin none = {0};
+    atomic_store_explicit(&c->map.control->room_at, c->head - HIRA_RING_SIZE / 2, memory_order_relaxed);
+    return wait_for(&none, &c->map.control->caller_sleeps, HIRA_WANTS_ROOM, test_room, c, c->alive, c->context);
 }
 
 static bool test_reply(void *context)
@@ -154,7 +150,7 @@ static bool test_record(void *context)
         return true;
     /* A caller that waits for room read an old tail if our store had not reached it when it looked: look for it again
      * here, where the ring is empty and it would otherwise sleep on. */
-    hira_wake(&c->map.control->caller_sleeps, HIRA_WANTS_ROOM);
+    hira_callee_wake_for_room(c);
     return false;
 }
 

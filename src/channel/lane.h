@@ -34,11 +34,16 @@
 #define HIRA_NAP_NS 200000000ull  /* 200 ms: the longest sleep without a look at whether the peer still lives */
 #define HIRA_LINE HIRA_CACHE_LINE
 
+/* How long a lane's sides spin: a vendor call that waits for a worker takes 10-20 µs, and sleeping costs as much again. */
+#define HIRA_SPIN_LEAST_NS 20000
+#define HIRA_SPIN_MOST_NS 50000
+
 struct hira_lane_control {
     _Alignas(HIRA_LINE) _Atomic uint64_t tail;    /* callee: ring bytes consumed since the beginning */
     _Atomic uint64_t retired;                     /* callee: sequence of the last record whose effects are done */
     _Alignas(HIRA_LINE) _Atomic uint32_t callee_sleeps; /* HIRA_AWAKE or HIRA_WANTS_* */
     _Alignas(HIRA_LINE) _Atomic uint32_t caller_sleeps;
+    _Atomic uint64_t room_at;                     /* caller, before it sleeps for room: the tail it wants to see */
 };
 
 /* Values of a sleep word: what the sleeper waits for, so that it is woken for nothing else. */
@@ -126,7 +131,7 @@ static inline void hira_wake(_Atomic uint32_t *sleeps, uint32_t wants)
 /* ---- caller ---- */
 
 /* The slow halves, in lane.c. */
-int hira_caller_wait_room(struct hira_caller *c, uint64_t need);
+int hira_caller_wait_room(struct hira_caller *c);
 int hira_caller_wait_reply(struct hira_caller *c);
 
 static inline struct hira_record *hira_caller_at(const struct hira_caller *c, uint64_t position)
@@ -141,7 +146,7 @@ static inline struct hira_record *hira_caller_reserve(struct hira_caller *c)
     const uint64_t need = HIRA_RECORD_MAX + HIRA_LINE;
     if (hira_unlikely(c->head + need - c->tail > HIRA_RING_SIZE)) {
         c->tail = atomic_load_explicit(&c->map.control->tail, memory_order_acquire);
-        if (c->head + need - c->tail > HIRA_RING_SIZE && hira_caller_wait_room(c, need) < 0)
+        if (c->head + need - c->tail > HIRA_RING_SIZE && hira_caller_wait_room(c) < 0)
             return NULL;
     }
     return hira_caller_at(c, c->head);
@@ -183,13 +188,22 @@ int hira_callee_wait(struct hira_callee *c);
  * -EPIPE when the peer is gone, -EBADMSG when the ring holds what no honest caller writes. */
 int hira_callee_next(struct hira_callee *c, struct hira_record *copy, bool wait);
 
+/* A caller that found the ring full wants it half empty before it is woken: else it would be woken for every record. */
+static inline void hira_callee_wake_for_room(struct hira_callee *c)
+{
+    struct hira_lane_control *control = c->map.control;
+    if (hira_unlikely(atomic_load_explicit(&control->caller_sleeps, memory_order_relaxed) == HIRA_WANTS_ROOM) &&
+        c->head >= atomic_load_explicit(&control->room_at, memory_order_relaxed))
+        hira_wake(&control->caller_sleeps, HIRA_WANTS_ROOM);
+}
+
 /* Gives the ring space of the record taken last back. */
 static inline void hira_callee_release(struct hira_callee *c)
 {
     c->head += (uint64_t)c->lines * HIRA_LINE;
     c->lines = 0;
     atomic_store_explicit(&c->map.control->tail, c->head, memory_order_release);
-    hira_wake(&c->map.control->caller_sleeps, HIRA_WANTS_ROOM);
+    hira_callee_wake_for_room(c);
 }
 
 /* Says that the effects of the record taken last are done. */

@@ -252,7 +252,7 @@ static struct hira_guest_lane *open_lane(struct hira_connection *k)
         free(lane);
         return NULL;
     }
-    hira_spin_init(&lane->caller.spin, 2000, 50000);
+    hira_spin_init(&lane->caller.spin, HIRA_SPIN_LEAST_NS, HIRA_SPIN_MOST_NS);
     atomic_store(&k->lanes[made.index], lane);
     uint32_t n = atomic_load(&k->n_lanes);
     if (n < made.index + 1)

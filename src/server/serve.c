@@ -289,7 +289,7 @@ static int open_lane(struct hira_server *server)
     if (!lane)
         return hira_refuse(server->sock, ENOMEM, "no memory for a lane");
     *lane = (struct hira_server_lane){.index = server->n_lanes, .callee.alive = guest_alive, .memory = hira_memory_new()};
-    hira_spin_init(&lane->callee.spin, 2000, 50000);
+    hira_spin_init(&lane->callee.spin, HIRA_SPIN_LEAST_NS, HIRA_SPIN_MOST_NS);
     if (hira_lane_map(&lane->callee.map, fd) < 0 || !start_thread(lane_thread, lane)) {
         hira_lane_unmap(&lane->callee.map);
         hira_memory_free(lane->memory);
