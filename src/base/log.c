@@ -2,6 +2,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -61,10 +62,13 @@ static char *put_escaped(char *p, char *end, const char *text, bool json)
 
 static void write_line(void *fd, const char *line, size_t size)
 {
+    struct pollfd p = {(int)(intptr_t)fd, POLLOUT, 0};
     ssize_t n;
-    /* A log that cannot be written is no reason to stop: nobody is left to tell. */
+    /* A log that cannot be written is no reason to stop, nor is one whose reader has stopped: then lines are lost. */
+    if (poll(&p, 1, 0) == 0)
+        return;
     do
-        n = write((int)(intptr_t)fd, line, size);
+        n = write(p.fd, line, size);
     while (n < 0 && errno == EINTR);
 }
 

@@ -40,7 +40,8 @@ struct hira_log {
 void hira_log(const struct hira_log *log, enum hira_log_level level, const char *component, uint32_t guest,
               const char *format, ...) HIRA_PRINTF(5, 6);
 
-/* Writers; the context is the descriptor, (void *)(intptr_t)fd. Each event is one write: any thread. */
+/* Writers. What would block is dropped; the context is the descriptor, (void *)(intptr_t)fd. Each event is one write:
+ * any thread. */
 void hira_log_write_text(void *fd, const struct hira_log_event *event);
 void hira_log_write_json(void *fd, const struct hira_log_event *event);
 

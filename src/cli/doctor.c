@@ -375,6 +375,7 @@ static void print_findings(const struct doctor *d)
 
 static int diagnose(struct doctor *d, bool json)
 {
+    signal(SIGCHLD, SIG_DFL);
     d->findings = json_array();
     check_apis(d);
     check_router(d);

@@ -107,12 +107,13 @@ static int find_router(const struct run_options *o, struct cli_private_router *r
 
 /* ---- the program ---- */
 
-static _Noreturn void become_program(char **argv, const sigset_t *mask, pid_t parent)
+static _Noreturn void become_program(char **argv, const sigset_t *mask, sighandler_t on_child, pid_t parent)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         raise(SIGKILL);
     sigprocmask(SIG_SETMASK, mask, NULL);
+    signal(SIGCHLD, on_child);
     execvp(argv[0], argv);
     int error = errno;
     fprintf(stderr, "hira run: %s: %s\n", argv[0], error == ENOENT ? "command not found" : strerror(error));
@@ -132,7 +133,7 @@ static int watch_program(pid_t pid, const sigset_t *signals)
     }
 }
 
-static int run_program(char **argv)
+static int run_program(char **argv, sighandler_t on_child)
 {
     static const int forwarded[] = {SIGINT,  SIGTERM, SIGHUP,   SIGQUIT, SIGUSR1,
                                     SIGUSR2, SIGALRM, SIGWINCH, SIGCONT, SIGCHLD};
@@ -144,7 +145,7 @@ static int run_program(char **argv)
     sigprocmask(SIG_BLOCK, &signals, &old);
     pid_t pid = fork();
     if (pid == 0)
-        become_program(argv, &old, parent);
+        become_program(argv, &old, on_child, parent);
     if (pid < 0) {
         fprintf(stderr, "hira run: cannot fork: %s\n", strerror(errno));
         return RUN_FAILED;
@@ -159,12 +160,13 @@ static int run(const struct run_options *o, char **argv)
     struct hira_text path = {0};
     char socket[108];
     int status = RUN_FAILED;
+    sighandler_t on_child = signal(SIGCHLD, SIG_DFL); /* ignored, as some starters leave it, children vanish unseen */
     if (library_path(o, &path) == 0 && find_router(o, &router, socket, sizeof socket) == 0) {
         setenv("LD_LIBRARY_PATH", path.data, 1);
         setenv("HIRA_SOCKET", socket, 1);
         if (o->strict)
             setenv("HIRA_STRICT", "1", 1);
-        status = run_program(argv);
+        status = run_program(argv, on_child);
     }
     cli_private_router_stop(&router);
     hira_text_fini(&path);

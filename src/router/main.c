@@ -182,6 +182,16 @@ static int make_private_folder(struct router *router, char *error, size_t size)
     return 0;
 }
 
+/* Started with standard descriptors closed, our own would take their place. */
+static void fill_standard_descriptors(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    hira_fd_closep(&fd);
+}
+
 static void raise_descriptor_limit(void)
 {
     struct rlimit limit;
@@ -447,6 +457,7 @@ int main(int argc, char **argv)
         fputs("hirad: HIRA_SOCKET is too long\n", stderr);
         return 2;
     }
+    fill_standard_descriptors();
     signal(SIGPIPE, SIG_IGN);
     clean_library_path();
     raise_descriptor_limit();

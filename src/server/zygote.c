@@ -464,6 +464,7 @@ int hira_zygote_main(int argc, char **argv, const struct hira_zygote_ops *ops)
     }
     if (!mode || optind != argc)
         return usage(argv[0]);
+    signal(SIGCHLD, SIG_DFL); /* ignored, as it may be inherited, children could not be waited for */
     set_environment(ops);
     if (mode == 'c')
         return check_main(ops);

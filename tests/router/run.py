@@ -528,6 +528,44 @@ def json_log(place):
 
 
 @test
+def a_stopped_log_reader_stops_nobody(place):
+    ours, theirs = os.pipe()
+    base = place.base + '/p'
+    os.makedirs(base)
+    p = subprocess.Popen([HIRAD, '--socket', base + '/h.sock', '--server-dir', place.servers('fake'), '--work-dir', base],
+                         stderr=theirs, stdin=subprocess.DEVNULL)
+    os.close(theirs)
+    wait_for(lambda: os.path.exists(base + '/h.sock'), 'the socket')
+    for _ in range(1500):
+        refused(base + '/h.sock', b'x' * 20)
+    with served(base + '/h.sock') as g:
+        assert g.say(b'x') == b'x'
+    p.terminate()
+    assert p.wait(10) == 0
+    os.close(ours)
+
+
+@test
+def standard_descriptors_closed(place):
+    def close_all():
+        for fd in range(3):
+            os.close(fd)
+    base = place.base + '/c'
+    os.makedirs(base)
+    # Not Popen: it needs its own descriptors there.
+    pid = os.fork()
+    if pid == 0:
+        close_all()
+        os.execv(HIRAD, ['hirad', '--socket', base + '/h.sock', '--server-dir', place.servers('fake'), '--work-dir', base])
+    wait_for(lambda: os.path.exists(base + '/h.sock'), 'the socket')
+    with served(base + '/h.sock') as g:
+        assert g.say(b'x') == b'x'
+    assert [os.readlink(f'/proc/{pid}/fd/{n}') for n in range(3)] == ['/dev/null'] * 3
+    os.kill(pid, signal.SIGTERM)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+@test
 def status_shows_others_guests_to_nobody(place):
     if os.geteuid() != 0:
         raise Skip('needs root to become another user')
@@ -672,6 +710,14 @@ def run_ignores_what_the_starter_ignored(place):
     run = Runner(place)
     p = run.start('sh', '-c', 'kill -HUP $$; echo alive', preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
     assert p.stdout.read() == 'alive\n' and p.wait(10) == 0
+    run.clean()
+
+
+@test
+def run_when_children_are_ignored(place):
+    run = Runner(place)
+    p = run.start('sh', '-c', 'exit 7', preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+    assert p.wait(10) == 7
     run.clean()
 
 
