@@ -155,7 +155,7 @@ const char *emit_element_size(struct emit *e, const struct lapis_value *v)
     const struct lapis_ctype *to = v->ctype->pointee;
     if (v->unit_bytes || !to || to->kind == LAPIS_VOID)
         return "1";
-    return emit_format(e, "sizeof(%s)", lapis_ctype_declare(e->pool, to, ""));
+    return emit_format(e, "sizeof(%s)", emit_type(e, to));
 }
 
 const char *emit_bytes(struct emit *e, const struct lapis_value *v, const char *at, const char *count)
@@ -188,6 +188,14 @@ bool emit_carried(const struct lapis_function *f)
 bool emit_is_void(const struct lapis_value *ret)
 {
     return !ret->ctype || ret->ctype->kind == LAPIS_VOID;
+}
+
+const char *emit_type(struct emit *e, const struct lapis_ctype *type)
+{
+    char *text = hira_pool_strdup(e->pool, lapis_ctype_declare(e->pool, type, ""));
+    for (size_t n = strlen(text); n && text[n - 1] == ' ';)
+        text[--n] = 0;
+    return text;
 }
 
 const char *emit_type_id(struct emit *e, const struct lapis_handle *h)

@@ -195,23 +195,23 @@ static void take_out(struct emit *e, const struct lapis_value *v)
 static void take_result(struct emit *e, const struct lapis_function *f)
 {
     const struct lapis_value *r = &f->ret;
-    const char *type = emit_is_void(r) ? "" : lapis_ctype_declare(e->pool, r->ctype, "");
     if (emit_is_void(r)) {
         emit_line(e, "hira_take_word(&c);");
         return;
     }
+    const char *type = emit_type(e, r->ctype), *ret = lapis_ctype_declare(e->pool, r->ctype, "ret");
     if (r->kind == LAPIS_V_HANDLE && r->allocates)
-        emit_line(e, "ret = hira_take_word(&c) ? (%s)new_ret : 0;", type);
+        emit_line(e, "%s = hira_take_word(&c) ? (%s)new_ret : 0;", ret, type);
     else if (r->kind == LAPIS_V_HANDLE)
-        emit_line(e, "ret = (%s)hira_take_handle(&c, %s, false);", type, emit_type_id(e, r->handle));
+        emit_line(e, "%s = (%s)hira_take_handle(&c, %s, false);", ret, type, emit_type_id(e, r->handle));
     else if (r->kind == LAPIS_V_STRING)
-        emit_line(e, "hira_take_word(&c);\n    ret = (%s)hira_take_string(&c);", type);
+        emit_line(e, "hira_take_word(&c);\n    %s = (%s)hira_take_string(&c);", ret, type);
     else if (r->ctype->kind == LAPIS_FLOAT)
-        emit_line(e, "ret = (%s)hira_take_double(&c);", type);
+        emit_line(e, "%s = (%s)hira_take_double(&c);", ret, type);
     else if (r->ctype->kind == LAPIS_STRUCT || r->ctype->kind == LAPIS_UNION)
-        emit_line(e, "hira_take_word(&c);\n    hira_take_bytes(&c, &ret, sizeof ret);");
+        emit_line(e, "%s;\n    hira_take_word(&c);\n    hira_take_bytes(&c, &ret, sizeof ret);", ret);
     else
-        emit_line(e, "ret = (%s)%shira_take_word(&c);", type, r->ctype->kind == LAPIS_POINTER ? "(uintptr_t)" : "");
+        emit_line(e, "%s = (%s)%shira_take_word(&c);", ret, type, r->ctype->kind == LAPIS_POINTER ? "(uintptr_t)" : "");
 }
 
 /* ---- how a call is carried ---- */
@@ -298,7 +298,7 @@ static void emit_leave(struct emit *e, const struct lapis_function *f, const cha
 {
     const struct lapis_value *error = emit_error_param(f), *r = &f->ret;
     if (error) {
-        const char *type = lapis_ctype_declare(e->pool, error->ctype->pointee, "");
+        const char *type = emit_type(e, error->ctype->pointee);
         emit_line(e, "if (%s)\n            *%s = (%s)%s;", error->name, error->name, type, code);
     }
     if (emit_is_void(r))
@@ -306,17 +306,21 @@ static void emit_leave(struct emit *e, const struct lapis_function *f, const cha
     else if (error || r->kind == LAPIS_V_HANDLE || r->kind == LAPIS_V_STRING || r->kind == LAPIS_V_TOKEN)
         emit_line(e, "return %s;", f->failure && !error ? f->failure : "0");
     else if (r->ctype->kind == LAPIS_INT)
-        emit_line(e, "return (%s)%s;", lapis_ctype_declare(e->pool, r->ctype, ""), code);
+        emit_line(e, "return (%s)%s;", emit_type(e, r->ctype), code);
     else
         emit_line(e, "return failure;");
 }
 
-static void emit_decline(struct emit *e, const struct lapis_function *f)
+static void emit_send(struct emit *e, const struct lapis_function *f)
 {
     bool plain = emit_is_void(&f->ret) || ((f->ret.kind == LAPIS_V_HANDLE || f->ret.ctype->kind != LAPIS_INT) && !emit_error_param(f));
+    bool one = !emit_error_param(f);
+    emit_line(e, "if (!hira_call_send(&c))%s", one ? "" : " {");
     e->indent++;
-    emit_leave(e, f, plain ? "0" : emit_format(e, "declined(&c, (int64_t)(%s))", failure_of(f)));
+    emit_leave(e, f, plain ? "0" : emit_format(e, "declined(&c, %s)", failure_of(f)));
     e->indent--;
+    if (!one)
+        emit_line(e, "}");
 }
 
 /* ---- cached answers ---- */
@@ -394,18 +398,15 @@ static void emit_async_return(struct emit *e, const struct lapis_function *f)
     const struct lapis_value *error = emit_error_param(f);
     emit_line(e, "if (c.async) {");
     e->indent++;
-    emit_line(e, "if (!hira_call_async(&c)) {");
-    emit_decline(e, f);
-    emit_line(e, "}");
     emit_ended(e, f, "");
     for (size_t i = 0; i < f->n_params; i++)
         if (emit_is_new(&f->params[i]))
             emit_line(e, "if (%s)\n            *%s = (%s)new_%s;", f->params[i].name, f->params[i].name,
-                      lapis_ctype_declare(e->pool, f->params[i].ctype->pointee, ""), f->params[i].name);
+                      emit_type(e, f->params[i].ctype->pointee), f->params[i].name);
     if (error)
         emit_line(e, "if (%s)\n            *%s = %s;", error->name, error->name, error->error_success ? error->error_success : "0");
     if (f->ret.kind == LAPIS_V_HANDLE && f->ret.allocates)
-        emit_line(e, "return (%s)new_ret;", lapis_ctype_declare(e->pool, f->ret.ctype, ""));
+        emit_line(e, "return (%s)new_ret;", emit_type(e, f->ret.ctype));
     else
         emit_line(e, emit_is_void(&f->ret) ? "return;" : "return %s;", f->success_value ? f->success_value : "0");
     e->indent--;
@@ -415,11 +416,9 @@ static void emit_async_return(struct emit *e, const struct lapis_function *f)
 static void emit_results(struct emit *e, const struct lapis_function *f)
 {
     const struct lapis_value *error = emit_error_param(f);
-    if (!emit_is_void(&f->ret))
-        emit_line(e, "%s;", lapis_ctype_declare(e->pool, f->ret.ctype, "ret"));
     take_result(e, f);
     if (error) {
-        const char *type = lapis_ctype_declare(e->pool, error->ctype->pointee, "");
+        const char *type = emit_type(e, error->ctype->pointee);
         emit_line(e, "const %s error = (%s)hira_take_word(&c);", type, type);
         emit_line(e, "if (%s)\n        *%s = error;", error->name, error->name);
     }
@@ -429,7 +428,7 @@ static void emit_results(struct emit *e, const struct lapis_function *f)
     for (size_t i = 0; i < f->n_params; i++)
         if (emit_is_new(&f->params[i]))
             emit_line(e, "if (ok && %s)\n        *%s = (%s)new_%s;", f->params[i].name, f->params[i].name,
-                      lapis_ctype_declare(e->pool, f->params[i].ctype->pointee, ""), f->params[i].name);
+                      emit_type(e, f->params[i].ctype->pointee), f->params[i].name);
     emit_line(e, "hira_call_end(&c, ok);");
     emit_ended(e, f, "if (ok)\n        ");
     if (once_policy(f))
@@ -480,11 +479,9 @@ static void emit_stub_body(struct emit *e, const struct lapis_function *f)
         put_value(e, &f->params[i], f->params[i].name, NULL, NULL, 0);
     if (f->ret.kind == LAPIS_V_HANDLE && f->ret.allocates)
         emit_line(e, "struct hira_object *new_ret = hira_put_new(&c, true, %s);", emit_type_id(e, f->ret.handle));
+    emit_send(e, f);
     if (may_be_async(f))
         emit_async_return(e, f);
-    emit_line(e, "if (!hira_call_sync(&c)) {");
-    emit_decline(e, f);
-    emit_line(e, "}");
     emit_results(e, f);
 }
 
@@ -562,7 +559,7 @@ static void emit_function(struct emit *e, const struct lapis_function *f)
 
 static void emit_upcall_arg(struct emit *e, const struct lapis_value *a)
 {
-    const char *type = a->ctype->kind == LAPIS_ARRAY ? "void *" : lapis_ctype_declare(e->pool, a->ctype, "");
+    const char *type = a->ctype->kind == LAPIS_ARRAY ? "void *" : emit_type(e, a->ctype);
     switch (a->kind) {
     case LAPIS_V_HANDLE:
         emit_line(e, "%s = (%s)hira_up_handle(u, %s);", lapis_ctype_declare(e->pool, a->ctype, a->name), type, emit_type_id(e, a->handle));
@@ -607,7 +604,7 @@ static void emit_upcall(struct emit *e, const struct lapis_callback *cb)
         emit_upcall_arg(e, a);
         hira_text_printf(&args, "%s%s", i ? ", " : "", a->kind == LAPIS_V_USERDATA ? "cookie" : a->kind == LAPIS_V_NOTHING ? "0" : a->name);
     }
-    const char *cast = lapis_ctype_declare(e->pool, cb->ctype, "");
+    const char *cast = emit_type(e, cb->ctype);
     emit_line(e, "if (u->bad || !function)\n        return;");
     emit_line(e, "%s((%s)function)(%s);", returns ? emit_format(e, "const uint64_t result = (uint64_t)") : "", cast, args.data ? args.data : "");
     if (returns)

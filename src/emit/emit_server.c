@@ -132,7 +132,7 @@ static void get_callback(struct emit *e, const struct lapis_value *v)
 static void get_value(struct emit *e, const struct lapis_value *v, const char *at, const char *length, unsigned depth)
 {
     const char *target = depth ? at : declare(e, v, 0);
-    const char *type = v->ctype ? lapis_ctype_declare(e->pool, v->ctype, "") : "";
+    const char *type = v->ctype ? emit_type(e, v->ctype) : "";
     switch (v->kind) {
     case LAPIS_V_SCALAR:
         if (v->ctype->kind == LAPIS_FLOAT)
@@ -511,7 +511,7 @@ static void emit_trampoline(struct emit *e, const struct lapis_callback *cb)
     for (size_t i = 0; i < cb->n_args; i++)
         put_up(e, &cb->args[i]);
     if (returns)
-        emit_line(e, "return (%s)hira_up_call(&u);", lapis_ctype_declare(e->pool, cb->ret.ctype, ""));
+        emit_line(e, "return (%s)hira_up_call(&u);", emit_type(e, cb->ret.ctype));
     else
         emit_line(e, cb->waits ? "hira_up_call(&u);" : "hira_up_post(&u);");
     e->indent = 0;
@@ -549,7 +549,7 @@ static void emit_type_hooks(struct emit *e)
 {
     for (size_t i = 0; i < e->model->n_handles; i++) {
         const struct lapis_handle *h = e->model->handles[i];
-        const char *type = lapis_ctype_declare(e->pool, h->ctype, "");
+        const char *type = emit_type(e, h->ctype);
         if (h->retain)
             emit_line(e, "static void retain_%s(void *handle)\n{\n    if (%s)\n        %s((%s)handle);\n}\n", h->name, h->retain->name,
                       h->retain->name, type);

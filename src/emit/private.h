@@ -41,6 +41,7 @@ bool emit_is_payload(const struct lapis_value *v);
 bool emit_is_new(const struct lapis_value *v);
 bool emit_carried(const struct lapis_function *f);     /* has a record */
 bool emit_is_void(const struct lapis_value *ret);
+const char *emit_type(struct emit *e, const struct lapis_ctype *type); /* as a cast names it */
 const char *emit_type_id(struct emit *e, const struct lapis_handle *h);
 const char *emit_prototype(struct emit *e, const struct lapis_function *f, const char *name);
 const char *emit_arguments(struct emit *e, const struct lapis_function *f);

@@ -131,12 +131,20 @@ enum {
  * anywhere, and sending fails. */
 bool hira_call_begin(struct hira_call *c, unsigned function, unsigned how);
 
+/* hira_call_async if the call began so, else hira_call_sync. */
+static inline bool hira_call_send(struct hira_call *c);
+
 /* Sends and waits. True: the reply is there, take the results in order. False: c->status tells why: HIRA_REPLY_FAILED,
  * HIRA_REPLY_INVALID (c->invalid is the handle's type) or HIRA_REPLY_POISONED (c->code). */
 bool hira_call_sync(struct hira_call *c);
 
 /* Sends. False as above. */
 bool hira_call_async(struct hira_call *c);
+
+static inline bool hira_call_send(struct hira_call *c)
+{
+    return c->async ? hira_call_async(c) : hira_call_sync(c);
+}
 
 /* Ends a sync call after its results were taken: `ok` when the API reported success; new objects come alive or go. */
 void hira_call_end(struct hira_call *c, bool ok);
