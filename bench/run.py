@@ -17,21 +17,22 @@ import sys
 import tempfile
 import time
 
-# measure, what to compare with, how ("<=" of that times the factor, ">=" likewise, or an absolute value), in words
+# measure: what to compare with, how, by which factor, and how much more is allowed (in the row's unit). These are the project's
+# targets: a measure that misses one is to be explained, the target stays.
 TARGETS = {
-    "null.sync": ("raw.pingpong", "<=", 1.5),
-    "null.asleep": ("raw.futex-paused", "<=", 1.3),
-    "null.async": (None, ">=", 8.0),
-    "null.allocations": (None, "<=", 0.001),
-    "cl.kernel+finish": ("native", "<=", 1.1),
-    "cl.1000-kernels": ("native", "<=", 1.1),
-    "cl.read-4B": ("native", "<=", 1.1),
-    "cl.write-4KiB": ("native", "<=", 1.1),
-    "cl.write-64MiB": ("native", ">=", 0.85),
-    "cl.read-64MiB": ("native", ">=", 0.85),
-    "cl.write-64MiB-mapped": ("native", ">=", 0.97),
-    "cl.read-64MiB-mapped": ("native", ">=", 0.97),
-    "cl.start": ("native", "<=", 1.1),
+    "null.sync": ("raw.pingpong", "<=", 1.5, 0),
+    "null.asleep": ("raw.futex", "<=", 1.3, 0),
+    "null.async": (None, ">=", 8.0, 0),
+    "null.allocations": (None, "<=", 0.001, 0),
+    "cl.kernel+finish": ("native", "<=", 1, 5),
+    "cl.1000-kernels": ("native", "<=", 1.3, 0),
+    "cl.read-4B": ("native", "<=", 1, 5),
+    "cl.write-4KiB": ("native", "<=", 1, 5),
+    "cl.write-64MiB": ("native", ">=", 0.8, 0),
+    "cl.read-64MiB": ("native", ">=", 0.8, 0),
+    "cl.write-64MiB-mapped": ("native", ">=", 0.98, 0),
+    "cl.read-64MiB-mapped": ("native", ">=", 0.98, 0),
+    "cl.start": ("native", "<=", 1, 0),
 }
 RAW = ["pingpong", "futex", "paused", "memcpy"]
 NULL = ["sync", "asleep", "async", "memory", "objects"]
@@ -137,13 +138,13 @@ def verdict(name, rows):
         return "", None, ""
     if not target:
         return "", mine / native if native else None, ""
-    base, sign, factor = target
+    base, sign, factor, more = target
     limit = native if base == "native" else median(rows.get(base, {}).get("raw")) if base else 1
     if limit is None:
         return "%s %g x %s" % (sign, factor, base), None, "?"
-    words = "%s %g%s" % (sign, factor, " x " + base if base else " " + row["unit"])
+    words = "%s %g%s%s" % (sign, factor, " x " + base if base else " " + row["unit"], " + %g %s" % (more, row["unit"]) if more else "")
     ratio = mine / limit if limit else None
-    good = mine <= factor * limit if sign == "<=" else mine >= factor * limit
+    good = mine <= factor * limit + more if sign == "<=" else mine >= factor * limit
     return words, ratio, "good" if good else "MISSED"
 
 
