@@ -343,7 +343,7 @@ static const struct lapis_value *query_value(const struct lapis_function *f, con
 
 static bool caches(const struct lapis_function *f)
 {
-    const struct lapis_value *size;
+    const struct lapis_value *size = NULL;
     return f->cached && query_value(f, &size) && f->params[0].kind == LAPIS_V_HANDLE;
 }
 
@@ -364,7 +364,7 @@ static void emit_cache_test(struct emit *e, const struct lapis_function *f, cons
 
 static void emit_cache_get(struct emit *e, const struct lapis_function *f)
 {
-    const struct lapis_value *size, *v = query_value(f, &size);
+    const struct lapis_value *size = NULL, *v = query_value(f, &size);
     emit_cache_test(e, f, v);
     emit_line(e, "const struct hira_answer *known = constant ? hira_cache_get(F_%s, %s, (uint64_t)%s, asked) : NULL;", f->name,
               f->params[0].name, v->selector);
@@ -377,7 +377,7 @@ static void emit_cache_get(struct emit *e, const struct lapis_function *f)
 
 static void emit_cache_put(struct emit *e, const struct lapis_function *f)
 {
-    const struct lapis_value *size, *v = query_value(f, &size);
+    const struct lapis_value *size = NULL, *v = query_value(f, &size);
     emit_line(e, "if (ok && constant && %s)\n        hira_cache_put(F_%s, %s, (uint64_t)%s, asked, 0, %s, valid_%s);", v->name, f->name,
               f->params[0].name, v->selector, v->name, v->name);
 }
