@@ -75,16 +75,15 @@ void hira_spin_init(struct hira_spin *spin, uint64_t least_ns, uint64_t most_ns)
 /* What is waited for: true when it is there. */
 typedef bool wait_test(void *context);
 
-/* Spins, then sleeps on `sleeps` until test() holds. 0 or -EPIPE. */
-static int wait_for(struct hira_spin *spin, _Atomic uint32_t *sleeps, uint32_t wants, wait_test *test, void *context,
-                    bool (*alive)(void *), void *alive_context)
+/* Spins as long as that pays. True when it is there. */
+static bool spin_for(struct hira_spin *spin, wait_test *test, void *context)
 {
     uint64_t begin = hira_ticks(), now = begin;
     do {
         for (int i = 0; i < 16; i++) {
             if (test(context)) {
                 hira_spin_paid(spin);
-                return 0;
+                return true;
             }
             hira_relax();
         }
@@ -94,7 +93,12 @@ static int wait_for(struct hira_spin *spin, _Atomic uint32_t *sleeps, uint32_t w
         now = hira_ticks();
     } while (now - begin < spin->limit);
     hira_spin_wasted(spin);
+    return false;
+}
 
+/* Sleeps on `sleeps` until test() holds. 0 or -EPIPE. */
+static int sleep_for(_Atomic uint32_t *sleeps, uint32_t wants, wait_test *test, void *context, bool (*alive)(void *), void *alive_context)
+{
     for (;;) {
         atomic_store_explicit(sleeps, wants, memory_order_relaxed);
         atomic_thread_fence(memory_order_seq_cst);
@@ -110,6 +114,13 @@ static int wait_for(struct hira_spin *spin, _Atomic uint32_t *sleeps, uint32_t w
         if (!alive(alive_context))
             return test(context) ? 0 : -EPIPE;
     }
+}
+
+/* Spins, then sleeps. 0 or -EPIPE. */
+static int wait_for(struct hira_spin *spin, _Atomic uint32_t *sleeps, uint32_t wants, wait_test *test, void *context,
+                    bool (*alive)(void *), void *alive_context)
+{
+    return spin_for(spin, test, context) ? 0 : sleep_for(sleeps, wants, test, context, alive, alive_context);
 }
 
 static bool test_room(void *context)
@@ -154,9 +165,47 @@ static bool test_record(void *context)
     return false;
 }
 
+/* Moves this thread to another core, where there is one; it may come back. */
+static void leave_core(unsigned core)
+{
+    cpu_set_t all, others;
+    if (sched_getaffinity(0, sizeof all, &all) < 0 || core >= CPU_SETSIZE)
+        return;
+    others = all;
+    CPU_CLR(core, &others);
+    if (CPU_COUNT(&others) && sched_setaffinity(0, sizeof others, &others) == 0)
+        sched_setaffinity(0, sizeof all, &all);
+}
+
+/* A callee woken on the caller's own core has stopped it there: if it spun, it would only keep the caller from its answer. Nor would a
+ * scheduler part the two, of whom only one at a time wants to run. So it sleeps again at once, and when such calls keep coming
+ * it goes elsewhere; a move that was for nothing makes the next one rarer. */
+static void mind_neighbour(struct hira_callee *c, uint64_t slept)
+{
+    unsigned core = (unsigned)sched_getcpu();
+    c->beside = atomic_load_explicit(&c->map.control->waker_core, memory_order_relaxed) == core;
+    if (!c->beside || slept > 4 * c->spin.most || ++c->quick < HIRA_MOVE_AFTER << c->moves)
+        return;
+    c->quick = 0;
+    c->moves += c->moves < 10;
+    leave_core(core);
+    c->beside = false;
+}
+
 int hira_callee_wait(struct hira_callee *c)
 {
-    return wait_for(&c->spin, &c->map.control->callee_sleeps, HIRA_WANTS_RECORD, test_record, c, c->alive, c->context);
+    if (!c->beside && spin_for(&c->spin, test_record, c))
+        return 0;
+    uint64_t begin = hira_ticks();
+    int error = sleep_for(&c->map.control->callee_sleeps, HIRA_WANTS_RECORD, test_record, c, c->alive, c->context);
+    mind_neighbour(c, hira_ticks() - begin);
+    return error;
+}
+
+void hira_caller_wake(struct hira_caller *c)
+{
+    atomic_store_explicit(&c->map.control->waker_core, (uint32_t)sched_getcpu(), memory_order_relaxed);
+    hira_wake(&c->map.control->callee_sleeps, HIRA_WANTS_RECORD);
 }
 
 int hira_callee_next(struct hira_callee *c, struct hira_record *copy, bool wait)

@@ -37,11 +37,13 @@
 /* How long a lane's sides spin: a vendor call that waits for a worker takes 10-20 µs, and sleeping costs as much again. */
 #define HIRA_SPIN_LEAST_NS 20000
 #define HIRA_SPIN_MOST_NS 50000
+#define HIRA_MOVE_AFTER 16u /* quick calls between two threads of one core, 5 µs each: a move costs about ten of them */
 
 struct hira_lane_control {
     _Alignas(HIRA_LINE) _Atomic uint64_t tail;    /* callee: ring bytes consumed since the beginning */
     _Atomic uint64_t retired;                     /* callee: sequence of the last record whose effects are done */
     _Alignas(HIRA_LINE) _Atomic uint32_t callee_sleeps; /* HIRA_AWAKE or HIRA_WANTS_* */
+    _Atomic uint32_t waker_core;                  /* caller: where it ran when it woke the callee last */
     _Alignas(HIRA_LINE) _Atomic uint32_t caller_sleeps;
     _Atomic uint64_t room_at;                     /* caller, before it sleeps for room: the tail it wants to see */
 };
@@ -95,6 +97,8 @@ struct hira_callee {
     uint64_t head;      /* ring bytes consumed */
     uint64_t sequence;  /* of the last record taken */
     uint32_t lines;     /* length of the record taken, until it is released */
+    bool beside;        /* was woken on the caller's core: does not spin after this record */
+    uint32_t quick, moves; /* such wakes after short sleeps, and moves to another core that followed */
     struct hira_spin spin;
     bool (*alive)(void *context);
     void *context;
@@ -131,6 +135,7 @@ static inline void hira_wake(_Atomic uint32_t *sleeps, uint32_t wants)
 /* ---- caller ---- */
 
 /* The slow halves, in lane.c. */
+void hira_caller_wake(struct hira_caller *c);
 int hira_caller_wait_room(struct hira_caller *c);
 int hira_caller_wait_reply(struct hira_caller *c);
 
@@ -166,7 +171,8 @@ static inline void hira_caller_publish(struct hira_caller *c, struct hira_record
     c->head += lines * HIRA_LINE;
     c->sequence++;
     atomic_exchange_explicit(&record->stamp, c->sequence << 8 | lines, memory_order_seq_cst);
-    hira_wake(&c->map.control->callee_sleeps, HIRA_WANTS_RECORD);
+    if (hira_unlikely(atomic_load_explicit(&c->map.control->callee_sleeps, memory_order_relaxed) == HIRA_WANTS_RECORD))
+        hira_caller_wake(c);
 }
 
 /* Waits for the reply to the record published last. 0 or -EPIPE. The reply is valid until the next publish. */

@@ -245,6 +245,7 @@ static void churn(void)
 }
 
 static nullBuffer shared[8];
+static const char constant[] = "constant"; /* commands outlive the threads that give them */
 
 static void *mixer(void *context)
 {
@@ -257,7 +258,7 @@ static void *mixer(void *context)
         case 0: OK(nullPoke(a, 0, seed)); break;
         case 1: OK(nullCopyWord(a, b, 0)); break;
         case 2: OK(nullPeek(a, 0, &v)); break;
-        default: OK(nullWrite(queue, a, seed & 1, 8, 8, &seed, 0, NULL, NULL));
+        default: OK(nullWrite(queue, a, seed & 1, 8, 8, constant, 0, NULL, NULL));
         }
     }
     return NULL;
