@@ -2,12 +2,13 @@
  * The physical limits that the results stand beside: what two cores and the memory give, with nothing of Hira's between.
  *
  * ping-pong: two threads spin on a cache line each; a round trip is what a synchronous call cannot be faster than. futex: the same
- * asleep, back to back, and after pauses in which both cores went idle. memcpy: 64 MiB from one buffer into another.
+ * asleep, back to back, and after pauses in which the cores went idle, on one core and on two. memcpy: 64 MiB from one buffer into another.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
@@ -68,20 +69,35 @@ static void ping_pong(const char *name, int calls)
     bench_say(name, BENCH(100, calls, round_trip()), "us");
 }
 
-static void paused(void)
+static void stay_on(int core)
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(core, &one);
+    sched_setaffinity(0, sizeof one, &one); /* without that core: wherever it is */
+}
+
+static void *echo_there(void *core)
+{
+    stay_on((int)(intptr_t)core);
+    return echo(NULL);
+}
+
+static void paused(const char *name, int other_core)
 {
     pthread_t thread;
     double times[1000];
     int n = bench_bursts(300);
-    if (pthread_create(&thread, NULL, echo, NULL))
+    if (pthread_create(&thread, NULL, echo_there, (void *)(intptr_t)other_core))
         exit(1);
+    stay_on(0);
     for (int i = 0; i < n; i++) {
         usleep(2000);
         double begin = bench_us();
         round_trip();
         times[i] = bench_us() - begin;
     }
-    bench_say("raw.futex-paused", bench_median(times, n), "us");
+    bench_say(name, bench_median(times, n), "us");
 }
 
 static void copy(void)
@@ -99,13 +115,15 @@ static void copy(void)
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
-    sleeping = !strcmp(what, "futex") || !strcmp(what, "paused");
+    sleeping = !strcmp(what, "futex") || !strncmp(what, "paused", 6);
     if (!strcmp(what, "pingpong"))
         ping_pong("raw.pingpong", 2000);
     else if (!strcmp(what, "futex"))
         ping_pong("raw.futex", 50);
-    else if (!strcmp(what, "paused"))
-        paused();
+    else if (!strcmp(what, "paused-1"))
+        paused("raw.futex-1-core", 0);
+    else if (!strcmp(what, "paused-2"))
+        paused("raw.futex-2-cores", 1);
     else if (!strcmp(what, "memcpy"))
         copy();
     else

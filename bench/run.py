@@ -34,7 +34,7 @@ TARGETS = {
     "cl.read-64MiB-mapped": ("native", ">=", 0.98, 0),
     "cl.start": ("native", "<=", 1, 0),
 }
-RAW = ["pingpong", "futex", "paused", "memcpy"]
+RAW = ["pingpong", "futex", "paused-1", "paused-2", "memcpy"]
 NULL = ["sync", "asleep", "async", "memory", "objects"]
 CL = ["kernels", "small", "bulk", "mapped", "start"]
 
