@@ -498,6 +498,8 @@ bool hira_call_sync(struct hira_call *c)
     c->status = (uint8_t)reply->status;
     c->more_output = reply->flags & HIRA_REPLY_MORE;
     hira_pending_apply();
+    if (hira_unlikely(c->lane->loans != HIRA_ARENA_NONE))
+        collect_loans(c->lane);
     if (hira_unlikely(reply->flags & HIRA_REPLY_OUTPUT))
         take_output(c);
     if (hira_likely(c->status == HIRA_REPLY_OK))

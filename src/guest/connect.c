@@ -31,10 +31,13 @@ static _Atomic int connect_state; /* 0 not tried, 1 connected, -errno failed */
 static pthread_key_t thread_key;
 static __thread struct hira_guest_lane *this_lane;
 
+/* Volatile: read below, so that no linker drops it. */
+static const volatile char guest_mark[] = HIRA_GUEST_MARK;
+
 bool hira_inside_server(void)
 {
     const char *mark = getenv("HIRA_SERVER");
-    return mark && *mark;
+    return mark && *mark && guest_mark[0];
 }
 
 bool hira_alive(void *context)
@@ -180,6 +183,8 @@ static void forked_child(void)
     hira_pending_forget();
     hira_cache_forget();
     hira_callbacks_forget();
+    hira_state_forget();
+    hira_files_forget();
 }
 
 static int connect_now(void)

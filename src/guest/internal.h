@@ -53,6 +53,8 @@ void hira_objects_forget(void);
 void hira_pending_forget(void);
 void hira_cache_forget(void);
 void hira_callbacks_forget(void);
+void hira_state_forget(void);
+void hira_files_forget(void);
 
 /* Objects by id: the live one, or NULL. */
 struct hira_object *hira_object_by_id(uint64_t id);

@@ -9,6 +9,11 @@
 
 static pthread_mutex_t state_lock = PTHREAD_MUTEX_INITIALIZER;
 
+void hira_state_forget(void)
+{
+    pthread_mutex_init(&state_lock, NULL);
+}
+
 void hira_state_lock(void)
 {
     pthread_mutex_lock(&state_lock);

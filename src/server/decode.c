@@ -140,7 +140,7 @@ static void *inline_bytes(struct hira_serve *s, uint64_t size)
 static void *arena_bytes(struct hira_serve *s, unsigned kind, uint64_t size, uint64_t *ret_offset)
 {
     uint64_t offset = hira_get_word(s);
-    void *data = hira_arena_at(&hira_server.arena, offset, size);
+    void *data = kind > HIRA_MEM_BLOCK ? NULL : hira_arena_at(&hira_server.arena, offset, size);
     if (!data)
         return refuse(s);
     if (kind == HIRA_MEM_BLOCK) {
