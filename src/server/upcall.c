@@ -21,7 +21,7 @@ struct queued {
 };
 
 static struct hira_caller reverse;
-static bool open_;
+static _Atomic bool open_; /* read by vendor threads without the lock */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;      /* queue, reverse */
 static pthread_cond_t more = PTHREAD_COND_INITIALIZER;
 static struct queued *first, **last = &first;
