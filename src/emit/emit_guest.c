@@ -45,6 +45,10 @@ static void emit_length(struct emit *e, const struct lapis_value *v)
         return;
     }
     emit_line(e, "const uint64_t bytes_%s = %s;", v->name, emit_bytes(e, v, v->name, NULL));
+    if (v->rows)
+        emit_line(e, "const struct hira_rows rows_%s = hira_rows_of(%s, %s, %s, %s, %s, %s);", v->name, emit_guarded(e, v->rows[0]),
+                  emit_guarded(e, v->rows[1]), emit_guarded(e, v->rows[2]), emit_guarded(e, v->rows[3]), emit_guarded(e, v->rows[4]),
+                  emit_guarded(e, v->rows[5]));
 }
 
 /* ---- putting ---- */
@@ -98,6 +102,8 @@ static void put_buffer(struct emit *e, const struct lapis_value *v, const char *
     const char *count = emit_in_record(e, v->count ? v->count : "1", record, record_at);
     const char *bytes = !depth ? emit_format(e, "bytes_%s", v->name) : emit_bytes(e, v, at, count);
     const char *payload = emit_is_payload(v) ? "true" : "false";
+    if (v->rows && !depth)
+        emit_line(e, "c.rows = rows_%s;", v->name);
     if (emit_is_new(v) && !depth)
         emit_line(e, "struct hira_object *new_%s = hira_put_new(&c, %s != NULL, %s);", v->name, at,
                   emit_type_id(e, v->element->handle));

@@ -48,6 +48,7 @@ bool hira_call_begin(struct hira_call *c, unsigned function, unsigned how)
     c->invalid = 0;
     c->n_temps = c->next_temp = c->n_deps = c->n_news = 0;
     c->more_output = false;
+    c->rows.width = 0;
     c->spill = c->stream.block = HIRA_ARENA_NONE;
     if (hira_unlikely(!lane) || hira_unlikely(!function_known(function)))
         return begin_nothing(c);
@@ -197,11 +198,15 @@ static struct hira_temp *new_temp(struct hira_call *c, void *to, uint64_t size)
 {
     if (c->n_temps == HIRA_TEMPS_MAX)
         return NULL;
-    uint64_t block = hira_arena_alloc(arena(), size, size >= 4096 ? 4096 : 64);
+    bool rows = to && c->rows.width;
+    uint64_t more = rows ? sizeof c->rows + 8 : 0;
+    uint64_t block = hira_arena_alloc(arena(), size + more, size >= 4096 ? 4096 : 64);
     if (block == HIRA_ARENA_NONE)
         return NULL;
+    if (rows)
+        memcpy((char *)hira_arena_at(arena(), block, size + more) + HIRA_ALIGN_UP(size, 8ul), &c->rows, sizeof c->rows);
     struct hira_temp *t = &c->temps[c->n_temps++];
-    *t = (struct hira_temp){block, to, size};
+    *t = (struct hira_temp){block, to, size, rows};
     return t;
 }
 
@@ -245,11 +250,12 @@ void hira_put_in(struct hira_call *c, const void *data, uint64_t size, bool payl
 static bool reply_inline(struct hira_call *c, void *data, uint64_t size)
 {
     uint64_t need = HIRA_WORDS(size) * 8 + 8;
-    if (!c->until_done && size <= HIRA_INLINE_MAX * 2 && need <= c->reply_room) {
+    if (!c->until_done && !c->rows.width && size <= HIRA_INLINE_MAX * 2 && need <= c->reply_room) {
         c->reply_room -= (uint32_t)need;
         return true;
     }
     struct hira_temp *t = new_temp(c, data, size);
+    c->rows.width = 0;
     if (!t) {
         c->failed = true;
         return true;
@@ -264,8 +270,10 @@ void hira_put_out(struct hira_call *c, void *data, uint64_t size, bool payload)
         hira_put_word(c, HIRA_MEM_WORD(HIRA_MEM_NULL, 0));
         return;
     }
-    if (payload && put_in_place(c, data, size))
+    if (payload && put_in_place(c, data, size)) {
+        c->rows.width = 0;
         return;
+    }
     if (reply_inline(c, data, size))
         hira_put_word(c, HIRA_MEM_WORD(HIRA_MEM_INLINE, size));
     else
@@ -285,7 +293,7 @@ static bool put_stream(struct hira_call *c, void *data, uint64_t size, bool stre
     struct hira_stream *s = hira_arena_at(arena(), block, HIRA_STREAM_SIZE);
     atomic_store_explicit(&s->produced, 0, memory_order_relaxed);
     atomic_store_explicit(&s->consumed, 0, memory_order_relaxed);
-    c->stream = (struct hira_temp){block, data, size};
+    c->stream = (struct hira_temp){block, data, size, false};
     c->stream_out = out;
     hira_put_word(c, HIRA_MEM_WORD(HIRA_MEM_STREAM, size));
     hira_put_word(c, block);
@@ -567,7 +575,7 @@ uint64_t hira_take_out(struct hira_call *c, void *data, uint64_t size, bool stor
     }
     struct hira_temp *t = temp_of(c, data);
     if (t && store && !c->until_done)
-        memcpy(data, hira_arena_at(arena(), t->block, size), valid);
+        hira_block_copy_out(t->block, data, t->rows ? t->size : valid, t->rows);
     return valid;
 }
 

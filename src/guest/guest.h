@@ -94,8 +94,20 @@ struct hira_temp {
     uint64_t block;   /* arena offset */
     void *to;         /* application memory to fill when done, or NULL */
     uint64_t size;
+    bool rows;        /* a struct hira_rows stands behind the block's contents: only they are filled */
 };
 
+/* What is written of an out memory, in bytes; pitches of 0 are those of packed rows. */
+struct hira_rows {
+    uint64_t offset, width, rows, row, slices, slice;
+};
+
+
+static inline struct hira_rows hira_rows_of(uint64_t offset, uint64_t width, uint64_t rows, uint64_t row, uint64_t slices, uint64_t slice)
+{
+    row = row ? row : width;
+    return (struct hira_rows){offset, width, rows, row, slices, slice ? slice : row * rows};
+}
 
 struct hira_call {
     struct hira_guest_lane *lane;
@@ -112,6 +124,7 @@ struct hira_call {
     uint8_t status;                  /* HIRA_REPLY_* */
     struct hira_object *parent;      /* the first handle put: what new objects are made from */
     struct hira_object *news[4];
+    struct hira_rows rows;           /* the stub sets it before it puts an out memory of which only these are written */
     struct hira_temp stream;         /* block HIRA_ARENA_NONE: none */
     bool stream_out;
     struct hira_temp temps[HIRA_TEMPS_MAX];

@@ -13,7 +13,7 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic uint64_t first = HIRA_ARENA_NONE;
 
-enum { USER_TO, USER_SIZE };
+enum { USER_TO, USER_SIZE, USER_ROWS };
 
 /* An application that never asks for anything would fill the arena with finished commands: past this much the next call asks first.
  * What is then still unfinished is doubled for the next time, so that asking stays rare. */
@@ -32,11 +32,27 @@ void hira_pending_forget(void)
     atomic_store(&bytes, 0);
 }
 
+void hira_block_copy_out(uint64_t block, void *to, uint64_t size, bool by_rows)
+{
+    const char *from = hira_arena_at(&hira_connection.arena, block, size);
+    if (!by_rows) {
+        memcpy(to, from, size);
+        return;
+    }
+    const struct hira_rows *r = (const struct hira_rows *)(from + HIRA_ALIGN_UP(size, 8ul));
+    for (uint64_t z = 0; z < r->slices; z++)
+        for (uint64_t y = 0; y < r->rows; y++) {
+            uint64_t at = r->offset + z * r->slice + y * r->row;
+            memcpy((char *)to + at, from + at, r->width);
+        }
+}
+
 void hira_pending_add(const struct hira_temp *temp)
 {
     struct hira_block *b = hira_arena_block(&hira_connection.arena, temp->block);
     b->user[USER_TO] = (uint64_t)(uintptr_t)temp->to;
     b->user[USER_SIZE] = temp->size;
+    b->user[USER_ROWS] = temp->rows;
     pthread_mutex_lock(&lock);
     b->next = atomic_load_explicit(&first, memory_order_relaxed);
     atomic_store_explicit(&first, temp->block, memory_order_release);
@@ -59,7 +75,7 @@ void hira_pending_apply(void)
             previous = block;
         } else {
             if (cell == HIRA_CELL_DONE && b->user[USER_TO])
-                memcpy((void *)(uintptr_t)b->user[USER_TO], hira_arena_at(arena, block, b->user[USER_SIZE]), b->user[USER_SIZE]);
+                hira_block_copy_out(block, (void *)(uintptr_t)b->user[USER_TO], b->user[USER_SIZE], b->user[USER_ROWS]);
             if (previous == HIRA_ARENA_NONE)
                 atomic_store_explicit(&first, next, memory_order_release);
             else

@@ -147,6 +147,7 @@ struct lapis_value {
     const char *terminator;    /* LIST, PROPERTIES: C expression, default "0" */
     struct lapis_key *keys;    /* PROPERTIES; and query results: BUFFER with `selector` */
     size_t n_keys;
+    const char *const *rows;   /* out BUFFER: six C expressions: what is written of it, see docs/lapis.md; NULL: all */
     const char *stream;        /* BUFFER: C expression: large memory moves while the (synchronous) call is served; NULL: never */
     const char *selector;      /* query result: the parameter whose value chooses among model->values */
     struct lapis_handle *handle; /* HANDLE */

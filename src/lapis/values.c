@@ -543,6 +543,15 @@ static void apply_text(const struct lapis_target *t, struct lapis_value *v, cons
         because(t, v, node, hira_pool_printf(t->front->pool, "%s of them are really written", node->args[0].text));
         return;
     }
+    if (node->word == LAPIS_W_ROWS) {
+        const char **rows = hira_pool_alloc(t->front->pool, 6 * sizeof *rows);
+        for (size_t i = 0; i < 6; i++)
+            if (!(rows[i] = expression(t, node, i)))
+                return;
+        v->rows = rows;
+        because(t, v, node, "only its rows are written, not what lies between them");
+        return;
+    }
     if (node->word == LAPIS_W_STREAM) {
         v->stream = node->n_args ? expression(t, node, 0) : "true";
         because(t, v, node, "large contents move while the call is served");
@@ -612,6 +621,7 @@ static void apply_one(const struct lapis_target *t, struct lapis_value *v, const
         break;
     case LAPIS_W_FILLED:
     case LAPIS_W_STREAM:
+    case LAPIS_W_ROWS:
     case LAPIS_W_QUERY:
     case LAPIS_W_FILES:
         apply_text(t, v, node);

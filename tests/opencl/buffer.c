@@ -459,6 +459,26 @@ static void rect_default_pitch(void)
     t_close(&cl);
 }
 
+/* Tiles read at once into one matrix: what lies between a tile's rows belongs to the others. */
+static void rect_tiles(void)
+{
+    struct t_cl cl = t_open();
+    cl_mem buffer = t_ints(&cl, 64 * 16);
+    const size_t region[3] = {64, 16, 1};
+    cl_int data[64 * 16];
+
+    memset(data, 0xee, sizeof data);
+    for (size_t tile = 0; tile < 4; tile++) {
+        const size_t origin[3] = {tile * 64, 0, 0};
+        OK(clEnqueueReadBufferRect(cl.queue, buffer, CL_FALSE, origin, origin, region, 256, 0, 256, 0, data, 0, NULL, NULL));
+    }
+    OK(clFinish(cl.queue));
+    for (cl_int i = 0; i < 64 * 16; i++)
+        CHECK(data[i] == i);
+    OK(clReleaseMemObject(buffer));
+    t_close(&cl);
+}
+
 static void rect_errors(void)
 {
     struct t_cl cl = t_open();
@@ -807,6 +827,6 @@ static void destructor_after_commands(void)
 T_MAIN(T(info), T(flags), T(create_errors), T(with_properties), T(use_host_ptr), T(use_host_ptr_unaligned),
        T(alloc_host_ptr), T(copy_host_ptr), T(sub_buffer), T(sub_buffer_flags), T(sub_buffer_errors),
        T(sub_buffer_of_host_ptr), T(read_write), T(read_write_finish), T(read_write_large), T(read_write_errors),
-       T(host_access_flags), T(rect), T(rect_default_pitch), T(rect_errors), T(copy), T(fill), T(map_whole),
+       T(host_access_flags), T(rect), T(rect_default_pitch), T(rect_tiles), T(rect_errors), T(copy), T(fill), T(map_whole),
        T(map_partial), T(map_several), T(map_overlapping), T(map_invalidate), T(map_non_blocking), T(map_sub_buffer),
        T(map_errors), T(migrate), T(destructor_callbacks), T(destructor_sub_buffer), T(destructor_after_commands))

@@ -23,7 +23,7 @@ while [ $# -gt 0 ]; do
 	esac
 done
 builddir=$(cd "$builddir" && pwd) || exit 2
-case $wrapper in ./* | ../*) wrapper=$PWD/$wrapper ;; esac
+case ${wrapper%% *} in /*) ;; */*) wrapper=$PWD/$wrapper ;; esac
 
 programs=$(sed -n "s/^[[:space:]]*'\([a-z_]*\)', # program.*/\1/p" "$here/meson.build")
 work=$(mktemp -d) || exit 2
