@@ -26,7 +26,7 @@
 enum { RUN_FAILED = 125, RUN_NOT_EXECUTABLE = 126, RUN_NOT_FOUND = 127 };
 
 struct run_options {
-    const char *socket, *api, *lib_dir, *server_dir;
+    const char *socket, *api, *lib_dir, *server_dir, *vendor_icd;
     bool strict;
 };
 
@@ -95,8 +95,10 @@ static int find_router(const struct run_options *o, struct cli_private_router *r
         fprintf(stderr, "hira run: no hirad answers on %s: %s\n", socket, strerror(errno));
         return -1;
     }
-    if (!o->server_dir && hira_socket_path(socket, size) == 0 && answers(socket))
+    if (!o->server_dir && !o->vendor_icd && hira_socket_path(socket, size) == 0 && answers(socket))
         return 0;
+    if (o->vendor_icd)
+        setenv("HIRA_VENDOR_ICD", o->vendor_icd, 1); /* for the router's servers */
     if (cli_private_router_start(router, o->api, o->server_dir, error, sizeof error) < 0) {
         fprintf(stderr, "hira run: %s\n", error);
         return -1;
@@ -178,8 +180,10 @@ int cli_run(int argc, char **argv)
     static const struct option options[] = {
         {"socket", required_argument, NULL, 's'},  {"api", required_argument, NULL, 'a'},
         {"lib-dir", required_argument, NULL, 'l'}, {"server-dir", required_argument, NULL, 'd'},
-        {"strict", no_argument, NULL, 'S'},        {0}};
-    struct run_options o = {0};
+        {"strict", no_argument, NULL, 'S'},        {"vendor-icd", required_argument, NULL, 'v'},
+        {0}};
+    const char *vendor_icd = getenv("HIRA_VENDOR_ICD");
+    struct run_options o = {.vendor_icd = vendor_icd && *vendor_icd ? vendor_icd : NULL};
     for (int c; (c = getopt_long(argc, argv, "+", options, NULL)) != -1;) {
         if (c == 's')
             o.socket = optarg;
@@ -189,6 +193,8 @@ int cli_run(int argc, char **argv)
             o.lib_dir = optarg;
         else if (c == 'd')
             o.server_dir = optarg;
+        else if (c == 'v')
+            o.vendor_icd = optarg;
         else if (c == 'S')
             o.strict = true;
         else {

@@ -608,6 +608,15 @@ static const char *setting_or_null(const struct lapis_model *m, const char *name
     return value ? value : "NULL";
 }
 
+/* A NULL-terminated array of a setting's values. */
+static void emit_strings(struct emit *e, const char *array, const char *setting)
+{
+    emit_line(e, "static const char *const %s[] = {", array);
+    for (size_t n = 0; lapis_model_setting(e->model, setting, n); n++)
+        emit_line(e, "    \"%s\",", lapis_model_setting(e->model, setting, n));
+    emit_line(e, "    NULL,\n};\n");
+}
+
 void emit_server(struct emit *e)
 {
     const struct lapis_model *m = e->model;
@@ -626,10 +635,8 @@ void emit_server(struct emit *e)
             emit_serve(e, m->functions[i]);
     emit_type_hooks(e);
     emit_function_table(e);
-    emit_line(e, "static const char *const environment[] = {");
-    for (size_t n = 0; lapis_model_setting(m, "server_environment", n); n++)
-        emit_line(e, "    \"%s\",", lapis_model_setting(m, "server_environment", n));
-    emit_line(e, "    NULL,\n};\n");
+    emit_strings(e, "environment", "server_environment");
+    emit_strings(e, "guest_environment", "environment");
     emit_line(e, "const struct hira_server_api hira_server_api = {");
     emit_line(e, "    .name = \"%s\",", m->name);
     if (lapis_model_setting(m, "vendor", 0))
@@ -641,6 +648,10 @@ void emit_server(struct emit *e)
     emit_line(e, "    .state_size = %s,\n    .n_callbacks = %zu,", states ? "sizeof(union any_state)" : "0", m->n_callbacks);
     emit_line(e, "    .extension = %s,", setting_or_null(m, "extension_getter"));
     emit_line(e, "    .warm = %s,\n    .describe = %s,", setting_or_null(m, "warm"), setting_or_null(m, "describe"));
-    emit_line(e, "    .environment = environment,\n};\n");
+    emit_line(e, "    .environment = environment,\n    .guest_environment = guest_environment,");
+    if (lapis_model_setting(m, "vendor_choice", 1))
+        emit_line(e, "    .vendor_choice = \"%s\",\n    .vendor_folder = \"%s\",", lapis_model_setting(m, "vendor_choice", 0),
+                  lapis_model_setting(m, "vendor_choice", 1));
+    emit_line(e, "};\n");
     emit_line(e, "int main(int argc, char **argv)\n{\n    return hira_server_main(argc, argv);\n}");
 }

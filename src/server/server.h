@@ -50,6 +50,8 @@ struct hira_server_api {
     void (*warm)(void);             /* initializes devices: runs in a server before it has a guest; or NULL */
     const char *(*describe)(void);  /* one line on the vendor for `--check`, or NULL */
     const char *const *environment; /* "NAME=value" set for every server of this API before the vendor is loaded; NULL-terminated */
+    const char *const *guest_environment; /* patterns of variables that a guest may set; NULL-terminated */
+    const char *vendor_choice, *vendor_folder; /* the variable that says where the vendor's drivers are, and the default; or NULL */
 };
 
 extern const struct hira_server_api hira_server_api;

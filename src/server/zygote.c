@@ -20,11 +20,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -35,6 +37,7 @@
 #include "base/fd.h"
 #include "base/list.h"
 #include "base/tree.h"
+#include "server/environment.h"
 
 #define PATH_SIZE 256
 #define ROUTER_FD 3 /* where hirad's socket is moved, so that everything above can be closed */
@@ -42,6 +45,7 @@
 struct child {
     struct hira_list link;
     pid_t pid;
+    int lock; /* of its folder, while it is forked */
     char directory[PATH_SIZE];
 };
 
@@ -57,8 +61,9 @@ struct zygote {
 /* What a server knows of itself; one a process. */
 static struct {
     int router, log;
+    int lock; /* of the folder */
     char directory[PATH_SIZE];
-} self = {-1, STDERR_FILENO, ""};
+} self = {-1, STDERR_FILENO, -1, ""};
 
 const char *hira_zygote_directory(void)
 {
@@ -76,18 +81,6 @@ int hira_zygote_router(void)
 }
 
 /* ---- the vendor ---- */
-
-static void set_environment(const struct hira_zygote_ops *ops)
-{
-    /* The mark under which a guest library reports that there is nothing: a server must never be its own guest. */
-    setenv("HIRA_SERVER", "1", 1);
-    for (const char *const *e = ops->environment; e && *e; e++) {
-        const char *equals = strchr(*e, '=');
-        HIRA_AUTOFREE char *name = equals ? strndup(*e, (size_t)(equals - *e)) : NULL;
-        if (name)
-            setenv(name, equals + 1, 1);
-    }
-}
 
 static int load(const struct hira_zygote_ops *ops, char *error, size_t size)
 {
@@ -155,6 +148,7 @@ static void enter_server(const struct hira_zygote_ops *ops, const char *director
     setenv("TMPDIR", directory, 1);
     if (chdir(directory) < 0)
         dprintf(self.log, "cannot enter %s: %s\n", directory, strerror(errno));
+    hira_environment_choose(ops, directory);
 }
 
 /* Waits for a guest. Its socket; 0 when hirad is gone; -errno. */
@@ -173,6 +167,45 @@ static int receive_guest(void *buffer, size_t size, size_t *ret_size)
     if (error || n_fds != 1)
         return error ? error : -EBADMSG;
     return HIRA_STEAL_FD(fd);
+}
+
+/* The vendor's library has read its variables and made its threads: for a guest that wants other variables this process
+ * begins anew, with what only it has: its descriptors, its folder, and what hirad said of the guest. Returns if it cannot. */
+static void start_over_for(int guest, const void *adopt, size_t size)
+{
+    HIRA_AUTOCLOSE int message = memfd_create("adopt", MFD_CLOEXEC);
+    const int kept[] = {self.router, self.log, self.lock, guest, message};
+    char fds[80];
+    char *args[] = {program_invocation_name, "--again", fds, "--directory", self.directory, NULL};
+    if (message < 0 || write(message, adopt, size) != (ssize_t)size)
+        return;
+    syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
+    for (size_t i = 0; i < HIRA_ARRAY_SIZE(kept); i++)
+        fcntl(kept[i], F_SETFD, 0);
+    snprintf(fds, sizeof fds, "%d,%d,%d,%d,%d", self.router, self.log, self.lock, guest, message);
+    execv("/proc/self/exe", args);
+}
+
+static int again_main(const struct hira_zygote_ops *ops, const char *fds, const char *directory)
+{
+    char error[200];
+    int guest, message;
+    size_t size = sizeof(struct hira_adopt) + HIRA_MESSAGE_MAX;
+    struct hira_adopt *adopt = malloc(size);
+    if (!adopt || !directory || sscanf(fds, "%d,%d,%d,%d,%d", &self.router, &self.log, &self.lock, &guest, &message) != 5)
+        return 1;
+    for (int i = STDERR_FILENO + 1, last = HIRA_MAX(HIRA_MAX(self.router, self.log), HIRA_MAX(self.lock, guest)); i <= last; i++)
+        fcntl(i, F_SETFD, FD_CLOEXEC);
+    ssize_t n = pread(message, adopt, size, 0);
+    close(message);
+    if (n < (ssize_t)(sizeof *adopt + sizeof(struct hira_hello)))
+        return 1;
+    enter_server(ops, directory);
+    if (load(ops, error, sizeof error) < 0 || warm(ops, error, sizeof error) < 0) {
+        hira_refuse(guest, ENODEV, "%s", error);
+        return 1;
+    }
+    return ops->serve(guest, (struct hira_hello *)(adopt + 1), (size_t)n - sizeof *adopt, adopt);
 }
 
 static int server_main(struct zygote *z)
@@ -194,12 +227,14 @@ static int server_main(struct zygote *z)
         dprintf(self.log, "what hirad handed over is no guest: %s\n", strerror(-guest));
     if (guest <= 0)
         return guest < 0;
+    if (hira_environment_adopt(ops, (struct hira_hello *)(adopt + 1)))
+        start_over_for(guest, adopt, sizeof *adopt + hello_size);
     return ops->serve(guest, (struct hira_hello *)(adopt + 1), hello_size, adopt);
 }
 
 /* In the fresh child. Everything it opens from here on is its own; what the vendor's library opened while loading
  * stays. */
-static _Noreturn void child_main(struct zygote *z, int sock, int log, const char *directory)
+static _Noreturn void child_main(struct zygote *z, int sock, int log, const struct child *child)
 {
     hira_fd_closep(&z->router);
     hira_fd_closep(&z->signals);
@@ -207,7 +242,8 @@ static _Noreturn void child_main(struct zygote *z, int sock, int log, const char
     dup2(log, STDERR_FILENO);
     self.router = sock;
     self.log = log;
-    enter_server(z->ops, directory);
+    self.lock = child->lock;
+    enter_server(z->ops, child->directory);
     /* No exit(): destructors of a vendor's library whose threads still run are nobody's friends. */
     _exit(server_main(z));
 }
@@ -240,7 +276,7 @@ static int fork_child(struct zygote *z, struct child *child)
     if (child->pid == 0) {
         hira_fd_closep(&ours);
         hira_fd_closep(&log_in);
-        child_main(z, theirs, log_out, child->directory);
+        child_main(z, theirs, log_out, child);
     }
     announce(z, child->pid, ours, log_in); /* fails when hirad is gone: the child sees that by itself */
     return 0;
@@ -252,6 +288,7 @@ static int fork_server(struct zygote *z)
     if (!child)
         return -ENOMEM;
     HIRA_AUTOCLOSE int lock = make_directory(z->work_dir, child->directory, sizeof child->directory);
+    child->lock = lock;
     int error = lock < 0 ? lock : fork_child(z, child);
     if (!error) {
         hira_list_append(&z->children, &child->link);
@@ -380,16 +417,17 @@ static int once_child(struct zygote *z, int sock)
     struct hira_hello *hello = malloc(size);
     if (!hello)
         return 1;
-    if (load(z->ops, error, sizeof error) < 0 || warm(z->ops, error, sizeof error) < 0) {
-        hira_refuse(sock, ENODEV, "%s", error);
-        return 1;
-    }
     ssize_t n = hira_fd_receive(sock, hello, size, NULL, NULL, 0);
     if (n == 0)
         return 0;
     int wrong = n < 0 ? (int)n : hira_hello_check(hello, (size_t)n);
     if (wrong) {
         hira_refuse(sock, EPROTO, "no HELLO of protocol version %u", HIRA_PROTOCOL_VERSION);
+        return 1;
+    }
+    hira_environment_adopt(z->ops, hello);
+    if (load(z->ops, error, sizeof error) < 0 || warm(z->ops, error, sizeof error) < 0) {
+        hira_refuse(sock, ENODEV, "%s", error);
         return 1;
     }
     return z->ops->serve(sock, hello, (size_t)n, NULL);
@@ -445,9 +483,11 @@ int hira_zygote_main(int argc, char **argv, const struct hira_zygote_ops *ops)
     static const struct option options[] = {
         {"zygote", required_argument, NULL, 'z'},   {"once", required_argument, NULL, 'o'},
         {"check", no_argument, NULL, 'c'},          {"late", no_argument, NULL, 'l'},
-        {"work-dir", required_argument, NULL, 'w'}, {0}};
+        {"work-dir", required_argument, NULL, 'w'}, {"again", required_argument, NULL, 'a'},
+        {"directory", required_argument, NULL, 'd'}, {0}};
     const char *tmp = getenv("TMPDIR");
     struct zygote z = {.ops = ops, .work_dir = tmp && *tmp ? tmp : "/tmp", .router = -1, .signals = -1};
+    const char *again = NULL, *directory = NULL;
     int mode = 0, fd = -1;
     hira_list_init(&z.children);
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -459,13 +499,20 @@ int hira_zygote_main(int argc, char **argv, const struct hira_zygote_ops *ops)
             z.late = true;
         else if (c == 'w')
             z.work_dir = optarg;
+        else if (c == 'a')
+            again = optarg;
+        else if (c == 'd')
+            directory = optarg;
         else
             return usage(argv[0]);
     }
+    if (again) /* no exit(), as in any server */
+        _exit(again_main(ops, again, directory));
     if (!mode || optind != argc)
         return usage(argv[0]);
     signal(SIGCHLD, SIG_DFL); /* ignored, as it may be inherited, children could not be waited for */
-    set_environment(ops);
+    hira_environment_set(ops);
+    hira_environment_choose(ops, NULL);
     if (mode == 'c')
         return check_main(ops);
     z.router = take_descriptor(fd);

@@ -33,6 +33,13 @@ struct hira_zygote_ops {
 
     /* One line on the vendor, for --check, after load and warm. NULL allowed. */
     const char *(*describe)(void);
+
+    /* Variables that a guest may set: patterns, NULL-terminated, or NULL. A server whose guest sets one to what it was not
+     * starts over with it, for the vendor has read it by then. */
+    const char *const *guest_environment;
+
+    /* The variable that tells the vendor's library where its drivers are, and the folder it looks in without; or NULL. */
+    const char *vendor_choice, *vendor_folder;
 };
 
 /* The whole main() of an API server. Returns the exit status, in a server and in the zygote alike.

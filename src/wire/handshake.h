@@ -32,6 +32,7 @@
 #define HIRA_API_NAME_MAX 32
 #define HIRA_FUNCTIONS_MAX 4096         /* in one API; vulkan_core.h has 578 */
 #define HIRA_FUNCTION_NAME_MAX 127
+#define HIRA_GUEST_MARK "<hira guest library>" /* in the file of every guest library, whatever its name: none is a vendor's */
 #define HIRA_ENVIRONMENT_MAX 16384      /* bytes of NAME=value strings, each NUL-terminated */
 
 enum hira_message_type {

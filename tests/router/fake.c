@@ -95,9 +95,10 @@ static void describe(int sock, const struct hira_adopt *adopt)
 {
     char text[2048], cwd[256] = "";
     const char *mark = getenv("HIRA_SERVER"), *setting = getenv("FAKE_SETTING"), *tmp = getenv("TMPDIR");
-    int n = snprintf(text, sizeof text, "dir=%s cwd=%s tmp=%s mark=%s setting=%s session=%d guest=%u uid=%u",
+    const char *wish = getenv("FAKE_WISH_A"), *other = getenv("FAKE_OTHER");
+    int n = snprintf(text, sizeof text, "dir=%s cwd=%s tmp=%s mark=%s setting=%s wish=%s other=%s session=%d guest=%u uid=%u",
                      hira_zygote_directory(), getcwd(cwd, sizeof cwd) ? cwd : "", tmp ? tmp : "", mark ? mark : "",
-                     setting ? setting : "", getsid(0) == getpid(), adopt ? adopt->pid : 0, adopt ? adopt->uid : 0);
+                     setting ? setting : "", wish ? wish : "", other ? other : "", getsid(0) == getpid(), adopt ? adopt->pid : 0, adopt ? adopt->uid : 0);
     hira_fd_send(sock, text, (size_t)n, NULL, 0);
 }
 
@@ -140,6 +141,13 @@ int main(int argc, char **argv)
     static const char *const environment[] = {"FAKE_SETTING=of=the=spec", NULL};
     const char *name = strstr(argv[0], "hira-server-");
     snprintf(api, sizeof api, "%s", name ? name + strlen("hira-server-") : "fake");
-    const struct hira_zygote_ops ops = {api, environment, load, warm, serve, describe_vendor};
+    static const char *const wishes[] = {"FAKE_WISH_*", NULL};
+    const struct hira_zygote_ops ops = {.api = api,
+                                        .environment = environment,
+                                        .load = load,
+                                        .warm = warm,
+                                        .serve = serve,
+                                        .describe = describe_vendor,
+                                        .guest_environment = wishes};
     return hira_zygote_main(argc, argv, &ops);
 }

@@ -82,6 +82,28 @@ def a_guest_is_served(place):
 
 
 @test
+def a_guest_brings_its_environment(place):
+    r = place.router()
+    r.ready()
+    with Guest(r.path) as g:
+        g.send(hello(environment=b'FAKE_WISH_A=1=2\0FAKE_OTHER=x\0HIRA_SERVER=\0=\0no\0'))
+        answer = g.answer()
+        assert answer[0] == 'welcome', answer
+        d = dict(w.split('=', 1) for w in g.say(b'describe').decode().split())
+        assert d['wish'] == '1=2' and d['other'] == '' and d['mark'] == '1' and d['setting'] == 'of=the=spec', d
+        assert d['dir'].startswith(r.work + '/hira-server-') and d['cwd'] == d['dir'] == d['tmp'], d
+        assert int(d['guest']) == os.getpid() and d['session'] == '1', d
+        fds = [os.readlink(f'/proc/{answer[1]}/fd/{f}') for f in os.listdir(f'/proc/{answer[1]}/fd')]
+        assert len(fds) == 7, fds
+        with open(f'/proc/{answer[1]}/comm') as f:
+            assert f.read() == 'hira-fake\n'
+        assert [s['server'] for s in r.status()['guests']] == [answer[1]]
+    wait_for(lambda: not os.path.exists(d['dir']), 'the folder to be removed')
+    with served(r.path) as g:
+        assert b' wish= ' in g.say(b'describe')
+
+
+@test
 def servers_inherit_no_descriptors(place):
     leak = os.open('/dev/zero', os.O_RDONLY)
     os.set_inheritable(leak, True)
