@@ -16,6 +16,10 @@
 #define CHUNKS (HIRA_OBJECTS_MAX / CHUNK)
 #define BUCKETS 4096u
 
+/* Set in the id of a slot whose guest has released it while calls still use it. No name that a guest may give has it: what is
+ * released cannot be pinned, found or released again. */
+#define RELEASED (1ull << 48)
+
 struct table {
     struct hira_slot *_Atomic chunks[CHUNKS];
 };
@@ -26,21 +30,29 @@ static struct hira_slot *buckets[BUCKETS];
 static uint32_t server_fresh = 1;
 static uint32_t *server_free, n_server_free, server_free_capacity;
 
-static struct hira_slot *slot_at(uint32_t id_index, bool create)
+static bool well_formed(uint64_t id)
+{
+    return id == HIRA_ID(HIRA_ID_INDEX(id), HIRA_ID_GENERATION(id), HIRA_ID_TYPE(id));
+}
+
+static struct hira_slot *slot_at(uint32_t id_index)
 {
     struct table *table = &tables[!!(id_index & HIRA_ID_SERVER)];
     uint32_t index = id_index & ~HIRA_ID_SERVER;
     if (index >= HIRA_OBJECTS_MAX)
         return NULL;
     struct hira_slot *chunk = atomic_load_explicit(&table->chunks[index / CHUNK], memory_order_acquire);
-    if (!chunk && create) {
-        pthread_mutex_lock(&lock);
-        chunk = atomic_load_explicit(&table->chunks[index / CHUNK], memory_order_relaxed);
-        if (!chunk && (chunk = calloc(CHUNK, sizeof *chunk)))
-            atomic_store_explicit(&table->chunks[index / CHUNK], chunk, memory_order_release);
-        pthread_mutex_unlock(&lock);
-    }
     return chunk ? &chunk[index % CHUNK] : NULL;
+}
+
+/* The same, made if need be. Lock held. */
+static struct hira_slot *slot_make(uint32_t id_index)
+{
+    struct table *table = &tables[!!(id_index & HIRA_ID_SERVER)];
+    uint32_t index = id_index & ~HIRA_ID_SERVER;
+    if (index < HIRA_OBJECTS_MAX && !atomic_load_explicit(&table->chunks[index / CHUNK], memory_order_relaxed))
+        atomic_store_explicit(&table->chunks[index / CHUNK], calloc(CHUNK, sizeof(struct hira_slot)), memory_order_release);
+    return slot_at(id_index);
 }
 
 static uint32_t bucket_of(const void *vendor)
@@ -65,18 +77,21 @@ static void hash_remove(struct hira_slot *slot)
         *link = slot->next_hash;
 }
 
-static struct hira_slot *hash_find(const void *vendor, unsigned type)
+/* A handle has at most one name that is good, and any number on their way out: those are found only if `released`. */
+static struct hira_slot *hash_find(const void *vendor, unsigned type, bool released)
 {
-    for (struct hira_slot *s = buckets[bucket_of(vendor)]; s; s = s->next_hash)
-        if (s->vendor == vendor && HIRA_ID_TYPE(atomic_load_explicit(&s->id, memory_order_relaxed)) == type)
+    for (struct hira_slot *s = buckets[bucket_of(vendor)]; s; s = s->next_hash) {
+        uint64_t id = atomic_load_explicit(&s->id, memory_order_relaxed);
+        if (s->vendor == vendor && HIRA_ID_TYPE(id) == type && (released || !(id & RELEASED)))
             return s;
+    }
     return NULL;
 }
 
 struct hira_slot *hira_slot_pin(uint64_t id, unsigned type)
 {
-    struct hira_slot *slot = slot_at(HIRA_ID_INDEX(id), false);
-    if (!slot || HIRA_ID_TYPE(id) != type)
+    struct hira_slot *slot = slot_at(HIRA_ID_INDEX(id));
+    if (!slot || HIRA_ID_TYPE(id) != type || !well_formed(id))
         return NULL;
     uint32_t pins = atomic_load_explicit(&slot->pins, memory_order_relaxed);
     do
@@ -103,26 +118,25 @@ static void index_free(uint32_t index)
     server_free[n_server_free++] = index;
 }
 
-/* The last pin is gone: the object ends here. The slot is empty before the vendor is told, and stays out of use until then, for
- * the vendor may call back from its release. */
+/* The last pin is gone: the object ends here. The slot is empty before the vendor is told, for the vendor may call back from its
+ * release. */
 static void slot_end(struct hira_slot *slot)
 {
     uint64_t id = atomic_load_explicit(&slot->id, memory_order_relaxed);
     const struct hira_server_type *type = &hira_server_api.types[HIRA_ID_TYPE(id)];
-    void *vendor = slot->vendor;
-    uint32_t owed = atomic_load_explicit(&slot->owed, memory_order_relaxed);
-    if (slot->state && type->destroy)
-        type->destroy(slot->state);
-    free(slot->state);
-    slot->state = NULL;
+    void *vendor = slot->vendor, *state = slot->state;
     pthread_mutex_lock(&lock);
+    uint32_t owed = atomic_load_explicit(&slot->owed, memory_order_relaxed);
     if (vendor)
         hash_remove(slot);
-    slot->vendor = NULL;
+    slot->vendor = slot->state = NULL;
     atomic_store_explicit(&slot->id, 0, memory_order_release);
     if (id & HIRA_ID_SERVER)
         index_free(HIRA_ID_INDEX(id) & ~HIRA_ID_SERVER);
     pthread_mutex_unlock(&lock);
+    if (state && type->destroy)
+        type->destroy(state);
+    free(state);
     if (vendor && type->release)
         while (owed--)
             type->release(vendor);
@@ -158,12 +172,14 @@ static void wait_unpinned(struct hira_slot *slot)
 
 bool hira_slot_install(uint64_t id, unsigned type, void *vendor, int64_t poison)
 {
-    struct hira_slot *slot = slot_at(HIRA_ID_INDEX(id), true);
-    if (!slot || HIRA_ID_TYPE(id) != type || HIRA_ID_INDEX(id) & HIRA_ID_SERVER)
+    struct hira_slot *slot = slot_at(HIRA_ID_INDEX(id));
+    if (HIRA_ID_TYPE(id) != type || HIRA_ID_INDEX(id) & HIRA_ID_SERVER || !well_formed(id))
         return false;
-    wait_unpinned(slot);
+    if (slot)
+        wait_unpinned(slot);
     pthread_mutex_lock(&lock);
-    bool ok = !atomic_load_explicit(&slot->id, memory_order_relaxed) &&
+    slot = slot ? slot : slot_make(HIRA_ID_INDEX(id));
+    bool ok = slot && !atomic_load_explicit(&slot->id, memory_order_relaxed) &&
               !atomic_load_explicit(&slot->pins, memory_order_relaxed) && fill(slot, id, vendor, poison, true);
     pthread_mutex_unlock(&lock);
     return ok;
@@ -174,11 +190,11 @@ bool hira_slot_release(uint64_t id)
     struct hira_slot *slot = hira_slot_pin(id, HIRA_ID_TYPE(id));
     if (!slot)
         return false;
-    /* The guest's own pin can go once only: a second release of the id finds the generation changed or the mark set. */
+    /* The guest's own pin can go once only. */
     pthread_mutex_lock(&lock);
     bool mine = atomic_load_explicit(&slot->id, memory_order_relaxed) == id;
     if (mine)
-        atomic_store_explicit(&slot->id, id ^ 1ull << 47, memory_order_relaxed); /* unfindable from here on */
+        atomic_store_explicit(&slot->id, id | RELEASED, memory_order_relaxed);
     pthread_mutex_unlock(&lock);
     if (mine)
         hira_slot_unpin(slot);
@@ -189,7 +205,7 @@ bool hira_slot_release(uint64_t id)
 uint64_t hira_slot_find(void *vendor, unsigned type)
 {
     pthread_mutex_lock(&lock);
-    struct hira_slot *slot = hash_find(vendor, type);
+    struct hira_slot *slot = hash_find(vendor, type, false);
     uint64_t id = slot ? atomic_load_explicit(&slot->id, memory_order_relaxed) : 0;
     pthread_mutex_unlock(&lock);
     return id;
@@ -198,7 +214,7 @@ uint64_t hira_slot_find(void *vendor, unsigned type)
 void *hira_server_state(void *vendor, unsigned type)
 {
     pthread_mutex_lock(&lock);
-    struct hira_slot *slot = vendor ? hash_find(vendor, type) : NULL;
+    struct hira_slot *slot = vendor ? hash_find(vendor, type, true) : NULL;
     void *state = slot ? slot->state : NULL;
     pthread_mutex_unlock(&lock);
     return state;
@@ -211,11 +227,8 @@ static uint64_t name_here(void *vendor, unsigned type, bool owned)
     static uint16_t generation;
     if (!index)
         return 0;
-    pthread_mutex_unlock(&lock);
-    struct hira_slot *slot = slot_at(index | HIRA_ID_SERVER, true);
-    pthread_mutex_lock(&lock);
-    generation = generation % 0x7fff + 1; /* bit 15 of it is hira_slot_release's mark */
-    uint64_t id = HIRA_ID(index | HIRA_ID_SERVER, generation, type);
+    struct hira_slot *slot = slot_make(index | HIRA_ID_SERVER);
+    uint64_t id = HIRA_ID(index | HIRA_ID_SERVER, ++generation, type);
     return slot && fill(slot, id, vendor, 0, owned) ? id : 0;
 }
 
@@ -225,7 +238,7 @@ uint64_t hira_handle_to_id(void *vendor, unsigned type, bool owned)
     if (!vendor)
         return 0;
     pthread_mutex_lock(&lock);
-    struct hira_slot *slot = hash_find(vendor, type);
+    struct hira_slot *slot = hash_find(vendor, type, false);
     uint64_t id = slot ? atomic_load_explicit(&slot->id, memory_order_relaxed) : 0;
     if (id && owned)
         atomic_fetch_add_explicit(&slot->owed, 1, memory_order_relaxed);
