@@ -151,8 +151,8 @@ static void call_function(struct hira_serve *s, uint16_t function)
     if (function == HIRA_FN_NOP)
         return;
     uint16_t ours = function < server->n_map ? server->map[function] : NO_FUNCTION;
-    if (ours == NO_FUNCTION)
-        s->bad = true;
+    if (ours == NO_FUNCTION || !hira_server_api.functions[ours].serve)
+        s->bad = true; /* unknown here, or one that the guest answers by itself */
     else
         hira_server_api.functions[ours].serve(s);
 }
