@@ -15,7 +15,9 @@
 #include <fnmatch.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -40,6 +42,28 @@ bool hira_inside_server(void)
     return mark && *mark && guest_mark[0];
 }
 
+/* The application may close every descriptor it finds, and open its own in their place: ours is known by its inode. */
+static bool socket_is_ours(const struct hira_connection *k)
+{
+    struct stat st;
+    return k->sock >= 0 && fstat(k->sock, &st) == 0 && st.st_dev == k->device && st.st_ino == k->inode;
+}
+
+/* Connects at a number behind the standard descriptors: where those are closed, the application writes to them all the same. */
+static int connect_socket(struct hira_connection *k, const char *path)
+{
+    HIRA_AUTOCLOSE int fd = hira_socket_connect(path);
+    struct stat st;
+    if (fd < 0)
+        return fd;
+    k->sock = fd > STDERR_FILENO ? HIRA_STEAL_FD(fd) : fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (k->sock < 0 || fstat(k->sock, &st) < 0)
+        return -errno;
+    k->device = st.st_dev;
+    k->inode = st.st_ino;
+    return 0;
+}
+
 bool hira_alive(void *context)
 {
     (void)context;
@@ -48,7 +72,7 @@ bool hira_alive(void *context)
         return false;
     struct pollfd p = {k->sock, 0, 0};
     int saved = errno;
-    if (poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR | POLLNVAL)))
+    if (!socket_is_ours(k) || (poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR | POLLNVAL))))
         atomic_store_explicit(&k->dead, true, memory_order_relaxed);
     errno = saved;
     return !atomic_load_explicit(&k->dead, memory_order_relaxed);
@@ -57,9 +81,21 @@ bool hira_alive(void *context)
 int hira_request(const void *request, size_t size, enum hira_message_type want, void *answer, size_t answer_size, int *ret_fd)
 {
     struct hira_connection *k = &hira_connection;
+    if (!socket_is_ours(k)) {
+        atomic_store_explicit(&k->dead, true, memory_order_relaxed);
+        return -EPIPE;
+    }
+    /* Once asked, the server has made what it sends: a process that is out of descriptors then would lose it for good. */
+    HIRA_AUTOCLOSE int room = ret_fd ? eventfd(0, EFD_CLOEXEC) : -1;
+    if (ret_fd && room < 0)
+        return -errno;
     int error = hira_fd_send(k->sock, request, size, NULL, 0);
     if (error)
         return error;
+    struct pollfd answered = {k->sock, POLLIN, 0};
+    while (ret_fd && poll(&answered, 1, -1) < 0 && errno == EINTR)
+        ;
+    hira_fd_closep(&room);
     size_t n_fds = ret_fd ? 1 : 0;
     int fd = -1;
     ssize_t n = hira_fd_receive(k->sock, answer, answer_size, &fd, &n_fds, 0);
@@ -172,7 +208,7 @@ static void thread_ended(void *lane);
 static void forked_child(void)
 {
     struct hira_connection *k = &hira_connection;
-    if (k->sock >= 0)
+    if (socket_is_ours(k))
         close(k->sock);
     *k = (struct hira_connection){.sock = -1, .control = PTHREAD_MUTEX_INITIALIZER};
     connect_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
@@ -204,9 +240,11 @@ static int connect_now(void)
     int error = hira_socket_path(path, sizeof path);
     if (error)
         return error;
-    k->sock = hira_socket_connect(path);
-    if (k->sock < 0)
-        return explain(k->sock, path);
+    error = connect_socket(k, path);
+    if (error) {
+        hira_fd_closep(&k->sock);
+        return explain(error, path);
+    }
     put_hello(&hello);
     error = hello.failed ? -ENOMEM : hira_fd_send(k->sock, hello.data, hello.size, NULL, 0);
     hira_text_fini(&hello);

@@ -4,6 +4,7 @@
 #define HIRA_GUEST_INTERNAL_H
 
 #include <pthread.h>
+#include <sys/types.h>
 
 #include "guest/guest.h"
 #include "wire/handshake.h"
@@ -21,6 +22,8 @@ struct hira_guest_lane {
 /* The connection: one for the life of a process (a forked child gets its own). */
 struct hira_connection {
     int sock;
+    dev_t device;                  /* of the socket, with `inode`: whether the number is still ours */
+    ino_t inode;
     _Atomic bool dead;
     bool strict;                   /* HIRA_STRICT=1: every call synchronous */
     uint8_t *known;                /* bit per function: the server has it */
