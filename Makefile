@@ -43,10 +43,10 @@ check-clients: ## compare every unmodified client, natively and under Hira; goes
 	@scripts/setup build check clients
 	@scripts/check --clients $(ARGS)
 
-bench: ## time Hira against native, each number beside its physical limit (ARGS=--json)
+bench: ## time Hira against native, each number beside its physical limit (ARGS="--json FILE")
 	@scripts/setup build check
 	@scripts/build $(BUILD)
-	@if [ -x bench/run ]; then exec bench/run $(ARGS); else echo 'make bench: there are no benchmarks in this tree yet' >&2; exit 1; fi
+	@python3 bench/run.py --builddir $(BUILD) $(ARGS)
 
 fuzz: ## fuzz what reads untrusted bytes, for a minute each
 	@if [ -x fuzz/run ]; then exec fuzz/run $(ARGS); else echo 'make fuzz: there are no fuzzers in this tree yet' >&2; exit 1; fi
