@@ -66,6 +66,7 @@ struct hira_object {
     _Atomic uint8_t live;    /* 0 no; 1 yes; 2 seen in a result, of no reference of the application yet */
     uint32_t index;
     struct hira_object *parent; /* what it was made from and keeps alive */
+    uint64_t uses;           /* how many objects this slot has held: generations come round again, this does not */
     _Alignas(16) char state[];
 };
 
@@ -290,7 +291,7 @@ static inline uint64_t hira_times(uint64_t count, uint64_t size)
     return __builtin_mul_overflow(count, size, &product) ? UINT64_MAX : product;
 }
 
-/* Whether a live handle's object has this id still: part of once keys, so that a reused address is another key. */
+/* Tells a live handle's object from every other that was or will be at its address: part of once keys and of cached answers'. */
 uint64_t hira_handle_key(const void *handle);
 
 /* ---- cached answers ---- */

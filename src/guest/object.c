@@ -103,7 +103,7 @@ void *hira_state(const void *handle, unsigned type)
 uint64_t hira_handle_key(const void *handle)
 {
     struct hira_object *object = object_of(handle);
-    return object ? object->id : (uint64_t)(uintptr_t)handle;
+    return object ? (uint64_t)object->type << 56 | object->uses << 22 | object->index : (uint64_t)(uintptr_t)handle;
 }
 
 /* ---- slots ---- */
@@ -147,6 +147,7 @@ static void fill(struct hira_object *object, unsigned type, struct hira_object *
     object->type = (uint8_t)type;
     object->birth = 0;
     object->parent = parent;
+    object->uses++;
     atomic_store_explicit(&object->refs, 1, memory_order_relaxed);
     atomic_store_explicit(&object->holds, 1, memory_order_relaxed);
     atomic_store_explicit(&object->lanes, 0, memory_order_relaxed);
