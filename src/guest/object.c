@@ -177,9 +177,11 @@ static bool server_named(const struct hira_object *object)
 void hira_object_drop(struct hira_object *object)
 {
     struct hira_guest_lane *lane = hira_lane();
+    if (server_named(object))
+        return; /* it may be another already */
     atomic_store_explicit(&object->live, 0, memory_order_release);
-    if (server_named(object) || !lane)
-        return; /* the server says when its index is used again */
+    if (!lane)
+        return;
     struct local_free *local = &local_free[lane->index];
     object->parent = NULL;
     if (local->n < LOCAL_FREE_MAX) {
@@ -276,6 +278,8 @@ static void unhold(struct hira_object *object)
         struct hira_object *parent = object->parent;
         if (hira_guest_api.types[object->type].destroy)
             hira_guest_api.types[object->type].destroy(object, object->state);
+        /* The server may name another object by this index as soon as it has the release. */
+        atomic_store_explicit(&object->live, 0, memory_order_release);
         send_release(object);
         hira_object_drop(object);
         object = parent;
