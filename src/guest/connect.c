@@ -200,7 +200,7 @@ static int receive_welcome(struct hira_connection *k)
         return -ENOMEM;
     memcpy(k->known, m.bytes + sizeof m.welcome, map_size);
     k->max_lanes = HIRA_MIN(m.welcome.max_lanes, HIRA_LANES_MAX);
-    return hira_arena_init(&k->arena, m.welcome.max_arena);
+    return hira_arena_init(&k->arena, hira_address_space(m.welcome.max_arena));
 }
 
 static void thread_ended(void *lane);

@@ -11,13 +11,16 @@
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "guest/internal.h"
 
 #define LOCAL_FREE_MAX 256u /* slots a lane keeps for itself */
+#define OBJECTS_LEAST 4096u /* however little address space the process may have */
 
 static struct {
     char *base;                  /* guest-named, then server-named */
+    uint32_t count;              /* slots of each */
     size_t slot;                 /* bytes, a power of two */
     unsigned slot_shift;
     pthread_mutex_t lock;        /* creation of the array, `fresh`, the shared queue, first sight of server-named ids */
@@ -31,6 +34,13 @@ struct local_free {
 };
 static struct local_free local_free[HIRA_LANES_MAX]; /* each touched by its lane's thread only */
 
+/* What we reserve of an address space that the application, too, must do with. */
+uint64_t hira_address_space(uint64_t want)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY ? HIRA_MIN(want, limit.rlim_cur / 8 & ~4095ull) : want;
+}
+
 static bool ready(void)
 {
     if (hira_likely(__atomic_load_n(&pool.base, __ATOMIC_ACQUIRE) != NULL))
@@ -43,10 +53,14 @@ static bool ready(void)
             slot *= 2;
             shift++;
         }
-        size_t size = 2 * (size_t)HIRA_OBJECTS_MAX * slot;
+        uint32_t count = HIRA_OBJECTS_MAX;
+        while (count > OBJECTS_LEAST && hira_address_space(2 * (uint64_t)count * slot) < 2 * (uint64_t)count * slot)
+            count /= 2;
+        size_t size = 2 * (size_t)count * slot;
         void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (base != MAP_FAILED) {
             madvise(base, size, MADV_NOHUGEPAGE);
+            pool.count = count;
             pool.slot = slot;
             pool.slot_shift = shift;
             pool.queue_end = &pool.queue;
@@ -76,7 +90,7 @@ static struct hira_object *object_of(const void *handle)
 {
     char *base = __atomic_load_n(&pool.base, __ATOMIC_ACQUIRE);
     size_t offset = (size_t)((uintptr_t)handle - (uintptr_t)base);
-    if (!base || offset >= 2 * (size_t)HIRA_OBJECTS_MAX << pool.slot_shift || (offset & (pool.slot - 1)))
+    if (!base || offset >= 2 * (size_t)pool.count << pool.slot_shift || (offset & (pool.slot - 1)))
         return NULL;
     struct hira_object *object = (struct hira_object *)(base + offset);
     return atomic_load_explicit(&object->live, memory_order_relaxed) ? object : NULL;
@@ -133,7 +147,7 @@ static struct hira_object *take_slot(struct hira_guest_lane *lane)
     }
     pthread_mutex_lock(&pool.lock);
     object = take_queued();
-    if (!object && pool.fresh < HIRA_OBJECTS_MAX) {
+    if (!object && pool.fresh < pool.count) {
         object = slot_at(pool.fresh);
         object->index = pool.fresh++;
     }
@@ -205,15 +219,15 @@ struct hira_object *hira_object_by_id(uint64_t id)
     uint32_t index = HIRA_ID_INDEX(id);
     bool server = index & HIRA_ID_SERVER;
     index &= ~HIRA_ID_SERVER;
-    if (!id || index >= HIRA_OBJECTS_MAX || HIRA_ID_TYPE(id) >= hira_guest_api.n_types || !ready())
+    if (!id || HIRA_ID_TYPE(id) >= hira_guest_api.n_types || !ready() || index >= pool.count)
         return NULL;
-    struct hira_object *object = slot_at(server ? HIRA_OBJECTS_MAX + index : index);
+    struct hira_object *object = slot_at(server ? pool.count + index : index);
     if (!server)
         return atomic_load_explicit(&object->live, memory_order_acquire) && object->id == id ? object : NULL;
     pthread_mutex_lock(&pool.lock);
     if (!object->live || object->id != id) {
         fill(object, HIRA_ID_TYPE(id), NULL);
-        object->index = HIRA_OBJECTS_MAX + index;
+        object->index = pool.count + index;
         object->id = id;
         atomic_store_explicit(&object->live, 2, memory_order_release); /* seen, not yet owned */
     }
@@ -224,7 +238,7 @@ struct hira_object *hira_object_by_id(uint64_t id)
 struct hira_object *hira_object_named(uint64_t id)
 {
     struct hira_object *object = hira_object_by_id(id);
-    bool ours = id && !(id & HIRA_ID_SERVER) && HIRA_ID_INDEX(id) < HIRA_OBJECTS_MAX && ready();
+    bool ours = id && !(id & HIRA_ID_SERVER) && ready() && HIRA_ID_INDEX(id) < pool.count;
     return object || !ours ? object : slot_at(HIRA_ID_INDEX(id));
 }
 
