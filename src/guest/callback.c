@@ -15,12 +15,14 @@
 
 static struct hira_callee reverse;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static bool started;
+static bool opened, started;
+static unsigned life; /* counts forks: the thread of a parent may go on in the child */
 
 void hira_callbacks_forget(void)
 {
     pthread_mutex_init(&lock, NULL);
-    started = false;
+    opened = started = false;
+    life++;
     reverse = (struct hira_callee){0};
 }
 
@@ -54,19 +56,24 @@ const void *hira_up_memory(struct hira_upcall *u, uint64_t *ret_size)
     return data;
 }
 
-static void run(struct hira_record *record, uint32_t size)
+/* False: the application's function has forked, and this is the child. */
+static bool run(struct hira_record *record, uint32_t size)
 {
+    const unsigned mine = life;
     struct hira_reply *reply = reverse.map.reply;
     struct hira_upcall u = {.p = record->words, .end = (uint64_t *)((char *)record + size), .result = reply->words,
                             .result_end = (uint64_t *)((char *)reply + HIRA_REPLY_SIZE)};
     hira_pending_apply();
     if (record->function < hira_guest_api.n_upcalls)
         hira_guest_api.upcalls[record->function](&u);
+    if (mine != life)
+        return false;
     if (record->flags & HIRA_RECORD_SYNC) {
         reply->status = HIRA_REPLY_OK;
         hira_callee_reply(&reverse, (uint32_t)((char *)u.result - (char *)reply));
     }
     hira_callee_retire(&reverse);
+    return true;
 }
 
 static void *callback_thread(void *unused)
@@ -78,8 +85,11 @@ static void *callback_thread(void *unused)
         if (size <= 0)
             return NULL; /* the server is gone: what it did not call will not be called, as when a device is lost */
         hira_callee_release(&reverse);
-        run((struct hira_record *)copy, (uint32_t)size);
+        if (!run((struct hira_record *)copy, (uint32_t)size))
+            break;
     }
+    for (;;) /* natively a callback that forks returns to a library whose other threads are not there either */
+        pause();
 }
 
 static bool open_reverse_lane(void)
@@ -111,7 +121,8 @@ bool hira_callbacks_start(void)
 {
     pthread_mutex_lock(&lock);
     if (!started && hira_connect())
-        started = open_reverse_lane() && start_thread();
+        /* The server opens it once; a thread may be had later. */
+        started = (opened || (opened = open_reverse_lane())) && start_thread();
     bool ok = started;
     pthread_mutex_unlock(&lock);
     return ok;
