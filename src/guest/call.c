@@ -18,6 +18,7 @@
 #include "guest/internal.h"
 
 #define DEPS_ROOM ((2 * HIRA_DEPS_MAX + 1) * 8) /* kept free at the end of a record */
+#define FULL_NS (10ull * 1000000000)            /* how long a call waits for commands to give memory back, if none does */
 #define REPLY_ROOM (HIRA_REPLY_SIZE / 2)        /* inline results; the rest of a reply is for what the vendor printed */
 
 static struct hira_arena *arena(void)
@@ -194,13 +195,50 @@ void hira_put_handles(struct hira_call *c, const void *handles, uint64_t n, unsi
         hira_put_handle(c, ((const void *const *)handles)[i], type);
 }
 
+/* The arena is full, mostly of memory that commands still use: waits until some have ended. Asking the server takes a record, so
+ * what was written of this one is kept aside. Gives up when nothing ends for a while: what the commands wait for may be this
+ * thread. */
+static uint64_t alloc_later(struct hira_call *c, uint64_t size, uint64_t align)
+{
+    uint64_t used = c->spill == HIRA_ARENA_NONE ? (uint64_t)((char *)c->p - (char *)c->record->words) : 0;
+    uint64_t block = HIRA_ARENA_NONE, left = hira_pending_bytes(), since = hira_now_ns();
+    HIRA_AUTOFREE void *kept = malloc(used + 1);
+    if (!kept || !left)
+        return HIRA_ARENA_NONE;
+    memcpy(kept, c->record->words, used);
+    while (left && block == HIRA_ARENA_NONE && hira_now_ns() - since < FULL_NS) {
+        hira_nop();
+        block = hira_arena_alloc(arena(), size, align);
+        uint64_t now = hira_pending_bytes();
+        if (now != left)
+            since = hira_now_ns();
+        else if (block == HIRA_ARENA_NONE)
+            usleep(200);
+        left = now;
+    }
+    c->record = hira_caller_reserve(&c->lane->caller);
+    if (!c->record) {
+        hira_arena_free(arena(), block);
+        begin_nothing(c);
+        return HIRA_ARENA_NONE;
+    }
+    if (c->spill == HIRA_ARENA_NONE) {
+        memcpy(c->record->words, kept, used);
+        c->p = (uint64_t *)((char *)c->record->words + used);
+        c->end = (uint64_t *)((char *)c->record + HIRA_RECORD_MAX - DEPS_ROOM);
+    }
+    return block;
+}
+
 static struct hira_temp *new_temp(struct hira_call *c, void *to, uint64_t size)
 {
     if (c->n_temps == HIRA_TEMPS_MAX)
         return NULL;
     bool rows = to && c->rows.width;
     uint64_t more = rows ? sizeof c->rows + 8 : 0;
-    uint64_t block = hira_arena_alloc(arena(), size + more, size >= 4096 ? 4096 : 64);
+    uint64_t align = size >= 4096 ? 4096 : 64, block = hira_arena_alloc(arena(), size + more, align);
+    if (hira_unlikely(block == HIRA_ARENA_NONE) && !c->failed)
+        block = alloc_later(c, size + more, align);
     if (block == HIRA_ARENA_NONE)
         return NULL;
     if (rows)

@@ -75,6 +75,7 @@ void hira_pending_apply(void);
 /* Copies a block's contents to the application's memory: all of them, or the rows that the block ends with. */
 void hira_block_copy_out(uint64_t block, void *to, uint64_t size, bool rows);
 bool hira_pending_too_much(void);
+uint64_t hira_pending_bytes(void);
 void hira_pending_add(const struct hira_temp *temp);
 
 /* An arena block is freed once the lane's record of this sequence has retired. This thread's lane only. */

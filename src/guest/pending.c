@@ -25,6 +25,11 @@ bool hira_pending_too_much(void)
     return atomic_load_explicit(&bytes, memory_order_relaxed) > atomic_load_explicit(&bound, memory_order_relaxed);
 }
 
+uint64_t hira_pending_bytes(void)
+{
+    return atomic_load_explicit(&bytes, memory_order_relaxed);
+}
+
 void hira_pending_forget(void)
 {
     pthread_mutex_init(&lock, NULL);
