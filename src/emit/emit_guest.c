@@ -230,6 +230,9 @@ static void mix_into_key(struct emit *e, const struct lapis_value *v)
         emit_line(e, "key = hira_mix(key, (uint64_t)%s);", v->name);
     else if (v->kind == LAPIS_V_BUFFER && v->direction == LAPIS_IN && plain_element(v) && !emit_is_payload(v))
         emit_line(e, "key = hira_mix_bytes(key, %s, bytes_%s);", v->name, v->name);
+    else if (v->kind == LAPIS_V_BUFFER && v->direction == LAPIS_IN && v->element && v->element->kind == LAPIS_V_HANDLE)
+        emit_line(e, "key = hira_mix_handles(key, %s, %s ? %s : 0, %s);", v->name, v->name, emit_guarded(e, emit_in_record(e, v->count ? v->count : "1", NULL, NULL)),
+                  v->element->handle->done.text ? "true" : "false");
     else if (v->ctype->kind == LAPIS_POINTER)
         emit_line(e, "key = hira_mix(key, %s == NULL);", v->name);
 }

@@ -294,6 +294,10 @@ static inline uint64_t hira_times(uint64_t count, uint64_t size)
 /* Tells a live handle's object from every other that was or will be at its address: part of once keys and of cached answers'. */
 uint64_t hira_handle_key(const void *handle);
 
+/* The same for an array of handles. With `origins` they stand for commands, of which each is new: only what they were made from
+ * counts, for whether they may be named beside the call's other objects. */
+uint64_t hira_mix_handles(uint64_t h, const void *handles, uint64_t n, bool origins);
+
 /* ---- cached answers ---- */
 
 /* A cache of query answers: by function, object, selector. Get: true and the answer (bytes and size) copied out. */

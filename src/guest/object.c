@@ -120,6 +120,21 @@ uint64_t hira_handle_key(const void *handle)
     return object ? (uint64_t)object->type << 56 | object->uses << 22 | object->index : (uint64_t)(uintptr_t)handle;
 }
 
+uint64_t hira_mix_handles(uint64_t h, const void *handles, uint64_t n, bool origins)
+{
+    const void *const *list = handles;
+    h = hira_mix(h, list ? n : UINT64_MAX);
+    for (uint64_t i = 0; list && i < n && i < HIRA_SPILL_MAX / 8; i++) {
+        struct hira_object *object = origins ? object_of(list[i]) : NULL;
+        if (!object)
+            h = hira_mix(h, hira_handle_key(list[i]));
+        else
+            for (object = object->parent; object; object = object->parent)
+                h = hira_mix(h, object->id);
+    }
+    return h;
+}
+
 /* ---- slots ---- */
 
 static struct hira_object *take_queued(void)
