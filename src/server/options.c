@@ -3,7 +3,8 @@
  *
  * They are put under root/ of the server's private folder at the paths they have in the guest, and the server works in the
  * counterpart of the guest's working directory: so relative options need no change, and absolute ones get one prefix, which
- * hira_unprefix() takes out again of whatever the vendor says.
+ * hira_unprefix() takes out again of whatever the vendor says. The prefix leads from the working directory up to root/ and does
+ * not name the private folder: vendors keep what they built by its options, for servers to come.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -21,7 +22,10 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* The prefix of all copies, without a slash at its end. */
+#define HERE "/proc/self/cwd"
+#define UP "/.."
+
+/* The folder of all copies, without a slash at its end. */
 static const char *root(void)
 {
     static char path[PATH_MAX];
@@ -41,6 +45,16 @@ static bool harmless(const char *path)
             return false;
     }
     return true;
+}
+
+/* The same in the options; the working directory's depth below it is known once a guest has said where it works. */
+static char prefix[2 * PATH_MAX];
+
+static void set_prefix(const char *cwd)
+{
+    char *to = stpcpy(prefix, HERE);
+    for (const char *part = cwd; part && part[1]; part = strchr(part + 1, '/'))
+        to = stpcpy(to, UP);
 }
 
 static bool make_folders(char *path)
@@ -71,16 +85,20 @@ static bool enter(const char *cwd)
     if (!harmless(cwd))
         return false;
     snprintf(full, sizeof full, "%s%s/", root(), cwd[1] ? cwd : "");
-    return make_folders(full) && chdir(full) == 0;
+    if (!make_folders(full) || chdir(full) < 0)
+        return false;
+    set_prefix(cwd);
+    return true;
 }
 
 /* The options with every absolute folder after the flag put below the root. */
 static char *prefix_folders(struct hira_serve *s, const char *options, const char *flag)
 {
-    size_t flag_length = strlen(flag), prefix = strlen(root()), n = 0;
+    const char *before = prefix[0] ? prefix : root();
+    size_t flag_length = strlen(flag), length_before = strlen(before), n = 0;
     for (const char *p = options; (p = strstr(p, flag)); p += flag_length)
         n++;
-    char *out = hira_scratch(s, strlen(options) + n * prefix + 1), *to = out;
+    char *out = hira_scratch(s, strlen(options) + n * length_before + 1), *to = out;
     bool at_word = true;
     for (const char *p = options; out && *p;) {
         if (!at_word || strncmp(p, flag, flag_length)) {
@@ -93,8 +111,8 @@ static char *prefix_folders(struct hira_serve *s, const char *options, const cha
         to += length;
         p += length;
         if (*p == '/') {
-            memcpy(to, root(), prefix);
-            to += prefix;
+            memcpy(to, before, length_before);
+            to += length_before;
         }
         at_word = false;
     }
@@ -103,9 +121,15 @@ static char *prefix_folders(struct hira_serve *s, const char *options, const cha
 
 void hira_unprefix(char *text)
 {
-    size_t prefix = strlen(root());
+    size_t length = strlen(root());
     for (char *p = text; p && (p = strstr(p, root()));)
-        memmove(p, p + prefix, strlen(p + prefix) + 1);
+        memmove(p, p + length, strlen(p + length) + 1);
+    for (char *p = text; p && (p = strstr(p, HERE "/"));) {
+        char *rest = p + strlen(HERE);
+        while (!strncmp(rest, UP "/", strlen(UP "/")))
+            rest += strlen(UP);
+        memmove(p, rest, strlen(rest) + 1);
+    }
 }
 
 char *hira_get_options(struct hira_serve *s, const char *flag)
@@ -125,6 +149,7 @@ char *hira_get_options(struct hira_serve *s, const char *flag)
     }
     if (hira_serve_ready(s) && cwd)
         enter(cwd);
+    options = options ? prefix_folders(s, options, flag) : NULL;
     pthread_mutex_unlock(&lock);
-    return options ? prefix_folders(s, options, flag) : NULL;
+    return options;
 }
