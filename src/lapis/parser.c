@@ -365,9 +365,16 @@ static void parse_code(struct parser *p, struct lapis_node *n)
         return;
     }
     size_t close = p->at;
-    while (!is_punct(p, --close, '}'))
-        ;
+    do
+        close--;
+    while (close > n->open && !is_punct(p, close, '}'));
     n->close = close;
+    if (close == n->open) { /* what ended it was a bracket of another kind */
+        lapis_error(p->diag, loc, "this block of C has no '}'");
+        n->code = (struct lapis_code){"", loc};
+        n->close = p->at;
+        return;
+    }
     const struct lapis_token *open = &p->source->tokens[n->open], *end = &p->source->tokens[close];
     size_t from = open->offset + 1;
     n->code.text = hira_pool_strndup(p->pool, p->source->text + from, end->offset - from);
