@@ -128,6 +128,16 @@ const char *emit_guarded(struct emit *e, const char *expr)
     return guards ? emit_format(e, "%s ? 0 : %s", guards, expr) : expr;
 }
 
+bool emit_mentions(const char *expr, const char *name)
+{
+    size_t length;
+    char before;
+    for (const char *p = expr; (p = next_identifier(p, &length, &before)); p += length)
+        if (before != '.' && strlen(name) == length && !memcmp(p, name, length))
+            return true;
+    return false;
+}
+
 const char *emit_in_record(struct emit *e, const char *expr, const struct lapis_value *record, const char *at)
 {
     if (!record)

@@ -218,15 +218,46 @@ static void check_elements(struct emit *e, const struct lapis_value *v)
     e->indent--;
 }
 
+/* Whether the length that is expected of `v` is told by memory whose own length is not among those checked. */
+static bool rests_on_unchecked(const struct lapis_function *f, const struct lapis_value *v, const bool *checked)
+{
+    for (size_t i = 0; v->count && i < f->n_params; i++)
+        if (&f->params[i] != v && has_length(&f->params[i]) && !checked[i] && emit_mentions(v->count, f->params[i].name))
+            return true;
+    return false;
+}
+
+/* In such an order, and with such stops, that no expression follows a pointer before what it points to is known to be that long. */
+static void emit_parameter_checks(struct emit *e, const struct lapis_function *f)
+{
+    bool *checked = hira_pool_alloc(e->pool, f->n_params * sizeof *checked), *sure = hira_pool_alloc(e->pool, f->n_params * sizeof *sure);
+    for (bool forced = false;;) {
+        bool any = false, left = false;
+        for (size_t i = 0; i < f->n_params; i++) {
+            const struct lapis_value *v = &f->params[i];
+            if (!has_length(v) || checked[i])
+                continue;
+            if (!forced && rests_on_unchecked(f, v, sure)) {
+                left = true;
+                continue;
+            }
+            check_value(e, v, v->name, emit_format(e, "bytes_%s", v->name), NULL, NULL);
+            checked[i] = any = true;
+        }
+        if (!left)
+            return;
+        emit_line(e, "if (!hira_serve_ready(s))\n        return;");
+        memcpy(sure, checked, f->n_params * sizeof *sure);
+        forced = !any; /* each rests on another: the spec's own affair */
+    }
+}
+
 static void emit_checks(struct emit *e, const struct lapis_function *f)
 {
     bool nested = false;
-    for (size_t i = 0; i < f->n_params; i++) {
-        const struct lapis_value *v = &f->params[i];
-        if (has_length(v))
-            check_value(e, v, v->name, emit_format(e, "bytes_%s", v->name), NULL, NULL);
-        nested |= careful_elements(v) && has_length(v->element);
-    }
+    emit_parameter_checks(e, f);
+    for (size_t i = 0; i < f->n_params; i++)
+        nested |= careful_elements(&f->params[i]) && has_length(f->params[i].element);
     if (!nested)
         return;
     emit_line(e, "if (!hira_serve_ready(s))\n        return;");

@@ -32,6 +32,8 @@ const char *emit_bytes(struct emit *e, const struct lapis_value *v, const char *
 const char *emit_element_size(struct emit *e, const struct lapis_value *v);
 /* `expr` guarded by the pointers that it follows. */
 const char *emit_guarded(struct emit *e, const char *expr);
+/* Whether `expr` speaks of a parameter of this name. */
+bool emit_mentions(const char *expr, const char *name);
 /* `expr` in which the members of a record stand for themselves, with their place put before them. */
 const char *emit_in_record(struct emit *e, const char *expr, const struct lapis_value *record, const char *at);
 
