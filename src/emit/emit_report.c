@@ -1,5 +1,5 @@
 /*
- * What goes with the two halves: a build file, the coverage report, the fuzz harness.
+ * What goes with the two halves: a build file, the coverage report.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -75,15 +75,4 @@ void emit_coverage(struct emit *e)
     emit_blank(e);
     emit_line(e, "%zu functions: %zu without annotation of their own, %zu annotated; of these %zu unsupported.", m->n_functions,
               m->n_functions - annotated, annotated, unsupported);
-}
-
-/* ---- fuzzing ---- */
-
-/* The harness feeds hostile records to the generated decoders over the runtime's stdin-like lane; see src/server/fuzz.h. */
-void emit_fuzz(struct emit *e)
-{
-    emit_head(e, "Fuzz harness");
-    emit_line(e, "#include \"server/fuzz.h\"\n");
-    emit_line(e, "int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)");
-    emit_line(e, "{\n    return hira_fuzz_one(data, size);\n}");
 }

@@ -28,8 +28,8 @@ void *hira_scratch(struct hira_serve *s, uint64_t size)
     struct hira_memory *m = s->lane->memory;
     if (size > SCRATCH_MAX)
         return refuse(s);
-    uint64_t padded = HIRA_ALIGN_UP(size ? size : 1, (uint64_t)16);
-    if (padded <= sizeof m->scratch - m->used) {
+    uint64_t padded = HIRA_EXACT_MEMORY ? size : HIRA_ALIGN_UP(size ? size : 1, (uint64_t)16);
+    if (!HIRA_EXACT_MEMORY && padded <= sizeof m->scratch - m->used) {
         void *p = m->scratch + m->used;
         m->used += padded;
         memset(p, 0, padded);
@@ -131,8 +131,10 @@ static void *inline_bytes(struct hira_serve *s, uint64_t size)
 {
     if (HIRA_WORDS(size) > words_left(s) || size > HIRA_MEM_LENGTH_MAX)
         return refuse(s);
-    void *data = (void *)s->p;
-    s->p += HIRA_WORDS(size);
+    void *data = HIRA_EXACT_MEMORY ? hira_scratch(s, size) : (void *)s->p;
+    if (HIRA_EXACT_MEMORY && data)
+        memcpy(data, s->p, size);
+    s->p += data ? HIRA_WORDS(size) : 0;
     return data;
 }
 
@@ -322,7 +324,7 @@ void hira_reply_word(struct hira_serve *s, uint64_t word)
 void hira_reply_bytes(struct hira_serve *s, const void *data, uint64_t size)
 {
     uint64_t words = HIRA_WORDS(size);
-    if (!s->reply || words > (uint64_t)(s->reply_end - s->reply))
+    if (!s->reply || !size || words > (uint64_t)(s->reply_end - s->reply))
         return;
     memcpy(s->reply, data, size);
     s->reply += words;

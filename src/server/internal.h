@@ -11,6 +11,18 @@
 #include "server/server.h"
 #include "wire/handshake.h"
 
+/* Under the address sanitizer every memory of a call is a block of its own, so that one byte too far is seen. */
+#if defined(__SANITIZE_ADDRESS__)
+#define HIRA_EXACT_MEMORY 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HIRA_EXACT_MEMORY 1
+#endif
+#endif
+#ifndef HIRA_EXACT_MEMORY
+#define HIRA_EXACT_MEMORY 0
+#endif
+
 /* Private memory of one call: the copied record and what was allocated while serving it. */
 struct hira_memory {
     struct hira_memory *next;
@@ -36,6 +48,7 @@ struct hira_server_lane {
 
 struct hira_server {
     int sock;
+    bool alone;                    /* no guest at the other end: what only a guest could bring is not waited for */
     const struct hira_hello *hello;
     uint16_t *map;                 /* the guest's function index -> ours, 0xffff: none */
     uint32_t n_map;

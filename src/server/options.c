@@ -34,6 +34,12 @@ static const char *root(void)
     return path;
 }
 
+/* A fuzzer has no private folder: nothing is placed then. */
+static bool has_folder(void)
+{
+    return hira_zygote_directory()[0] != 0;
+}
+
 /* An absolute path without empty, "." or ".." parts: it stays below the root whatever the guest says. */
 static bool harmless(const char *path)
 {
@@ -144,10 +150,10 @@ char *hira_get_options(struct hira_serve *s, const char *flag)
         const void *data = hira_get_in(s, &size, false);
         hira_expect(s, path && data && size <= FILES_BYTES_MAX - total);
         total += size;
-        if (hira_serve_ready(s))
+        if (hira_serve_ready(s) && has_folder())
             hira_expect(s, place_file(path, data, size));
     }
-    if (hira_serve_ready(s) && cwd)
+    if (hira_serve_ready(s) && cwd && has_folder())
         enter(cwd);
     options = options ? prefix_folders(s, options, flag) : NULL;
     pthread_mutex_unlock(&lock);

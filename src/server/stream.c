@@ -47,10 +47,10 @@ bool hira_is_stream(const struct hira_serve *s, const void *p)
     return p && p == s->stream;
 }
 
-static bool never(void *context)
+static bool nobody_there(void *context)
 {
     (void)context;
-    return false; /* when the guest goes, the process does */
+    return hira_server.alone; /* when a guest goes, the process does */
 }
 
 bool hira_stream_receive(struct hira_serve *s, void *to, uint64_t size)
@@ -58,7 +58,7 @@ bool hira_stream_receive(struct hira_serve *s, void *to, uint64_t size)
     if (s->stream_out || size > s->stream_size - s->stream_moved)
         return false;
     s->stream_moved += size;
-    return hira_stream_consume_from(s->stream, s->stream_moved - size, to, size, never, NULL);
+    return hira_stream_consume_from(s->stream, s->stream_moved - size, to, size, nobody_there, NULL);
 }
 
 bool hira_stream_send(struct hira_serve *s, const void *from, uint64_t size)
@@ -66,5 +66,5 @@ bool hira_stream_send(struct hira_serve *s, const void *from, uint64_t size)
     if (!s->stream_out || size > s->stream_size - s->stream_moved)
         return false;
     s->stream_moved += size;
-    return hira_stream_produce_from(s->stream, s->stream_moved - size, from, size, never, NULL);
+    return hira_stream_produce_from(s->stream, s->stream_moved - size, from, size, nobody_there, NULL);
 }

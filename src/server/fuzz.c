@@ -1,0 +1,474 @@
+/*
+ * The harness that serves fuzzed records: see fuzz.h. Linked into fuzzers only.
+ *
+ * One thread is the lane. There is no guest: the server is `alone`, so that what only a guest could bring is not waited for.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include "server/fuzz.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "server/internal.h"
+
+#define ARENA_SIZE (1u << 20)
+#define RECORDS_MAX 64u   /* an input's: more find nothing that fewer do not */
+#define WORDS_MAX ((HIRA_RECORD_MAX - sizeof(struct hira_record)) / 8)
+#define HEAD 6u           /* bytes before a record's words */
+#define IDS 16u           /* indices of guest-named objects that the mutator uses, */
+#define GENERATIONS 4u    /* and generations */
+
+/* ---- the stub vendor ---- */
+
+#define ALIVE 0x6572694861627548ull
+
+struct object {
+    uint64_t alive;
+    unsigned type;
+    int references;
+};
+
+static struct object *known[256];
+static uint64_t choices;
+static volatile uint64_t sink; /* what is read must be read */
+static bool settling; /* between two inputs: everything ends well */
+
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t x = *state += 0x9e3779b97f4a7c15ull;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebull;
+    return x ^ x >> 31;
+}
+
+uint64_t hira_fuzz_choose(void)
+{
+    uint64_t x = next_random(&choices);
+    if (settling || x % 4 == 0)
+        return 0;
+    if (x % 4 == 1)
+        return x >> 8 & 0xf;
+    return x % 64 == 2 ? x >> 8 : x >> 8 & 0xff;
+}
+
+bool hira_fuzz_succeeds(void)
+{
+    return settling || next_random(&choices) % 8;
+}
+
+static _Noreturn void found(const char *what)
+{
+    fprintf(stderr, "hira-fuzz: %s\n", what);
+    abort();
+}
+
+void hira_fuzz_read(const void *data, uint64_t size)
+{
+    uint64_t sum = 0;
+    for (uint64_t i = 0; i < size; i++)
+        sum += ((const uint8_t *)data)[i];
+    sink += sum;
+}
+
+void hira_fuzz_string(const char *text)
+{
+    hira_fuzz_read(text, text ? strlen(text) + 1 : 0);
+}
+
+void hira_fuzz_write(void *data, uint64_t size)
+{
+    uint64_t word = hira_fuzz_choose();
+    for (uint64_t i = 0; i < size; i++)
+        ((uint8_t *)data)[i] = i < 8 ? (uint8_t)(word >> 8 * i) : (uint8_t)i;
+}
+
+void hira_fuzz_clear(void *data, uint64_t size)
+{
+    if (size)
+        memset(data, 0, size);
+}
+
+void *hira_fuzz_made(unsigned type)
+{
+    struct object *o = malloc(sizeof *o);
+    if (!o)
+        found("out of memory");
+    *o = (struct object){ALIVE, type, 1};
+    return o;
+}
+
+void *hira_fuzz_known(unsigned type)
+{
+    return known[type % 256];
+}
+
+void hira_fuzz_use(const void *handle, unsigned type)
+{
+    const struct object *o = handle;
+    if (!o)
+        return;
+    if (o->alive != ALIVE)
+        found("a handle that is none reached the vendor");
+    if (o->type != type)
+        found("a handle of another type reached the vendor");
+}
+
+void hira_fuzz_retain(void *handle)
+{
+    struct object *o = handle;
+    if (o && o->alive != ALIVE)
+        found("what is no handle was retained");
+    if (o)
+        o->references++;
+}
+
+/* What is known from the beginning stays. */
+void hira_fuzz_release(void *handle)
+{
+    struct object *o = handle;
+    if (!o || o == known[o->type])
+        return;
+    if (o->alive != ALIVE)
+        found("what is no handle was released");
+    if (--o->references == 0) {
+        o->alive = 0;
+        free(o);
+    }
+}
+
+void hira_fuzz_write_handles(void *handles, uint64_t bytes, unsigned type, bool owned)
+{
+    void **to = handles;
+    for (uint64_t i = 0; i < bytes / sizeof *to; i++)
+        to[i] = owned ? hira_fuzz_made(type) : hira_fuzz_succeeds() ? hira_fuzz_known(type) : NULL;
+}
+
+/* ---- the server around the generated code ---- */
+
+static struct hira_server_lane *the_lane;
+
+static void install_vendor(void)
+{
+    const struct hira_server_api *api = &hira_server_api;
+    for (uint32_t i = 0; i < api->n_functions; i++)
+        if (api->functions[i].vendor)
+            *(void **)api->functions[i].vendor = hira_fuzz_api.functions[i].stub;
+    for (uint32_t type = 1; type < api->n_types; type++) {
+        known[type] = hira_fuzz_made(type);
+        hira_handle_to_id(known[type], type, false);
+    }
+}
+
+static void must(bool ok, const char *what)
+{
+    if (!ok)
+        found(what);
+}
+
+static void start(void)
+{
+    struct hira_server *server = &hira_server;
+    uint32_t n = hira_server_api.n_functions;
+    server->alone = true;
+    server->n_map = n;
+    server->map = calloc(n + 1, sizeof *server->map);
+    must(server->map != NULL, "out of memory");
+    for (uint32_t i = 0; i < n; i++)
+        server->map[i] = (uint16_t)i;
+    HIRA_AUTOCLOSE int segment = hira_fd_shared_memory("fuzz-arena", ARENA_SIZE), lane = hira_fd_shared_memory("fuzz-lane", HIRA_LANE_SIZE);
+    must(hira_arena_init(&server->arena, 64ull << 20) == 0 && hira_arena_map(&server->arena, segment, ARENA_SIZE) == 0, "no arena");
+    the_lane = aligned_alloc(HIRA_CACHE_LINE, HIRA_ALIGN_UP(sizeof *the_lane, (size_t)HIRA_CACHE_LINE));
+    must(the_lane != NULL, "out of memory");
+    *the_lane = (struct hira_server_lane){.memory = hira_memory_new()};
+    must(hira_lane_map(&the_lane->callee.map, lane) == 0, "no lane");
+    atomic_store(&the_lane->retired, UINT64_MAX);
+    atomic_store(&server->lanes[0], the_lane);
+    install_vendor();
+}
+
+/* Every input begins with the same objects: those of the one before are released, their commands end. */
+static void settle(void)
+{
+    settling = true;
+    hira_pending_poll();
+    for (uint32_t index = 0; index < IDS; index++)
+        for (uint32_t generation = 0; generation < GENERATIONS; generation++)
+            for (uint32_t type = 1; type < hira_server_api.n_types; type++)
+                hira_slot_release(HIRA_ID(index, generation, type));
+    hira_pending_poll();
+    settling = false;
+}
+
+static uint16_t read16(const uint8_t *p)
+{
+    return (uint16_t)(p[0] | p[1] << 8);
+}
+
+/* One record off the front of the input: bytes taken. */
+static size_t take_record(const uint8_t *data, size_t size, struct hira_record *record)
+{
+    size_t words = HIRA_MIN((size_t)read16(data + 4), WORDS_MAX), bytes = HIRA_MIN(words * 8, size - HEAD);
+    memset(record, 0, sizeof *record + words * 8);
+    record->function = read16(data);
+    record->flags = data[2] & (HIRA_RECORD_SYNC | HIRA_RECORD_SPILLED | HIRA_RECORD_DEPS);
+    record->size = (uint32_t)(sizeof *record + words * 8);
+    memcpy(record->words, data + HEAD, bytes);
+    choices = data[3];
+    return HEAD + bytes;
+}
+
+int hira_fuzz_one(const uint8_t *data, size_t size)
+{
+    if (!the_lane)
+        start();
+    memset(hira_server.arena.base, 0xff, 64);
+    memset(hira_server.arena.base + 64, 0, HIRA_FUZZ_MIRROR - 64);
+    for (unsigned n = 0; size >= HEAD && n < RECORDS_MAX; n++) {
+        struct hira_record *record = (struct hira_record *)the_lane->memory->record;
+        size_t taken = take_record(data, size, record);
+        bool ends = record->function == HIRA_FN_RELEASE && record->words[0] & HIRA_ID_SERVER; /* the known ones keep their names */
+        memcpy(hira_server.arena.base + HIRA_FUZZ_MIRROR, record->words, record->size - sizeof *record);
+        if (!ends && !hira_serve_record(the_lane, record->size))
+            break; /* a real server is gone now */
+        data += taken;
+        size -= taken;
+    }
+    settle();
+    return 0;
+}
+
+/* ---- making records ---- */
+
+struct maker {
+    uint64_t seed, *p, *end;
+    uint64_t n; /* what counts of this record say */
+};
+
+static uint64_t pick(struct maker *m, uint64_t below)
+{
+    return next_random(&m->seed) % below;
+}
+
+static void put(struct maker *m, uint64_t word)
+{
+    if (m->p < m->end)
+        *m->p++ = word;
+}
+
+static uint64_t some_id(struct maker *m, unsigned type)
+{
+    if (pick(m, 16) == 0)
+        type = (unsigned)pick(m, hira_server_api.n_types);
+    if (pick(m, 3) == 0)
+        return pick(m, 4) ? HIRA_ID(HIRA_ID_SERVER | type, type, type) : 0;
+    return HIRA_ID(1 + pick(m, 3) % (IDS - 1), 1, type);
+}
+
+static uint64_t some_word(struct maker *m)
+{
+    static const uint64_t interesting[] = {0, 1, 2, 4, 8, 64, 255, 4096, 0x7fffffff, 0x80000000, 0xffffffff, UINT64_MAX, 1ull << 63, 1ull << 61};
+    if (pick(m, 2))
+        return m->n;
+    if (hira_fuzz_api.n_constants && pick(m, 2))
+        return hira_fuzz_api.constants[pick(m, hira_fuzz_api.n_constants)];
+    return interesting[pick(m, HIRA_ARRAY_SIZE(interesting))];
+}
+
+static uint64_t length_of(struct maker *m, const struct hira_fuzz_argument *a)
+{
+    uint64_t n = a->flags & HIRA_FUZZ_COUNTED ? m->n : 1;
+    return pick(m, 24) ? n * a->size : some_word(m) & 0xffff;
+}
+
+static void put_memory(struct maker *m, const struct hira_fuzz_argument *a, bool contents)
+{
+    uint64_t length = length_of(m, a), kind = pick(m, 8);
+    if (kind == 0) {
+        put(m, HIRA_MEM_WORD(HIRA_MEM_NULL, 0));
+    } else if (kind == 1) {
+        put(m, HIRA_MEM_WORD(HIRA_MEM_ARENA + pick(m, 3), length));
+        put(m, pick(m, 4) ? HIRA_FUZZ_MIRROR : some_word(m));
+    } else {
+        put(m, HIRA_MEM_WORD(HIRA_MEM_INLINE, length));
+        for (uint64_t i = 0; contents && i < HIRA_WORDS(length) && m->p < m->end; i++)
+            put(m, some_word(m));
+    }
+}
+
+static void put_string(struct maker *m)
+{
+    uint64_t letters = pick(m, 8), word = 0;
+    for (uint64_t i = 0; i < letters; i++)
+        word |= (uint64_t)("aI- /x%."[pick(m, 8)]) << 8 * i;
+    put(m, HIRA_MEM_WORD(HIRA_MEM_INLINE, pick(m, 16) ? letters + 1 : letters));
+    put(m, word);
+}
+
+static void put_list(struct maker *m, const struct hira_fuzz_argument *a)
+{
+    uint64_t pairs = pick(m, 3), size = a->size ? a->size : 8;
+    put(m, HIRA_MEM_WORD(HIRA_MEM_INLINE, (2 * pairs + 1) * size));
+    for (uint64_t i = 0; i < HIRA_WORDS((2 * pairs + 1) * size); i++)
+        put(m, i < 2 * pairs ? some_word(m) : 0);
+}
+
+static const struct hira_fuzz_argument *behind(const struct hira_fuzz_argument *a)
+{
+    for (unsigned depth = 0; a->kind != HIRA_FUZZ_END || depth; a++)
+        depth += (a->kind == HIRA_FUZZ_ARRAY) - (a->kind == HIRA_FUZZ_END);
+    return a;
+}
+
+/* The end of the list. */
+static const struct hira_fuzz_argument *put_arguments(struct maker *m, const struct hira_fuzz_argument *a)
+{
+    for (; a->kind != HIRA_FUZZ_END; a++)
+        switch (a->kind) {
+        case HIRA_FUZZ_ZERO:
+            put(m, 0);
+            break;
+        case HIRA_FUZZ_WORD:
+            put(m, a->flags & HIRA_FUZZ_COUNTED ? m->n : some_word(m));
+            break;
+        case HIRA_FUZZ_BYTES:
+            for (uint64_t i = 0; i < HIRA_WORDS(a->size); i++)
+                put(m, some_word(m));
+            break;
+        case HIRA_FUZZ_HANDLE:
+            put(m, some_id(m, a->type));
+            break;
+        case HIRA_FUZZ_NEW:
+            put(m, pick(m, 8) ? HIRA_ID(1 + pick(m, IDS - 1), pick(m, 4) ? 1 : pick(m, GENERATIONS), a->type) : 0);
+            break;
+        case HIRA_FUZZ_IN:
+        case HIRA_FUZZ_INOUT:
+        case HIRA_FUZZ_OUT:
+            put_memory(m, a, a->kind != HIRA_FUZZ_OUT);
+            break;
+        case HIRA_FUZZ_STRING:
+            put_string(m);
+            break;
+        case HIRA_FUZZ_LIST:
+            put_list(m, a);
+            break;
+        case HIRA_FUZZ_HANDLES:
+            put(m, HIRA_MEM_WORD(pick(m, 8) ? HIRA_MEM_INLINE : HIRA_MEM_NULL, m->n * 8));
+            for (uint64_t i = 0; i < m->n; i++)
+                put(m, some_id(m, a->type));
+            break;
+        case HIRA_FUZZ_ARRAY: {
+            uint64_t n = a->flags & HIRA_FUZZ_COUNTED ? m->n : 1;
+            put(m, HIRA_MEM_WORD(HIRA_MEM_INLINE, n));
+            for (uint64_t i = 0; i < n && m->p < m->end; i++)
+                put_arguments(m, a + 1);
+            a = behind(a + 1);
+            break;
+        }
+        }
+    return a;
+}
+
+/* A record of some function, mostly as an honest guest writes it. Its bytes. */
+static size_t make_record(uint8_t *to, size_t room, uint64_t seed)
+{
+    uint64_t words[64];
+    struct maker m = {seed, words, words + HIRA_ARRAY_SIZE(words), 0};
+    uint32_t function = (uint32_t)pick(&m, hira_server_api.n_functions + 1);
+    m.n = pick(&m, 4) ? pick(&m, 5) : pick(&m, 40);
+    if (function == hira_server_api.n_functions) {
+        function = HIRA_FN_RELEASE;
+        put(&m, some_id(&m, (unsigned)pick(&m, hira_server_api.n_types)));
+    } else if (hira_fuzz_api.functions[function].arguments) {
+        put_arguments(&m, hira_fuzz_api.functions[function].arguments);
+    } else {
+        return 0;
+    }
+    size_t n = (size_t)(m.p - words);
+    if (HEAD + n * 8 > room)
+        return 0;
+    const uint8_t head[HEAD] = {(uint8_t)function, (uint8_t)(function >> 8), pick(&m, 4) != 0, (uint8_t)pick(&m, 256), (uint8_t)n, 0};
+    memcpy(to, head, HEAD);
+    memcpy(to + HEAD, words, n * 8);
+    return HEAD + n * 8;
+}
+
+/* Where the record after the one at `at` begins. */
+static size_t record_end(const uint8_t *data, size_t size, size_t at)
+{
+    return size - at < HEAD ? size : HIRA_MIN(size, at + HEAD + 8u * read16(data + at + 4));
+}
+
+static size_t some_record(struct maker *m, const uint8_t *data, size_t size)
+{
+    size_t at = 0;
+    for (uint64_t n = pick(m, 8); n && at < size; n--)
+        at = record_end(data, size, at);
+    return at < size ? at : 0;
+}
+
+/* One word of a record, or a byte of its head, becomes another. */
+static void change_word(struct maker *m, uint8_t *data, size_t size, size_t at)
+{
+    size_t words = (record_end(data, size, at) - at - HIRA_MIN(HEAD, size - at)) / 8;
+    m->n = pick(m, 8);
+    if (!words || pick(m, 12) == 0) {
+        if (size - at >= HEAD)
+            data[at + 2 + pick(m, 3)] = (uint8_t)pick(m, 256);
+        return;
+    }
+    uint64_t value;
+    uint8_t *word = data + at + HEAD + 8 * pick(m, words);
+    memcpy(&value, word, 8);
+    switch (pick(m, 4)) {
+    case 0: value = some_word(m); break;
+    case 1: value ^= 1ull << pick(m, 64); break;
+    case 2: value += pick(m, 33) - 16; break;
+    case 3: value = some_id(m, (unsigned)pick(m, hira_server_api.n_types)); break;
+    }
+    memcpy(word, &value, 8);
+}
+
+size_t hira_fuzz_mutate(uint8_t *data, size_t size, size_t max, uint64_t seed, size_t (*bytes)(uint8_t *data, size_t size, size_t max))
+{
+    struct maker m = {.seed = seed};
+    uint64_t what = pick(&m, 8);
+    size_t at = some_record(&m, data, size), end = record_end(data, size, at);
+    if (what == 0 && bytes)
+        return bytes(data, size, max);
+    if (what <= 2 || size < HEAD) /* one record more, at the end */
+        return size + make_record(data + size, max - size, next_random(&m.seed));
+    if (what == 3) { /* one less */
+        memmove(data + at, data + end, size - end);
+        return size - (end - at);
+    }
+    if (what == 4 && end - at <= max - size) { /* one twice */
+        memmove(data + end + (end - at), data + end, size - end);
+        memcpy(data + end, data + at, end - at);
+        return size + (end - at);
+    }
+    if (what == 5) { /* another in its place, and all behind it gone */
+        size_t made = make_record(data + at, max - at, next_random(&m.seed));
+        return made ? at + made : size;
+    }
+    change_word(&m, data, size, at);
+    return size;
+}
+
+/* ---- libFuzzer's names ---- */
+
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max) __attribute__((weak));
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    return hira_fuzz_one(data, size);
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
+{
+    return hira_fuzz_mutate(data, size, max, seed, LLVMFuzzerMutate);
+}
