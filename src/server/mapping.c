@@ -51,7 +51,7 @@ static void unreference(struct hira_mapping *m)
 /* Lock held. */
 static void fill(struct hira_mapping *m)
 {
-    if (m->fill && m->data && m->data != m->at)
+    if (m->fill && m->data && m->at && m->data != m->at)
         copy_region(&m->region, m->data, m->at, true);
     m->done = true;
 }
@@ -104,7 +104,7 @@ void *hira_mapping_flush(uint64_t number, void *owner, const void *data, uint64_
 {
     pthread_mutex_lock(&lock);
     struct hira_mapping *m = *find(number, owner);
-    if (m && data && data != m->at && m->done && size == m->size)
+    if (m && data && m->at && data != m->at && m->done && size == m->size)
         copy_region(&m->region, (char *)data, m->at, false);
     void *at = m ? m->at : NULL;
     pthread_mutex_unlock(&lock);
