@@ -78,11 +78,15 @@ void hira_fuzz_string(const char *text)
     hira_fuzz_read(text, text ? strlen(text) + 1 : 0);
 }
 
+/* What the spec's code has put there (pointers for a vendor to fill what they point to) stays: a vendor would read it. */
 void hira_fuzz_write(void *data, uint64_t size)
 {
     uint64_t word = hira_fuzz_choose();
+    uint8_t *p = data, there = 0;
     for (uint64_t i = 0; i < size; i++)
-        ((uint8_t *)data)[i] = i < 8 ? (uint8_t)(word >> 8 * i) : (uint8_t)i;
+        there |= p[i];
+    for (uint64_t i = 0; i < size; i++)
+        *(volatile uint8_t *)&p[i] = there ? p[i] : i < 8 ? (uint8_t)(word >> 8 * i) : (uint8_t)i;
 }
 
 void hira_fuzz_clear(void *data, uint64_t size)
