@@ -109,6 +109,8 @@ uint64_t hira_slot_find(void *vendor, unsigned type); /* id or 0 */
 struct hira_mapping;
 /* Its map is done: copies for the application; drops the caller's reference. NULL allowed. */
 void hira_mapping_done(struct hira_mapping *mapping, bool well);
+/* The object goes, and with it what is mapped of it: nothing is copied there any more. */
+void hira_mapping_forget(const void *owner);
 
 /* ---- completions ---- */
 

@@ -122,6 +122,19 @@ void hira_mapping_remove(uint64_t number, void *owner)
     pthread_mutex_unlock(&lock);
 }
 
+void hira_mapping_forget(const void *owner)
+{
+    pthread_mutex_lock(&lock);
+    for (struct hira_mapping **link = &first, *m; (m = *link);)
+        if (m->owner == owner) {
+            *link = m->next;
+            unreference(m);
+        } else {
+            link = &m->next;
+        }
+    pthread_mutex_unlock(&lock);
+}
+
 static pthread_mutex_t state_lock = PTHREAD_MUTEX_INITIALIZER;
 
 void hira_server_lock(void)

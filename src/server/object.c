@@ -137,6 +137,8 @@ static void slot_end(struct hira_slot *slot)
     if (state && type->destroy)
         type->destroy(state);
     free(state);
+    if (vendor)
+        hira_mapping_forget(vendor);
     if (vendor && type->release)
         while (owed--)
             type->release(vendor);
