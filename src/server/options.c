@@ -43,7 +43,7 @@ static bool has_folder(void)
 /* An absolute path without empty, "." or ".." parts: it stays below the root whatever the guest says. */
 static bool harmless(const char *path)
 {
-    if (path[0] != '/' || strlen(path) >= PATH_MAX / 2)
+    if (path[0] != '/')
         return false;
     for (const char *part = path; part; part = strchr(part + 1, '/')) {
         size_t n = strcspn(part + 1, "/");
@@ -63,11 +63,20 @@ static void set_prefix(const char *cwd)
         to = stpcpy(to, UP);
 }
 
+/* What was a file when another build came may be a folder now. */
+static bool make_folder(const char *path)
+{
+    struct stat st;
+    if (mkdir(path, 0700) == 0 || (stat(path, &st) == 0 && S_ISDIR(st.st_mode)))
+        return true;
+    return unlink(path) == 0 && mkdir(path, 0700) == 0;
+}
+
 static bool make_folders(char *path)
 {
     for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = 0;
-        bool ok = mkdir(path, 0700) == 0 || errno == EEXIST;
+        bool ok = make_folder(path);
         *slash = '/';
         if (!ok)
             return false;
@@ -75,20 +84,22 @@ static bool make_folders(char *path)
     return true;
 }
 
-static bool place_file(const char *path, const void *data, uint64_t size)
+/* What cannot be placed stays behind, and the vendor's compiler says which file it misses. */
+static void place_file(const char *path, const void *data, uint64_t size)
 {
     char full[2 * PATH_MAX];
-    if (!harmless(path))
-        return false;
+    if (strlen(path) >= PATH_MAX / 2)
+        return;
     snprintf(full, sizeof full, "%s%s", root(), path);
     const struct hira_text text = {(char *)data, size, size, false};
-    return make_folders(full) && hira_text_write_file(&text, full) == 0;
+    if (make_folders(full))
+        hira_text_write_file(&text, full);
 }
 
 static bool enter(const char *cwd)
 {
     char full[2 * PATH_MAX];
-    if (!harmless(cwd))
+    if (!harmless(cwd) || strlen(cwd) >= PATH_MAX / 2)
         return false;
     snprintf(full, sizeof full, "%s%s/", root(), cwd[1] ? cwd : "");
     if (!make_folders(full) || chdir(full) < 0)
@@ -148,10 +159,11 @@ char *hira_get_options(struct hira_serve *s, const char *flag)
         uint64_t size;
         const char *path = hira_get_string(s);
         const void *data = hira_get_in(s, &size, false);
-        hira_expect(s, path && data && size <= FILES_BYTES_MAX - total);
+        hira_expect(s, size <= FILES_BYTES_MAX - total);
         total += size;
+        hira_expect(s, path && harmless(path));
         if (hira_serve_ready(s) && has_folder())
-            hira_expect(s, place_file(path, data, size));
+            place_file(path, data, size);
     }
     if (hira_serve_ready(s) && cwd && has_folder())
         enter(cwd);

@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -255,6 +256,39 @@ static int kernels_in_threads(void)
     return 0;
 }
 
+/* ---- files ---- */
+
+static void put_file(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+    CHECK(f && fputs(text, f) >= 0 && fclose(f) == 0, "no file %s", path);
+}
+
+static void build(const char *source)
+{
+    cl_program made = clCreateProgramWithSource(context, 1, &source, NULL, NULL);
+    cl_int error = clBuildProgram(made, 1, &device, "-I inc", NULL, NULL);
+    CHECK(!error, "%s: %d", source, error);
+    clReleaseProgram(made);
+}
+
+/* Between two builds a file becomes a folder; another file is empty. */
+static int changing_files(void)
+{
+    char folder[] = "/tmp/hira-attack-XXXXXX";
+    CHECK(mkdtemp(folder) && chdir(folder) == 0 && mkdir("inc", 0700) == 0, "no folder");
+    open_device();
+    put_file("inc/x", "#define A 1\n");
+    build("#include \"x\"\nkernel void k(global int *p) { *p = A; }");
+    CHECK(unlink("inc/x") == 0 && mkdir("inc/x", 0700) == 0, "no folder x");
+    put_file("inc/x/y.h", "#define A 2\n");
+    build("#include \"x/y.h\"\nkernel void k(global int *p) { *p = A; }");
+    put_file("inc/e.h", "");
+    build("#include \"e.h\"\nkernel void k(global int *p) { *p = 3; }");
+    CHECK(!unlink("inc/e.h") && !unlink("inc/x/y.h") && !rmdir("inc/x") && !rmdir("inc") && !chdir("/") && !rmdir(folder), "not tidied");
+    return 0;
+}
+
 /* ---- sizes ---- */
 
 /* Memory that ends where the application says, as a size that the API refuses reaches behind it. */
@@ -390,6 +424,7 @@ static const struct {
     {"many-objects", many_objects},
     {"one-device", one_device},
     {"kernels-in-threads", kernels_in_threads},
+    {"changing-files", changing_files},
     {"sizes-out-of-range", sizes_out_of_range},
     {"fork-in-a-callback", fork_in_a_callback},
     {"little-address-space", little_address_space},
