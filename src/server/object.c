@@ -93,9 +93,10 @@ struct hira_slot *hira_slot_pin(uint64_t id, unsigned type)
     struct hira_slot *slot = slot_at(HIRA_ID_INDEX(id));
     if (!slot || HIRA_ID_TYPE(id) != type || !well_formed(id))
         return NULL;
+    /* Looked at before and after: wrong names alone must not keep pins on a slot that somebody waits for. */
     uint32_t pins = atomic_load_explicit(&slot->pins, memory_order_relaxed);
     do
-        if (!pins)
+        if (!pins || atomic_load_explicit(&slot->id, memory_order_relaxed) != id)
             return NULL;
     while (!atomic_compare_exchange_weak_explicit(&slot->pins, &pins, pins + 1, memory_order_acquire, memory_order_relaxed));
     if (atomic_load_explicit(&slot->id, memory_order_relaxed) == id)
