@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -26,7 +25,7 @@
 
 extern char **environ;
 
-struct hira_connection hira_connection = {.sock = -1, .control = PTHREAD_MUTEX_INITIALIZER};
+struct hira_connection hira_connection = {.transport.fd = -1, .control = PTHREAD_MUTEX_INITIALIZER};
 
 static pthread_mutex_t connect_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic int connect_state; /* 0 not tried, 1 connected, -errno failed */
@@ -42,26 +41,21 @@ bool hira_inside_server(void)
     return mark && *mark && guest_mark[0];
 }
 
-/* The application may close every descriptor it finds, and open its own in their place: ours is known by its inode. */
-static bool socket_is_ours(const struct hira_connection *k)
+static struct hira_transport given; /* by a test; ops NULL: none */
+
+void hira_connect_over(const struct hira_transport *transport)
 {
-    struct stat st;
-    return k->sock >= 0 && fstat(k->sock, &st) == 0 && st.st_dev == k->device && st.st_ino == k->inode;
+    given = *transport;
 }
 
 /* Connects at a number behind the standard descriptors: where those are closed, the application writes to them all the same. */
 static int connect_socket(struct hira_connection *k, const char *path)
 {
     HIRA_AUTOCLOSE int fd = hira_socket_connect(path);
-    struct stat st;
     if (fd < 0)
         return fd;
-    k->sock = fd > STDERR_FILENO ? HIRA_STEAL_FD(fd) : fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    if (k->sock < 0 || fstat(k->sock, &st) < 0)
-        return -errno;
-    k->device = st.st_dev;
-    k->inode = st.st_ino;
-    return 0;
+    int high = fd > STDERR_FILENO ? HIRA_STEAL_FD(fd) : fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    return high < 0 ? -errno : hira_transport_unix(&k->transport, high);
 }
 
 bool hira_alive(void *context)
@@ -70,9 +64,8 @@ bool hira_alive(void *context)
     struct hira_connection *k = &hira_connection;
     if (atomic_load_explicit(&k->dead, memory_order_relaxed))
         return false;
-    struct pollfd p = {k->sock, 0, 0};
     int saved = errno;
-    if (!socket_is_ours(k) || (poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR | POLLNVAL))))
+    if (!k->transport.ops || k->transport.ops->lost(&k->transport))
         atomic_store_explicit(&k->dead, true, memory_order_relaxed);
     errno = saved;
     return !atomic_load_explicit(&k->dead, memory_order_relaxed);
@@ -81,7 +74,8 @@ bool hira_alive(void *context)
 int hira_request(const void *request, size_t size, enum hira_message_type want, void *answer, size_t answer_size, int *ret_fd)
 {
     struct hira_connection *k = &hira_connection;
-    if (!socket_is_ours(k)) {
+    struct hira_transport *t = &k->transport;
+    if (!hira_transport_intact(t)) {
         atomic_store_explicit(&k->dead, true, memory_order_relaxed);
         return -EPIPE;
     }
@@ -89,16 +83,16 @@ int hira_request(const void *request, size_t size, enum hira_message_type want, 
     HIRA_AUTOCLOSE int room = ret_fd ? eventfd(0, EFD_CLOEXEC) : -1;
     if (ret_fd && room < 0)
         return -errno;
-    int error = hira_fd_send(k->sock, request, size, NULL, 0);
+    int error = t->ops->send(t, request, size, NULL, 0);
     if (error)
         return error;
-    struct pollfd answered = {k->sock, POLLIN, 0};
+    struct pollfd answered = {t->fd, POLLIN, 0};
     while (ret_fd && poll(&answered, 1, -1) < 0 && errno == EINTR)
         ;
     hira_fd_closep(&room);
     size_t n_fds = ret_fd ? 1 : 0;
     int fd = -1;
-    ssize_t n = hira_fd_receive(k->sock, answer, answer_size, &fd, &n_fds, 0);
+    ssize_t n = t->ops->receive(t, answer, answer_size, &fd, &n_fds);
     if (n <= 0)
         return n ? (int)n : -EPIPE;
     error = hira_message_check(answer, (size_t)n, want, answer_size);
@@ -185,7 +179,7 @@ static int receive_welcome(struct hira_connection *k)
         struct hira_refused refused;
         char bytes[sizeof(struct hira_welcome) + HIRA_FUNCTIONS_MAX / 8];
     } m;
-    ssize_t n = hira_fd_receive(k->sock, &m, sizeof m, NULL, NULL, 0);
+    ssize_t n = k->transport.ops->receive(&k->transport, &m, sizeof m, NULL, NULL);
     if (n <= 0)
         return explain(n ? (int)n : -EPIPE, "the router hung up");
     if (hira_message_check(&m, (size_t)n, HIRA_MSG_REFUSED, sizeof m.refused) == 0) {
@@ -208,9 +202,9 @@ static void thread_ended(void *lane);
 static void forked_child(void)
 {
     struct hira_connection *k = &hira_connection;
-    if (socket_is_ours(k))
-        close(k->sock);
-    *k = (struct hira_connection){.sock = -1, .control = PTHREAD_MUTEX_INITIALIZER};
+    if (k->transport.ops)
+        k->transport.ops->close(&k->transport);
+    *k = (struct hira_connection){.transport.fd = -1, .control = PTHREAD_MUTEX_INITIALIZER};
     connect_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     atomic_store(&connect_state, 0);
     this_lane = NULL;
@@ -240,18 +234,19 @@ static int connect_now(void)
     int error = hira_socket_path(path, sizeof path);
     if (error)
         return error;
-    error = connect_socket(k, path);
-    if (error) {
-        hira_fd_closep(&k->sock);
+    if (given.ops)
+        k->transport = given;
+    else
+        error = connect_socket(k, path);
+    if (error)
         return explain(error, path);
-    }
     put_hello(&hello);
-    error = hello.failed ? -ENOMEM : hira_fd_send(k->sock, hello.data, hello.size, NULL, 0);
+    error = hello.failed ? -ENOMEM : k->transport.ops->send(&k->transport, hello.data, hello.size, NULL, 0);
     hira_text_fini(&hello);
     if (!error)
         error = receive_welcome(k);
     if (error) {
-        hira_fd_closep(&k->sock);
+        k->transport.ops->close(&k->transport);
         return error;
     }
     const char *strict = getenv("HIRA_STRICT");
@@ -291,7 +286,7 @@ static struct hira_guest_lane *open_lane(struct hira_connection *k)
     if (!lane)
         return NULL;
     *lane = (struct hira_guest_lane){.index = made.index, .caller.alive = hira_alive, .loans = HIRA_ARENA_NONE};
-    if (hira_lane_map(&lane->caller.map, fd) < 0) {
+    if (k->transport.ops->map_lane(&k->transport, &lane->caller.map, fd) < 0) {
         free(lane);
         return NULL;
     }

@@ -4,8 +4,8 @@
 #define HIRA_GUEST_INTERNAL_H
 
 #include <pthread.h>
-#include <sys/types.h>
 
+#include "channel/transport.h"
 #include "guest/guest.h"
 #include "wire/handshake.h"
 
@@ -21,9 +21,7 @@ struct hira_guest_lane {
 
 /* The connection: one for the life of a process (a forked child gets its own). */
 struct hira_connection {
-    int sock;
-    dev_t device;                  /* of the socket, with `inode`: whether the number is still ours */
-    ino_t inode;
+    struct hira_transport transport;
     _Atomic bool dead;
     bool strict;                   /* HIRA_STRICT=1: every call synchronous */
     uint8_t *known;                /* bit per function: the server has it */
@@ -39,6 +37,9 @@ extern struct hira_connection hira_connection;
 
 /* Connects if need be. False: there is no server (errno says why), or it is gone. */
 bool hira_connect(void);
+
+/* For tests: the next connection goes over this transport, which is taken over, not to a router. */
+void hira_connect_over(const struct hira_transport *transport);
 
 /* This thread's lane, opened if need be; NULL when there is none to be had. */
 struct hira_guest_lane *hira_lane(void);

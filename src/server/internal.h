@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "channel/arena.h"
 #include "channel/lane.h"
+#include "channel/transport.h"
 #include "server/server.h"
 #include "wire/handshake.h"
 
@@ -47,7 +48,7 @@ struct hira_server_lane {
 };
 
 struct hira_server {
-    int sock;
+    struct hira_transport *transport;
     bool alone;                    /* no guest at the other end: what only a guest could bring is not waited for */
     const struct hira_hello *hello;
     uint16_t *map;                 /* the guest's function index -> ours, 0xffff: none */
@@ -67,7 +68,7 @@ struct hira_server {
 extern struct hira_server hira_server;
 
 /* One guest, from its HELLO to its hang-up. Does not return while the guest lives; the process is to exit then. */
-int hira_serve_guest(int sock, const struct hira_hello *hello, size_t hello_size);
+int hira_serve_guest(struct hira_transport *transport, const struct hira_hello *hello, size_t hello_size);
 
 /* Ends the process: the guest sent what no honest one sends, or is gone. */
 _Noreturn void hira_server_stop(const char *why);

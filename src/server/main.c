@@ -3,6 +3,10 @@
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
 #include "server/internal.h"
 #include "server/zygote.h"
 
@@ -17,11 +21,34 @@ static int warm(char *error, size_t error_size)
 static int serve(int sock, const struct hira_hello *hello, size_t hello_size, const struct hira_adopt *adopt)
 {
     (void)adopt;
-    return hira_serve_guest(sock, hello, hello_size);
+    struct hira_transport transport;
+    return hira_transport_unix(&transport, sock) ? 1 : hira_serve_guest(&transport, hello, hello_size);
+}
+
+/* --input FILE: serves the messages in a file ("-": standard input) instead of a guest's. */
+static int serve_input(const char *path)
+{
+    char error[200];
+    struct hira_transport transport;
+    int fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : dup(STDIN_FILENO);
+    struct hira_hello *hello = malloc(HIRA_MESSAGE_MAX);
+    if (fd < 0 || !hello || hira_transport_recorded(&transport, fd)) {
+        fprintf(stderr, "hira-server-%s: %s cannot be read\n", hira_server_api.name, path);
+        return 1;
+    }
+    if (hira_vendor_load(error, sizeof error) < 0) {
+        fprintf(stderr, "hira-server-%s: %s\n", hira_server_api.name, error);
+        return 1;
+    }
+    hira_vendor_warm();
+    ssize_t n = transport.ops->receive(&transport, hello, HIRA_MESSAGE_MAX, NULL, NULL);
+    return n < 0 ? 1 : hira_serve_guest(&transport, hello, (size_t)n);
 }
 
 int hira_server_main(int argc, char **argv)
 {
+    if (argc == 3 && !strcmp(argv[1], "--input"))
+        return serve_input(argv[2]);
     const struct hira_zygote_ops ops = {
         .api = hira_server_api.name,
         .environment = hira_server_api.environment,

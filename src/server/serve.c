@@ -21,7 +21,7 @@
 #define FREE_MEMORY_MAX 64u /* call memories kept for use again: as many as commands are usually in flight */
 #define NO_FUNCTION 0xffffu
 
-struct hira_server hira_server = {.sock = -1, .memory_lock = PTHREAD_MUTEX_INITIALIZER};
+struct hira_server hira_server = {.memory_lock = PTHREAD_MUTEX_INITIALIZER};
 
 _Noreturn void hira_server_stop(const char *why)
 {
@@ -100,7 +100,7 @@ static void wait_dep(uint64_t index, uint64_t sequence)
     atomic_fetch_add(&server->dep_waiters, 1);
     for (;;) {
         uint32_t epoch = atomic_load(&server->dep_epoch);
-        if (atomic_load(&other->retired) >= sequence)
+        if (atomic_load(&other->retired) >= sequence || server->alone)
             break;
         hira_futex_wait(&server->dep_epoch, epoch, HIRA_NAP_NS);
     }
@@ -172,7 +172,8 @@ static void send_reply(struct hira_serve *s)
         s->reply = reply->words;
         *s->reply++ = s->status == HIRA_REPLY_INVALID ? s->invalid : (uint64_t)s->code;
     }
-    hira_pending_poll();
+    if (!s->quiet)
+        hira_pending_poll();
     reply->flags = hira_output_attach(&s->reply, s->reply_end);
     reply->status = s->status;
     hira_callee_reply(&s->lane->callee, (uint32_t)((char *)s->reply - (char *)reply));
@@ -191,6 +192,7 @@ bool hira_serve_record(struct hira_server_lane *lane, uint32_t size)
     s.end = (const uint64_t *)(m->record + (size & ~7u));
     s.bad = s.kept = false;
     s.sync = flags & HIRA_RECORD_SYNC;
+    s.quiet = flags & HIRA_RECORD_QUIET;
     s.status = HIRA_REPLY_OK;
     s.invalid = 0;
     s.code = 0;
@@ -278,37 +280,51 @@ static void *lane_thread(void *context)
 
 /* ---- control messages ---- */
 
+HIRA_PRINTF(3, 4) static int refuse(struct hira_server *server, int error, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    struct hira_refused refused = hira_refusal(error, format, args);
+    va_end(args);
+    return server->transport->ops->send(server->transport, &refused, sizeof refused, NULL, 0);
+}
+
+static int make_memory(struct hira_server *server, const char *name, size_t size)
+{
+    return server->transport->ops->make_memory(server->transport, name, size);
+}
+
 static int open_lane(struct hira_server *server)
 {
     struct hira_lane_message made = {.head = hira_message_head(HIRA_MSG_LANE, sizeof made), .index = server->n_lanes,
                                      .size = HIRA_LANE_SIZE};
     if (server->n_lanes >= server->max_lanes)
-        return hira_refuse(server->sock, EAGAIN, "more than %u threads use the device at once", server->max_lanes);
-    HIRA_AUTOCLOSE int fd = hira_fd_shared_memory("hira-lane", HIRA_LANE_SIZE);
+        return refuse(server, EAGAIN, "more than %u threads use the device at once", server->max_lanes);
+    HIRA_AUTOCLOSE int fd = make_memory(server, "hira-lane", HIRA_LANE_SIZE);
     struct hira_server_lane *lane = fd < 0 ? NULL : aligned_alloc(HIRA_CACHE_LINE, HIRA_ALIGN_UP(sizeof *lane, 64ul));
     if (!lane)
-        return hira_refuse(server->sock, ENOMEM, "no memory for a lane");
+        return refuse(server, ENOMEM, "no memory for a lane");
     *lane = (struct hira_server_lane){.index = server->n_lanes, .callee.alive = guest_alive, .memory = hira_memory_new()};
     hira_spin_init(&lane->callee.spin, HIRA_SPIN_LEAST_NS, HIRA_SPIN_MOST_NS);
-    if (hira_lane_map(&lane->callee.map, fd) < 0 || !start_thread(lane_thread, lane)) {
+    if (server->transport->ops->map_lane(server->transport, &lane->callee.map, fd) < 0 || !start_thread(lane_thread, lane)) {
         hira_lane_unmap(&lane->callee.map);
         hira_memory_free(lane->memory);
         free(lane);
-        return hira_refuse(server->sock, ENOMEM, "no thread or memory for a lane");
+        return refuse(server, ENOMEM, "no thread or memory for a lane");
     }
     atomic_store(&server->lanes[server->n_lanes++], lane);
-    return hira_fd_send(server->sock, &made, sizeof made, &fd, 1);
+    return server->transport->ops->send(server->transport, &made, sizeof made, &fd, 1);
 }
 
 static int open_callbacks(struct hira_server *server)
 {
     struct hira_lane_message made = {.head = hira_message_head(HIRA_MSG_LANE, sizeof made), .callbacks = 1,
                                      .size = HIRA_LANE_SIZE};
-    HIRA_AUTOCLOSE int fd = hira_fd_shared_memory("hira-callbacks", HIRA_LANE_SIZE);
+    HIRA_AUTOCLOSE int fd = make_memory(server, "hira-callbacks", HIRA_LANE_SIZE);
     int error = fd < 0 ? fd : hira_upcalls_open(fd);
     if (error)
-        return hira_refuse(server->sock, -error, "callbacks cannot be had");
-    return hira_fd_send(server->sock, &made, sizeof made, &fd, 1);
+        return refuse(server, -error, "callbacks cannot be had");
+    return server->transport->ops->send(server->transport, &made, sizeof made, &fd, 1);
 }
 
 static int grow(struct hira_server *server, uint64_t size)
@@ -318,14 +334,14 @@ static int grow(struct hira_server *server, uint64_t size)
     /* Doubling keeps the number of segments small; what is not touched costs nothing. */
     uint64_t want = HIRA_MAX(HIRA_MAX(size, HIRA_ARENA_SEGMENT), HIRA_MIN(committed, left));
     if (size > left)
-        return hira_refuse(server->sock, ENOMEM, "the arena is full");
+        return refuse(server, ENOMEM, "the arena is full");
     made.size = HIRA_MIN(HIRA_ALIGN_UP(want, 4096ull), left);
     made.base = committed;
-    HIRA_AUTOCLOSE int fd = hira_fd_shared_memory("hira-arena", made.size);
+    HIRA_AUTOCLOSE int fd = make_memory(server, "hira-arena", made.size);
     int error = fd < 0 ? fd : hira_arena_map(&server->arena, fd, made.size);
     if (error)
-        return hira_refuse(server->sock, -error, "no memory for the arena");
-    return hira_fd_send(server->sock, &made, sizeof made, &fd, 1);
+        return refuse(server, -error, "no memory for the arena");
+    return server->transport->ops->send(server->transport, &made, sizeof made, &fd, 1);
 }
 
 static int answer(struct hira_server *server, const void *message, size_t size)
@@ -385,31 +401,32 @@ static int welcome(struct hira_server *server)
                                    .max_lanes = server->max_lanes,
                                    .max_arena = server->arena.reserved,
                                    .server_pid = (uint32_t)getpid()};
-    return hira_fd_send(server->sock, &m, size, NULL, 0);
+    return server->transport->ops->send(server->transport, &m, size, NULL, 0);
 }
 
-int hira_serve_guest(int sock, const struct hira_hello *hello, size_t hello_size)
+int hira_serve_guest(struct hira_transport *transport, const struct hira_hello *hello, size_t hello_size)
 {
     struct hira_server *server = &hira_server;
-    server->sock = sock;
+    server->transport = transport;
+    server->alone = transport->alone;
     server->hello = hello;
     server->max_lanes = HIRA_LANES_MAX;
     if (hira_hello_check(hello, hello_size) || strcmp(hello->api, hira_server_api.name)) {
-        hira_refuse(sock, EPROTO, "this server speaks %s", hira_server_api.name);
+        refuse(server, EPROTO, "this server speaks %s", hira_server_api.name);
         return 1;
     }
     int error = hira_arena_init(&server->arena, HIRA_ARENA_MAX);
-    if (!error && !hira_output_start())
+    if (!error && !transport->in_process && !hira_output_start())
         error = -EAGAIN;
     if (!error)
         error = welcome(server);
     if (error) {
-        hira_refuse(sock, -error, "the server could not start: %s", strerror(-error));
+        refuse(server, -error, "the server could not start: %s", strerror(-error));
         return 1;
     }
     for (;;) {
         char message[256];
-        ssize_t n = hira_fd_receive(sock, message, sizeof message, NULL, NULL, 0);
+        ssize_t n = transport->ops->receive(transport, message, sizeof message, NULL, NULL);
         if (n <= 0)
             hira_server_stop(n ? "its control message is malformed" : NULL);
         if (answer(server, message, (size_t)n) < 0)

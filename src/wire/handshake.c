@@ -73,12 +73,18 @@ const char *hira_hello_environment(const struct hira_hello *hello, size_t *ret_s
     return (const char *)(hello + 1) + hello->functions_size;
 }
 
-int hira_refuse(int sock, int error, const char *format, ...)
+struct hira_refused hira_refusal(int error, const char *format, va_list args)
 {
     struct hira_refused refused = {.head = hira_message_head(HIRA_MSG_REFUSED, sizeof refused), .error = error};
+    vsnprintf(refused.text, sizeof refused.text, format, args);
+    return refused;
+}
+
+int hira_refuse(int sock, int error, const char *format, ...)
+{
     va_list args;
     va_start(args, format);
-    vsnprintf(refused.text, sizeof refused.text, format, args);
+    struct hira_refused refused = hira_refusal(error, format, args);
     va_end(args);
     return hira_fd_send(sock, &refused, sizeof refused, NULL, 0);
 }

@@ -23,6 +23,8 @@
 #ifndef HIRA_WIRE_HANDSHAKE_H
 #define HIRA_WIRE_HANDSHAKE_H
 
+#include <stdarg.h>
+
 #include "base/util.h"
 
 #define HIRA_PROTOCOL_MAGIC 0x41524948u /* "HIRA" */
@@ -51,6 +53,8 @@ enum hira_message_type {
     HIRA_MSG_EXITED,
     HIRA_MSG_STATUS,
     HIRA_MSG_STATUS_TEXT,
+    HIRA_MSG_RECORD,        /* these two only in recorded streams: see channel/transport.h */
+    HIRA_MSG_FILL,
 };
 
 struct hira_message {
@@ -112,6 +116,19 @@ struct hira_forked {           /* FORKED (+ descriptors), READY, EXITED */
     int32_t status;            /* EXITED: as waitpid gives it */
 };
 
+struct hira_record_message {   /* RECORD: to be published on a lane */
+    struct hira_message head;
+    uint32_t lane;
+    uint16_t function, flags;  /* as in struct hira_record */
+    uint64_t words[];
+};
+
+struct hira_fill_message {     /* FILL: contents of the arena */
+    struct hira_message head;
+    uint64_t offset;
+    uint8_t bytes[];
+};
+
 /* Fills in a header. */
 static inline struct hira_message hira_message_head(enum hira_message_type type, size_t size)
 {
@@ -132,7 +149,10 @@ bool hira_hello_next(const struct hira_hello *hello, size_t *cursor, uint32_t *r
 /* The environment of a checked HELLO: strings "NAME=value", each NUL-terminated. */
 const char *hira_hello_environment(const struct hira_hello *hello, size_t *ret_size);
 
-/* Sends REFUSED with a printf text. 0 or -errno. */
+/* REFUSED with a printf text, cut to its room. */
+struct hira_refused hira_refusal(int error, const char *format, va_list args);
+
+/* Sends one on a socket. 0 or -errno. */
 int hira_refuse(int sock, int error, const char *format, ...) HIRA_PRINTF(3, 4);
 
 /* Where the router listens: $HIRA_SOCKET, else /run/hira/hirad.sock (root), $XDG_RUNTIME_DIR/hira/hirad.sock or
