@@ -278,7 +278,7 @@ static const char *emit_how(struct emit *e, const struct lapis_function *f)
     for (size_t i = f->n_policies; i-- > 0;) {
         const struct lapis_policy *p = &f->policies[i];
         const char *mode = p->mode == LAPIS_SYNC ? "HIRA_CALL_SYNC"
-                           : p->n_once           ? "(hira_once_seen(key) ? HIRA_CALL_ASYNC : HIRA_CALL_SYNC)"
+                           : p->n_once           ? "(hira_once_seen(key) ? HIRA_CALL_ASYNC : HIRA_CALL_QUIET)"
                                                  : "HIRA_CALL_ASYNC";
         how = p->condition && how ? emit_format(e, "(%s ? %s : %s)", p->condition, mode, how) : mode;
     }

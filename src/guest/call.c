@@ -38,7 +38,7 @@ static bool begin_nothing(struct hira_call *c)
 {
     c->p = c->end = NULL;
     c->failed = true;
-    c->async = c->until_done = false;
+    c->async = c->quiet = c->until_done = false;
     return false;
 }
 
@@ -66,6 +66,7 @@ bool hira_call_begin(struct hira_call *c, unsigned function, unsigned how)
     c->reply_room = REPLY_ROOM;
     c->function = (uint16_t)function;
     c->async = how & HIRA_CALL_ASYNC && !hira_unlikely(hira_connection.strict && function < hira_guest_api.n_functions);
+    c->quiet = how & HIRA_CALL_QUIET;
     c->until_done = how & HIRA_CALL_UNTIL_DONE;
     c->creation_only = how & HIRA_CALL_AFTER_CREATION;
     c->failed = false;
@@ -526,7 +527,7 @@ bool hira_call_sync(struct hira_call *c)
     if (hira_unlikely(c->failed || c->invalid))
         return give_up(c);
     struct hira_caller *caller = &c->lane->caller;
-    publish(c, HIRA_RECORD_SYNC);
+    publish(c, c->quiet ? HIRA_RECORD_SYNC | HIRA_RECORD_QUIET : HIRA_RECORD_SYNC);
     if (hira_unlikely(c->stream.block != HIRA_ARENA_NONE))
         run_stream(c);
     if (hira_unlikely(hira_caller_wait(caller) < 0)) {
@@ -543,7 +544,8 @@ bool hira_call_sync(struct hira_call *c)
     c->reply_end = (const uint64_t *)((const char *)reply + size);
     c->status = (uint8_t)reply->status;
     c->more_output = reply->flags & HIRA_REPLY_MORE;
-    hira_pending_apply();
+    if (!c->quiet)
+        hira_pending_apply();
     if (hira_unlikely(c->lane->loans != HIRA_ARENA_NONE))
         collect_loans(c->lane);
     if (hira_unlikely(reply->flags & HIRA_REPLY_OUTPUT))
@@ -564,7 +566,6 @@ void hira_call_end(struct hira_call *c, bool ok)
         for (unsigned i = 0; i < c->n_temps; i++)
             hira_pending_add(&c->temps[i]);
         c->n_temps = 0;
-        hira_pending_apply();
     }
     free_temps(c);
     hira_arena_free(arena(), c->stream.block);

@@ -119,7 +119,7 @@ struct hira_call {
     uint32_t reply_room;             /* bytes that inline results may still take */
     uint16_t function;
     uint8_t invalid;                 /* type of the first handle that was none */
-    bool async, failed, creation_only, until_done, more_output;
+    bool async, quiet, failed, creation_only, until_done, more_output;
     uint8_t n_temps, next_temp, n_deps, n_news;
     int64_t code;                    /* of a poisoned object */
     uint8_t status;                  /* HIRA_REPLY_* */
@@ -139,6 +139,7 @@ enum {
     HIRA_CALL_UNTIL_DONE = 2,    /* its memory is used until the command it starts has ended */
     HIRA_CALL_AFTER_CREATION = 4,/* ordered after the creation of what it names only */
     HIRA_CALL_AFTER_ALL = 8,     /* ordered after every returned call */
+    HIRA_CALL_QUIET = 16,        /* might as well be asynchronous: its answer tells of no command whether it has ended */
 };
 
 /* Begins a call. False when there is no server, it is gone, or it does not know this function: then nothing that is put goes

@@ -80,7 +80,7 @@ struct hira_serve {
     struct hira_server_lane *lane;
     const uint64_t *p, *end;
     bool bad;                        /* not what an honest guest sends: it is dropped */
-    bool sync, kept;
+    bool sync, quiet, kept;
     uint8_t status;                  /* HIRA_REPLY_*, when not OK the vendor is not called */
     uint8_t invalid;
     int64_t code;

@@ -37,6 +37,7 @@ enum {
     HIRA_RECORD_SYNC = 1,    /* a reply is wanted */
     HIRA_RECORD_SPILLED = 2, /* words[0], words[1]: arena offset and bytes of the payload that did not fit the ring */
     HIRA_RECORD_DEPS = 4,    /* ends with dependencies */
+    HIRA_RECORD_QUIET = 8,   /* the reply tells nothing of commands: completions need not be looked for */
 };
 
 enum { HIRA_MEM_NULL, HIRA_MEM_INLINE, HIRA_MEM_ARENA, HIRA_MEM_BLOCK, HIRA_MEM_STREAM };
