@@ -16,8 +16,10 @@ static _Atomic uint64_t first = HIRA_ARENA_NONE;
 enum { USER_TO, USER_SIZE, USER_ROWS };
 
 /* An application that never asks for anything would fill the arena with finished commands: past this much the next call asks first.
- * What is then still unfinished is doubled for the next time, so that asking stays rare. */
+ * What is then still unfinished is doubled for the next time, so that asking stays rare; up to a bound, so that the same warm pages
+ * are used again. */
 #define PENDING_MAX (64ull << 20)
+#define PENDING_BOUND (256ull << 20)
 static _Atomic uint64_t bytes, bound = PENDING_MAX;
 
 bool hira_pending_too_much(void)
@@ -90,6 +92,7 @@ void hira_pending_apply(void)
         }
         block = next;
     }
-    atomic_store_explicit(&bound, HIRA_MAX(PENDING_MAX, 2 * atomic_load_explicit(&bytes, memory_order_relaxed)), memory_order_relaxed);
+    uint64_t twice = 2 * atomic_load_explicit(&bytes, memory_order_relaxed);
+    atomic_store_explicit(&bound, HIRA_MIN(HIRA_MAX(PENDING_MAX, twice), PENDING_BOUND), memory_order_relaxed);
     pthread_mutex_unlock(&lock);
 }
