@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # usage: run.sh TARGET CORPUS RUNS        HIRA_SOAK=1: ten minutes instead
-target=$1 corpus=$2 runs=$3 seconds=20
+target=$(realpath "$1") corpus=$(realpath -m "$2") runs=$3 seconds=20
 name=$(basename "$target")
 if [ "${HIRA_SOAK:-}" ]; then runs=1000000000 seconds=600; fi
 export ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0:allocator_may_return_null=1"
