@@ -17,7 +17,7 @@
 #define ARENA_SIZE (1u << 20)
 #define RECORDS_MAX 64u   /* an input's: more find nothing that fewer do not */
 #define WORDS_MAX ((HIRA_RECORD_MAX - sizeof(struct hira_record)) / 8)
-#define HEAD 6u           /* bytes before a record's words */
+#define HEAD HIRA_FUZZ_HEAD
 #define IDS 16u           /* indices of guest-named objects that the mutator uses, */
 #define GENERATIONS 4u    /* and generations */
 
@@ -28,12 +28,12 @@
 struct object {
     uint64_t alive;
     unsigned type;
-    int references;
+    _Atomic int references; /* several lanes may serve at once: see tests/fuzz/racing.c */
 };
 
 static struct object *known[256];
-static uint64_t choices;
-static volatile uint64_t sink; /* what is read must be read */
+static _Thread_local uint64_t choices;
+static _Thread_local volatile uint64_t sink; /* what is read must be read */
 static bool settling; /* between two inputs: everything ends well */
 
 static uint64_t next_random(uint64_t *state)
@@ -100,7 +100,9 @@ void *hira_fuzz_made(unsigned type)
     struct object *o = malloc(sizeof *o);
     if (!o)
         found("out of memory");
-    *o = (struct object){ALIVE, type, 1};
+    o->alive = ALIVE;
+    o->type = type;
+    atomic_init(&o->references, 1);
     return o;
 }
 
@@ -154,7 +156,7 @@ void hira_fuzz_write_handles(void *handles, uint64_t bytes, unsigned type, bool 
 
 static struct hira_server_lane *the_lane;
 
-static void install_vendor(void)
+void hira_fuzz_install(void)
 {
     const struct hira_server_api *api = &hira_server_api;
     for (uint32_t i = 0; i < api->n_functions; i++)
@@ -190,7 +192,7 @@ static void start(void)
     must(hira_lane_map(&the_lane->callee.map, lane) == 0, "no lane");
     atomic_store(&the_lane->retired, UINT64_MAX);
     atomic_store(&server->lanes[0], the_lane);
-    install_vendor();
+    hira_fuzz_install();
 }
 
 /* Every input begins with the same objects: those of the one before are released, their commands end. */

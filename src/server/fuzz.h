@@ -80,11 +80,15 @@ void hira_fuzz_release(void *handle);
 
 #define HIRA_FUZZ_MIRROR 4096u
 
+/* Puts the stub vendor in place and makes the known objects: for drivers that serve by themselves. */
+void hira_fuzz_install(void);
+
 /* Serves one input; 0. */
 int hira_fuzz_one(const uint8_t *data, size_t size);
 
 /* Changes an input of `size` bytes in place into another of at most `max` bytes; its size. With `bytes`, some of the changes are
  * left to it (libFuzzer's own). */
+#define HIRA_FUZZ_HEAD 6u /* bytes before a record's words */
 size_t hira_fuzz_mutate(uint8_t *data, size_t size, size_t max, uint64_t seed, size_t (*bytes)(uint8_t *data, size_t size, size_t max));
 
 #endif
