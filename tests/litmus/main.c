@@ -169,7 +169,7 @@ static void *alone(void *self)
     uint64_t to[64], value = 0;
     (void)self;
     for (unsigned i = 0; i < rounds; i++) {
-        void *mine = counter_create(), *ended;
+        void *mine = counter_create(), *ended = NULL;
         CHECK(mine && counter_add(mine, i) && counter_read(mine, to, &ended));
         if (i % 16 == 0) {
             CHECK(counter_get(mine, &value) && value == i);
