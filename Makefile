@@ -48,7 +48,7 @@ bench: ## time Hira against native, each number beside its physical limit (ARGS=
 	@scripts/build $(BUILD)
 	@python3 bench/run.py --builddir $(BUILD) $(ARGS)
 
-fuzz: ## fuzz what reads untrusted bytes, for a minute each
+fuzz: ## fuzz what reads untrusted bytes
 	@if [ -x fuzz/run ]; then exec fuzz/run $(ARGS); else echo 'make fuzz: there are no fuzzers in this tree yet' >&2; exit 1; fi
 
 lint: ## clang-tidy over src, shellcheck over scripts, the rule on names, the layout
