@@ -333,8 +333,10 @@ def main():
     print("1..%d" % len(tests))
     with tempfile.TemporaryDirectory() as work:
         path = os.path.join(work, "null.sock")
+        # A sanitizer's dlopen does not look where the server's own run path says.
+        env = dict(os.environ, LD_LIBRARY_PATH=os.path.abspath(builddir))
         server = subprocess.Popen([os.path.join(builddir, "null-serve"), path, os.path.join(builddir, "hira-server-null")],
-                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
         server.stdout.readline()
         witness = guest(path)
         beside = queue(witness)
