@@ -66,6 +66,24 @@ class NullServer:
         self.process.wait()
 
 
+class Router:
+    """A hirad that stays, as operators run it: a private one, started anew with each program, would be timed along with it."""
+
+    def __init__(self, builddir, env):
+        self.socket = os.path.join(env["TMPDIR"], "hirad.sock")
+        self.process = subprocess.Popen([os.path.join(builddir, "src/router/hirad"), "--socket", self.socket, "--log-level", "error",
+                                         "--server-dir", os.path.join(builddir, "specs")], stdin=subprocess.DEVNULL, env=env)
+        for _ in range(200):
+            if os.path.exists(self.socket):
+                return
+            time.sleep(0.05)
+        raise SystemExit("run.py: hirad does not listen on " + self.socket)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
 def rollup(pid):
     """Private and proportional memory of a process in MiB."""
     sizes = {}
@@ -164,14 +182,13 @@ def main():
     here = os.path.dirname(os.path.abspath(__file__))
     p = argparse.ArgumentParser()
     p.add_argument("--builddir", default=os.path.join(here, "../build"))
-    p.add_argument("--wrapper", help="runs a program under Hira (default: BUILDDIR/src/cli/hira run --)")
+    p.add_argument("--wrapper", help="runs a program under Hira (default: BUILDDIR/src/cli/hira run --, beside a hirad that stays)")
     p.add_argument("--quick", action="store_true", help="one round of short bursts")
     p.add_argument("--rounds", type=int)
     p.add_argument("--json", metavar="FILE")
     p.add_argument("--only", nargs="*", default=[], metavar="PREFIX", help="raw is always measured")
     a = p.parse_args()
     builddir = os.path.abspath(a.builddir)
-    wrapper = shlex.split(a.wrapper) if a.wrapper else [os.path.join(builddir, "src/cli/hira"), "run", "--"]
     rounds = a.rounds or (1 if a.quick else 5)
     wanted = lambda name: not a.only or any(name.startswith(o) or o.startswith(name) for o in a.only)
     program = lambda name: os.path.join(builddir, "bench", name)
@@ -185,6 +202,9 @@ def main():
         for name, (value, unit) in results.items():
             rows.setdefault(name, {"unit": unit}).setdefault(kind, []).append(value)
 
+    router = Router(builddir, env) if not a.wrapper and (wanted("cl") or wanted("size")) else None
+    wrapper = shlex.split(a.wrapper) if a.wrapper else [os.path.join(builddir, "src/cli/hira"), "run"]
+    wrapper += ["--socket", router.socket, "--"] if router else []
     if wanted("cl"):  # the kernel compiler's cache
         for command in ([program("bench-cl"), "kernels"], wrapper + [program("bench-cl"), "kernels"]):
             lines(command, dict(env, HIRA_BENCH_BURSTS="1"), errors)
@@ -205,6 +225,8 @@ def main():
     if wanted("size"):
         sizes(builddir, rows)
         memory(program("bench-cl"), wrapper, env, rows)
+    if router:
+        router.stop()
     shutil.rmtree(work, ignore_errors=True)
     load[1] = os.getloadavg()[0]
     show(rows, load)
