@@ -67,32 +67,30 @@ static uint64_t ticks_per_us(void)
 void hira_spin_init(struct hira_spin *spin, uint64_t least_ns, uint64_t most_ns)
 {
     uint64_t per_us = ticks_per_us();
-    spin->least = least_ns * per_us / 1000;
-    spin->most = most_ns * per_us / 1000;
+    *spin = (struct hira_spin){.least = least_ns * per_us / 1000, .most = most_ns * per_us / 1000};
     spin->limit = spin->most;
+    spin->brief = HIRA_MIN(HIRA_SPIN_SHORT_NS * per_us / 1000, spin->most);
+    spin->soon = spin->most ? spin->most + HIRA_WAKE_NS * per_us / 1000 : 0;
 }
 
 /* What is waited for: true when it is there. */
 typedef bool wait_test(void *context);
 
-/* Spins as long as that pays. True when it is there. */
-static bool spin_for(struct hira_spin *spin, wait_test *test, void *context)
+/* Spins for so long. True when it is there. */
+static bool spin_for(const struct hira_spin *spin, uint64_t begin, uint64_t limit, wait_test *test, void *context)
 {
-    uint64_t begin = hira_ticks(), now = begin;
+    uint64_t now = begin;
     do {
         for (int i = 0; i < 16; i++) {
-            if (test(context)) {
-                hira_spin_paid(spin);
+            if (test(context))
                 return true;
-            }
             hira_relax();
         }
         /* Whoever has the answer may want this very core: two cores carry the vendor's threads as well. */
-        if (now - begin > spin->least)
+        if (now - begin > spin->brief)
             sched_yield();
         now = hira_ticks();
-    } while (now - begin < spin->limit);
-    hira_spin_wasted(spin);
+    } while (now - begin < limit);
     return false;
 }
 
@@ -116,13 +114,6 @@ static int sleep_for(_Atomic uint32_t *sleeps, uint32_t wants, wait_test *test, 
     }
 }
 
-/* Spins, then sleeps. 0 or -EPIPE. */
-static int wait_for(struct hira_spin *spin, _Atomic uint32_t *sleeps, uint32_t wants, wait_test *test, void *context,
-                    bool (*alive)(void *), void *alive_context)
-{
-    return spin_for(spin, test, context) ? 0 : sleep_for(sleeps, wants, test, context, alive, alive_context);
-}
-
 static bool test_room(void *context)
 {
     struct hira_caller *c = context;
@@ -133,9 +124,8 @@ static bool test_room(void *context)
 /* A full ring is a matter of throughput, not of latency: sleeps at once, until it is half empty. */
 int hira_caller_wait_room(struct hira_caller *c)
 {
-    struct hira_spin none = {0};
     atomic_store_explicit(&c->map.control->room_at, c->head - HIRA_RING_SIZE / 2, memory_order_relaxed);
-    return wait_for(&none, &c->map.control->caller_sleeps, HIRA_WANTS_ROOM, test_room, c, c->alive, c->context);
+    return sleep_for(&c->map.control->caller_sleeps, HIRA_WANTS_ROOM, test_room, c, c->alive, c->context);
 }
 
 static bool test_reply(void *context)
@@ -144,9 +134,24 @@ static bool test_reply(void *context)
     return atomic_load_explicit(&c->map.reply->stamp, memory_order_acquire) == c->sequence;
 }
 
+/* Spinning on is as fast as it gets while there are cores to spare. Where there are none, it keeps a core from the vendor's threads that
+ * work on the answer. Which of the two holds depends on the machine, on its load and on what the call does; so both are tried
+ * and timed, and most waits are made the way that was faster of late. Answers that come while spinning briefly tell nothing. */
 int hira_caller_wait_reply(struct hira_caller *c)
 {
-    return wait_for(&c->spin, &c->map.control->caller_sleeps, HIRA_WANTS_REPLY, test_reply, c, c->alive, c->context);
+    struct hira_spin *spin = &c->spin;
+    _Atomic uint32_t *sleeps = &c->map.control->caller_sleeps;
+    uint64_t begin = hira_ticks();
+    if (spin_for(spin, begin, spin->brief, test_reply, c))
+        return 0;
+    unsigned way = spin->cost[1] < spin->cost[0];
+    if (++spin->turn % HIRA_TRY_OTHER == 0)
+        way ^= 1;
+    int error = way == 0 && spin_for(spin, begin, spin->most, test_reply, c) ? 0 :
+                sleep_for(sleeps, HIRA_WANTS_REPLY, test_reply, c, c->alive, c->context);
+    uint64_t waited = HIRA_MIN(hira_ticks() - begin, 4 * spin->most); /* a long one says little of either */
+    spin->cost[way] += waited / 8 - spin->cost[way] / 8;
+    return error;
 }
 
 static struct hira_record *callee_record(const struct hira_callee *c)
@@ -192,13 +197,26 @@ static void mind_neighbour(struct hira_callee *c, uint64_t slept)
     c->beside = false;
 }
 
+/* What took little longer than the longest spin and a wake-up would have been there while spinning: were only spins that succeeded to
+ * count, a side that has once gone to sleep would never see one again. */
+static void learn(struct hira_spin *spin, uint64_t waited)
+{
+    if (waited <= spin->soon)
+        spin->limit += (spin->most - spin->limit) / 4 + (spin->limit < spin->most);
+    else
+        spin->limit = spin->limit / 2 < spin->least ? spin->least : spin->limit / 2;
+}
+
 int hira_callee_wait(struct hira_callee *c)
 {
-    if (!c->beside && spin_for(&c->spin, test_record, c))
-        return 0;
-    uint64_t begin = hira_ticks();
-    int error = sleep_for(&c->map.control->callee_sleeps, HIRA_WANTS_RECORD, test_record, c, c->alive, c->context);
-    mind_neighbour(c, hira_ticks() - begin);
+    uint64_t begin = hira_ticks(), asleep = begin;
+    int error = 0;
+    if (c->beside || !spin_for(&c->spin, begin, c->spin.limit, test_record, c)) {
+        asleep = hira_ticks();
+        error = sleep_for(&c->map.control->callee_sleeps, HIRA_WANTS_RECORD, test_record, c, c->alive, c->context);
+        mind_neighbour(c, hira_ticks() - asleep);
+    }
+    learn(&c->spin, hira_ticks() - begin);
     return error;
 }
 

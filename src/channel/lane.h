@@ -37,6 +37,9 @@
 /* How long a lane's sides spin: a vendor call that waits for a worker takes 10-20 µs, and sleeping costs as much again. */
 #define HIRA_SPIN_LEAST_NS 20000
 #define HIRA_SPIN_MOST_NS 50000
+#define HIRA_SPIN_SHORT_NS 3000  /* what needs no other thread is answered by then; the core is given to nobody so long */
+#define HIRA_WAKE_NS 30000       /* what waking an idle core adds to a wait, 25-44 µs in a virtual machine */
+#define HIRA_TRY_OTHER 16u       /* one wait of so many is made the other way, to see whether that is faster now */
 #define HIRA_MOVE_AFTER 16u /* quick calls between two threads of one core, 5 µs each: a move costs about ten of them */
 
 struct hira_lane_control {
@@ -77,9 +80,13 @@ struct hira_lane_map {
     struct hira_reply *reply;
 };
 
-/* How long to spin before sleeping, learnt from whether it paid. In ticks of hira_ticks(). */
+/* How long to spin before sleeping. In ticks of hira_ticks(). */
 struct hira_spin {
-    uint64_t limit, least, most;
+    uint64_t limit, least, most; /* callee: the limit moves between the others by how soon records come */
+    uint64_t brief;              /* see HIRA_SPIN_SHORT_NS */
+    uint64_t soon;               /* callee: a wait up to this length is worth spinning for */
+    uint64_t cost[2];            /* caller: what waits of late took that went on spinning, and that slept after `brief` */
+    uint32_t turn;
 };
 
 struct hira_caller {
@@ -111,17 +118,6 @@ void hira_lane_unmap(struct hira_lane_map *map);
 
 /* Calibrates the tick once; cheap afterwards. Spins at least `least_ns`, at most `most_ns`. */
 void hira_spin_init(struct hira_spin *spin, uint64_t least_ns, uint64_t most_ns);
-
-static inline void hira_spin_paid(struct hira_spin *spin)
-{
-    if (spin->limit < spin->most)
-        spin->limit += (spin->most - spin->limit) / 4 + 1;
-}
-
-static inline void hira_spin_wasted(struct hira_spin *spin)
-{
-    spin->limit = spin->limit / 2 < spin->least ? spin->least : spin->limit / 2;
-}
 
 /* Wakes the sleeper of a sleep word if it waits for this. What was published before must be ordered by a full fence, or
  * the sleeper be sure to look again. */

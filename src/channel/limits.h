@@ -9,6 +9,7 @@
 #define HIRA_SPILL_MAX (256u * 1024 * 1024) /* a record in the arena: program binaries of this size have been seen in no vendor */
 #define HIRA_LANES_MAX 512u           /* threads of one application at a time; a lane costs 104 KiB and a server thread */
 #define HIRA_DEPS_MAX 16u             /* other lanes one record may wait for; more threads on one object: the record is sync */
+#define HIRA_DEPS_ASYNC 4             /* lanes that work on one object asynchronously; calls of further ones wait */
 #define HIRA_OBJECTS_MAX (1u << 20)   /* live objects named by each side: 100,000 events in flight have been seen */
 #define HIRA_ARENA_SEGMENT (4ull * 1024 * 1024)  /* smallest segment: two 2 MiB pages */
 #define HIRA_ARENA_MAX (4ull * 1024 * 1024 * 1024) /* all segments of one application; the router may lower it */

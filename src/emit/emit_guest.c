@@ -362,13 +362,15 @@ static void emit_cache_test(struct emit *e, const struct lapis_function *f, cons
     for (size_t i = 1; i < f->n_params; i++)
         if (f->params[i].kind == LAPIS_V_HANDLE)
             emit_line(e, "asked = hira_mix(asked, hira_handle_key(%s));", f->params[i].name);
-    if (!f->n_cache_keys) {
-        emit_line(e, "const bool constant = true;");
-        return;
-    }
-    emit_line(e, "const bool constant =");
+    struct hira_text test = {0};
     for (size_t k = 0; k < f->n_cache_keys; k++)
-        emit_line(e, "    %s == %s%s", v->selector, f->cache_keys[k], k + 1 < f->n_cache_keys ? " ||" : ";");
+        hira_text_printf(&test, "%s%s == %s", k ? " || " : "(", v->selector, f->cache_keys[k]);
+    if (f->n_cache_keys)
+        hira_text_puts(&test, ")");
+    for (size_t k = 0; k < f->n_changing; k++)
+        hira_text_printf(&test, "%s%s != %s", test.size ? " && " : "", v->selector, f->changing[k]);
+    emit_line(e, "const bool constant = %s;", test.size ? test.data : "true");
+    hira_text_fini(&test);
 }
 
 static void emit_cache_get(struct emit *e, const struct lapis_function *f)
@@ -402,11 +404,40 @@ static void emit_ended(struct emit *e, const struct lapis_function *f, const cha
                       emit_type_id(e, f->params[i].handle));
 }
 
+/* ---- what pends ---- */
+
+static bool pends(const struct lapis_value *v)
+{
+    return v->kind == LAPIS_V_HANDLE && v->handle->pends && !v->allocates && !v->deallocates;
+}
+
+/* Says of each object that the call names that something may be pending in it now. Only once the record is published: one that
+ * another thread drains meanwhile must not look drained of it. */
+static void emit_pends(struct emit *e, const struct lapis_function *f)
+{
+    for (size_t i = 0; i < f->n_params && !f->idle && !f->drains; i++) {
+        const struct lapis_value *v = &f->params[i];
+        if (pends(v))
+            emit_line(e, "hira_object_pend((const void *)(uintptr_t)%s);", v->name);
+        else if (v->kind == LAPIS_V_BUFFER && v->element && v->direction == LAPIS_IN && pends(v->element))
+            emit_line(e, "for (uint64_t i = 0; %s && i < (uint64_t)(%s); i++)\n        hira_object_pend(%s[i]);", v->name, v->count, v->name);
+    }
+}
+
+static void emit_drained(struct emit *e, const struct lapis_function *f)
+{
+    const char *name = f->params[f->drains - 1].name;
+    emit_line(e, "if (ok%s%s%s)\n        hira_object_drained(%s, pended);\n    else\n        hira_object_pend(%s);", f->drains_when ? " && (" : "",
+              f->drains_when ? f->drains_when : "", f->drains_when ? ")" : "", name, name);
+}
+
 static void emit_async_return(struct emit *e, const struct lapis_function *f)
 {
     const struct lapis_value *error = emit_error_param(f);
     emit_line(e, "if (c.async) {");
     e->indent++;
+    if (f->drains)
+        emit_line(e, "hira_object_pend(%s);", f->params[f->drains - 1].name);
     emit_ended(e, f, "");
     for (size_t i = 0; i < f->n_params; i++)
         if (emit_is_new(&f->params[i]))
@@ -439,6 +470,8 @@ static void emit_results(struct emit *e, const struct lapis_function *f)
             emit_line(e, "if (ok && %s)\n        *%s = (%s)new_%s;", f->params[i].name, f->params[i].name,
                       emit_type(e, f->params[i].ctype->pointee), f->params[i].name);
     emit_line(e, "hira_call_end(&c, ok);");
+    if (f->drains)
+        emit_drained(e, f);
     emit_ended(e, f, "if (ok)\n        ");
     if (once_policy(f))
         emit_line(e, "if (ok)\n        hira_once_add(key);");
@@ -483,12 +516,15 @@ static void emit_stub_body(struct emit *e, const struct lapis_function *f)
         emit_cache_get(e, f);
     if (once)
         emit_once_key(e, f, once);
+    if (f->drains)
+        emit_line(e, "const uint32_t pended = hira_object_pended(%s);", f->params[f->drains - 1].name);
     emit_line(e, "hira_call_begin(&c, F_%s, %s);", f->name, emit_how(e, f));
     for (size_t i = 0; i < f->n_params; i++)
         put_value(e, &f->params[i], f->params[i].name, NULL, NULL, 0);
     if (f->ret.kind == LAPIS_V_HANDLE && f->ret.allocates)
         emit_line(e, "struct hira_object *new_ret = hira_put_new(&c, true, %s);", emit_type_id(e, f->ret.handle));
     emit_send(e, f);
+    emit_pends(e, f);
     if (may_be_async(f))
         emit_async_return(e, f);
     emit_results(e, f);

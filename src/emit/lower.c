@@ -13,7 +13,7 @@
 #include "emit/private.h"
 
 /* Locals of stubs, of serving functions and of trampolines. */
-static const char *const reserved[] = {"c", "s", "u", "i", "ret", "ok", "error", "key", "failure", "subject", "index", "until_done", "function",
+static const char *const reserved[] = {"c", "s", "u", "i", "ret", "ok", "error", "key", "failure", "pended", "subject", "index", "until_done", "function",
                                        "result"};
 
 static bool is_reserved(const char *name)
@@ -98,6 +98,7 @@ static void rename_parameter(struct emit *e, struct lapis_function *f, struct la
         f->fails[i].condition = renamed(e, f->fails[i].condition, name);
         f->fails[i].code = renamed(e, f->fails[i].code, name);
     }
+    f->drains_when = renamed(e, f->drains_when, name);
     for (size_t i = 0; i < f->n_resources; i++)
         f->resources[i].amount = renamed(e, f->resources[i].amount, name);
 }

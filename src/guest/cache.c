@@ -1,8 +1,9 @@
 /*
  * Answers that cannot change, and shapes of calls that have succeeded.
  *
- * Answers: a hash table that only grows, filled under a lock and read without one: nodes are complete before they are
- * published and live until the process ends. Bounded by number; past it answers are asked anew.
+ * Answers: those about an object lie in a small hash table of its own and go with it; those about none in one that lasts as long
+ * as the process. Filled under a lock and read without one: nodes are complete before they are published. Bounded by number; past
+ * it answers are asked anew.
  *
  * Shapes: a fixed table of hashes, replaced at random. A forgotten shape costs one synchronous call.
  *
@@ -10,67 +11,110 @@
  */
 #include "guest/internal.h"
 
-#define ANSWER_BUCKETS 1024u
-#define ANSWERS_MAX 65536u        /* an application asks some hundred different questions; objects come and go */
+#define BUCKETS_OF_OBJECT 8u      /* most objects are asked one or two things, a device a hundred */
+#define BUCKETS_OF_NONE 1024u
+#define ANSWERS_OF_OBJECT 512u    /* an application asks some hundred different questions */
+#define ANSWERS_OF_NONE 65536u    /* strings that live as long as the process */
 #define ANSWER_SIZE_MAX 65536u
 #define SHAPES 8192u              /* power of two; 64 KiB */
 
 struct answer_node {
     struct answer_node *next;
-    uint64_t key[4];
+    uint64_t function, selector, extra;
     struct hira_answer answer;
     char data[];
 };
 
-static struct answer_node *_Atomic buckets[ANSWER_BUCKETS];
+struct hira_answers {
+    uint32_t n, most, n_buckets;
+    struct answer_node *_Atomic buckets[];
+};
+
+static struct hira_answers *_Atomic of_none;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static uint32_t n_answers;
 static _Atomic uint64_t shapes[SHAPES];
 
-/* The parent's nodes stay allocated: another thread of the parent may have been reading them. */
+/* The parent's answers stay allocated: another thread of the parent may have been reading them. */
 void hira_cache_forget(void)
 {
     pthread_mutex_init(&lock, NULL);
-    n_answers = 0;
-    for (unsigned i = 0; i < ANSWER_BUCKETS; i++)
-        atomic_store(&buckets[i], NULL);
+    atomic_store(&of_none, NULL);
     for (unsigned i = 0; i < SHAPES; i++)
         atomic_store(&shapes[i], 0);
 }
 
-static struct answer_node *_Atomic *bucket_of(const uint64_t key[4])
+void hira_answers_forget(struct hira_object *object)
 {
-    uint64_t h = 0;
-    for (int i = 0; i < 4; i++)
-        h = hira_mix(h, key[i]);
-    return &buckets[h % ANSWER_BUCKETS];
+    struct hira_answers *answers = atomic_load_explicit(&object->answers, memory_order_relaxed);
+    if (hira_likely(!answers))
+        return;
+    atomic_store_explicit(&object->answers, NULL, memory_order_relaxed);
+    for (uint32_t i = 0; i < answers->n_buckets; i++)
+        for (struct answer_node *n = atomic_load(&answers->buckets[i]), *next; n; n = next) {
+            next = n->next;
+            free(n);
+        }
+    free(answers);
+}
+
+static struct hira_answers *_Atomic *answers_of(const void *handle)
+{
+    struct hira_object *object = handle ? hira_object(handle, hira_object_type(handle)) : NULL;
+    return object ? &object->answers : handle ? NULL : &of_none;
+}
+
+static struct answer_node *_Atomic *bucket_of(struct hira_answers *answers, unsigned function, uint64_t selector, uint64_t extra)
+{
+    return &answers->buckets[hira_mix(hira_mix(function, selector), extra) & (answers->n_buckets - 1)];
+}
+
+static const struct answer_node *find(struct answer_node *_Atomic *bucket, unsigned function, uint64_t selector, uint64_t extra)
+{
+    const struct answer_node *n = atomic_load_explicit(bucket, memory_order_acquire);
+    while (n && (n->function != function || n->selector != selector || n->extra != extra))
+        n = n->next;
+    return n;
 }
 
 const struct hira_answer *hira_cache_get(unsigned function, const void *handle, uint64_t selector, uint64_t extra)
 {
-    uint64_t key[4] = {function, hira_handle_key(handle), selector, extra};
-    for (struct answer_node *n = atomic_load_explicit(bucket_of(key), memory_order_acquire); n; n = n->next)
-        if (!memcmp(n->key, key, sizeof key))
-            return &n->answer;
-    return NULL;
+    struct hira_answers *_Atomic *at = answers_of(handle);
+    struct hira_answers *answers = at ? atomic_load_explicit(at, memory_order_acquire) : NULL;
+    const struct answer_node *n = answers ? find(bucket_of(answers, function, selector, extra), function, selector, extra) : NULL;
+    return n ? &n->answer : NULL;
+}
+
+/* The table, made if need be. The lock is held. */
+static struct hira_answers *make_answers(struct hira_answers *_Atomic *at)
+{
+    struct hira_answers *answers = atomic_load_explicit(at, memory_order_relaxed);
+    uint32_t n = at == &of_none ? BUCKETS_OF_NONE : BUCKETS_OF_OBJECT;
+    if (answers || !(answers = calloc(1, sizeof *answers + n * sizeof *answers->buckets)))
+        return answers;
+    answers->n_buckets = n;
+    answers->most = at == &of_none ? ANSWERS_OF_NONE : ANSWERS_OF_OBJECT;
+    atomic_store_explicit(at, answers, memory_order_release);
+    return answers;
 }
 
 void hira_cache_put(unsigned function, const void *handle, uint64_t selector, uint64_t extra, int64_t ret, const void *data,
                     uint64_t size)
 {
-    uint64_t key[4] = {function, hira_handle_key(handle), selector, extra};
+    struct hira_answers *_Atomic *at = answers_of(handle);
+    if (!at || size > ANSWER_SIZE_MAX)
+        return;
     pthread_mutex_lock(&lock);
-    if (n_answers < ANSWERS_MAX && size <= ANSWER_SIZE_MAX && !hira_cache_get(function, handle, selector, extra)) {
+    struct hira_answers *answers = make_answers(at);
+    struct answer_node *_Atomic *bucket = answers ? bucket_of(answers, function, selector, extra) : NULL;
+    if (bucket && answers->n < answers->most && !find(bucket, function, selector, extra)) {
         struct answer_node *node = malloc(sizeof *node + size);
         if (node) {
-            memcpy(node->key, key, sizeof key);
-            node->answer = (struct hira_answer){ret, size, node->data};
+            *node = (struct answer_node){atomic_load_explicit(bucket, memory_order_relaxed), function, selector, extra,
+                                         {ret, size, node->data}};
             if (size)
                 memcpy(node->data, data, size);
-            struct answer_node *_Atomic *bucket = bucket_of(key);
-            node->next = atomic_load_explicit(bucket, memory_order_relaxed);
             atomic_store_explicit(bucket, node, memory_order_release);
-            n_answers++;
+            answers->n++;
         }
     }
     pthread_mutex_unlock(&lock);

@@ -131,6 +131,10 @@ void hira_call_dep(struct hira_call *c, struct hira_object *object)
     }
     if (hira_unlikely(lanes & ~mine) || hira_unlikely(atomic_load_explicit(&hira_connection.n_lanes, memory_order_relaxed) > 64))
         dep_lanes(c, lanes);
+    if (hira_unlikely(lanes & ~mine) && c->async && __builtin_popcountll(lanes | mine) > HIRA_DEPS_ASYNC) {
+        c->async = false; /* a crowd on one object gains nothing by running ahead of it, and everybody would wait for everybody */
+        c->quiet = true;
+    }
     if (c->async && !(lanes & mine) && !hira_guest_api.types[object->type].immutable)
         atomic_fetch_or_explicit(&object->lanes, mine, memory_order_acq_rel);
 }

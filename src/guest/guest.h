@@ -66,6 +66,9 @@ struct hira_object {
     _Atomic uint8_t live;    /* 0 no; 1 yes; 2 seen in a result, of no reference of the application yet */
     uint32_t index;
     struct hira_object *parent; /* what it was made from and keeps alive */
+    _Atomic uint32_t pended; /* how many calls may have left work pending in it (types that `pends`) */
+    _Atomic uint32_t drained;/* how many of them had when it was last known that nothing pends */
+    struct hira_answers *_Atomic answers; /* cached about it, or NULL */
     uint64_t uses;           /* how many objects this slot has held: generations come round again, this does not */
     _Alignas(16) char state[];
 };
@@ -84,6 +87,17 @@ unsigned hira_object_type(const void *value);
 bool hira_object_retain(const void *handle, unsigned type);
 bool hira_object_release(const void *handle, unsigned type);
 uint32_t hira_object_refs(const void *handle);
+
+/* What pends in an object, counted in calls: one that leaves something behind says so once it is published; one that waits for
+ * everything reads the count before it is sent and says afterwards that nothing is left of those. Handles that are none count
+ * nothing, and never look drained. */
+void hira_object_pend(const void *handle);
+uint32_t hira_object_pended(const void *handle);
+void hira_object_drained(const void *handle, uint32_t pended);
+bool hira_drained(const void *handle); /* for the spec's conditions: nothing pends that this application has asked for */
+
+/* Whether two live objects were made from the same one. */
+bool hira_siblings(const void *a, const void *b);
 
 /* ---- calls ---- */
 

@@ -63,6 +63,9 @@ void hira_files_forget(void);
 /* Bytes of address space to reserve where `want` would be best: less where the process is limited (RLIMIT_AS). */
 uint64_t hira_address_space(uint64_t want);
 
+/* What is cached about an object that goes, or whose slot begins anew. */
+void hira_answers_forget(struct hira_object *object);
+
 /* Objects by id: the live one, or NULL. */
 struct hira_object *hira_object_by_id(uint64_t id);
 /* The same, but a guest-named id that is no longer live still gives the handle it had: what a callback is told. */

@@ -135,6 +135,53 @@ uint64_t hira_mix_handles(uint64_t h, const void *handles, uint64_t n, bool orig
     return h;
 }
 
+/* ---- what pends ---- */
+
+void hira_object_pend(const void *handle)
+{
+    struct hira_object *object = object_of(handle);
+    if (object)
+        atomic_fetch_add_explicit(&object->pended, 1, memory_order_acq_rel);
+}
+
+uint32_t hira_object_pended(const void *handle)
+{
+    struct hira_object *object = object_of(handle);
+    return object ? atomic_load_explicit(&object->pended, memory_order_acquire) : 0;
+}
+
+void hira_object_drained(const void *handle, uint32_t pended)
+{
+    struct hira_object *object = object_of(handle);
+    uint32_t known = object ? atomic_load_explicit(&object->drained, memory_order_relaxed) : 0;
+    while (object && (int32_t)(pended - known) > 0 &&
+           !atomic_compare_exchange_weak_explicit(&object->drained, &known, pended, memory_order_acq_rel, memory_order_relaxed))
+        ;
+}
+
+/* Calls that are answered by this alone must find out some time that there is no server any more. */
+static bool looked_lately(void)
+{
+    static _Atomic uint64_t last;
+    uint64_t now = hira_now_ns(), then = atomic_load_explicit(&last, memory_order_relaxed);
+    if (now - then > HIRA_NAP_NS && atomic_compare_exchange_strong(&last, &then, now))
+        hira_alive(NULL);
+    return !atomic_load_explicit(&hira_connection.dead, memory_order_relaxed);
+}
+
+bool hira_drained(const void *handle)
+{
+    struct hira_object *object = object_of(handle);
+    return object && atomic_load_explicit(&object->pended, memory_order_acquire) ==
+                         atomic_load_explicit(&object->drained, memory_order_acquire) && looked_lately();
+}
+
+bool hira_siblings(const void *a, const void *b)
+{
+    const struct hira_object *one = object_of(a), *other = object_of(b);
+    return one && other && one->parent && one->parent == other->parent;
+}
+
 /* ---- slots ---- */
 
 static struct hira_object *take_queued(void)
@@ -180,6 +227,9 @@ static void fill(struct hira_object *object, unsigned type, struct hira_object *
     atomic_store_explicit(&object->refs, 1, memory_order_relaxed);
     atomic_store_explicit(&object->holds, 1, memory_order_relaxed);
     atomic_store_explicit(&object->lanes, 0, memory_order_relaxed);
+    atomic_store_explicit(&object->pended, 0, memory_order_relaxed);
+    atomic_store_explicit(&object->drained, 0, memory_order_relaxed);
+    hira_answers_forget(object);
     if (hira_guest_api.state_size)
         memset(object->state, 0, hira_guest_api.state_size);
     if (parent)
@@ -305,6 +355,7 @@ static void unhold(struct hira_object *object)
 {
     while (object && atomic_fetch_sub_explicit(&object->holds, 1, memory_order_acq_rel) == 1) {
         struct hira_object *parent = object->parent;
+        hira_answers_forget(object);
         if (hira_guest_api.types[object->type].destroy)
             hira_guest_api.types[object->type].destroy(object, object->state);
         /* The server may name another object by this index as soon as it has the release. */

@@ -53,6 +53,7 @@ enum lapis_word {
     LAPIS_W_SERVER_STATE,
     LAPIS_W_GUEST_DESTROY,
     LAPIS_W_IMMUTABLE,
+    LAPIS_W_PENDS,
     LAPIS_W_DISPATCH,
     /* of types and functions */
     LAPIS_W_SUCCESS,
@@ -67,6 +68,7 @@ enum lapis_word {
     LAPIS_W_FAILS,
     LAPIS_W_ORDERED,
     LAPIS_W_FLUSH,
+    LAPIS_W_DRAINS,
     LAPIS_W_CACHE,
     LAPIS_W_GUEST_REPLACE,
     LAPIS_W_GUEST_BEFORE,

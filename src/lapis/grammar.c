@@ -40,6 +40,7 @@ static const struct lapis_grammar rows[] = {
     {LAPIS_W_SERVER_STATE, "server state", AT(TYPE), 0, 0, 0, LAPIS_BODY_CODE, 0, LAPIS_G_SELF, false, "server state { members }"},
     {LAPIS_W_GUEST_DESTROY, "guest destroy", AT(TYPE), 0, 0, 0, LAPIS_BODY_CODE, 0, LAPIS_G_SELF, false, "guest destroy { C }"},
     {LAPIS_W_IMMUTABLE, "immutable", AT(TYPE), 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, true, "immutable;"},
+    {LAPIS_W_PENDS, "pends", AT(TYPE) | FUNC, 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, true, "pends;"},
     {LAPIS_W_DISPATCH, "dispatch", AT(TYPE), 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, true, "dispatch;"},
 
     {LAPIS_W_SUCCESS, "success", AT(TYPE) | FUNC, 1, 1, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, false, "success(value);"},
@@ -54,6 +55,7 @@ static const struct lapis_grammar rows[] = {
     {LAPIS_W_FAILS, "fails", FUNC, 2, 2, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_MANY, false, "fails(condition, CODE);"},
     {LAPIS_W_ORDERED, "ordered", FUNC, 1, 1, LAPIS_ARG_NAME, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, false, "ordered(objects | all | creation);"},
     {LAPIS_W_FLUSH, "flush", FUNC, 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, true, "flush;"},
+    {LAPIS_W_DRAINS, "drains", FUNC, 1, 2, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, false, "drains(handle, condition);"},
     {LAPIS_W_CACHE, "cache", FUNC, 0, LAPIS_ANY, LAPIS_ARG_GLOB, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, true, "cache(glob, ...);"},
     {LAPIS_W_GUEST_REPLACE, "guest replace", FUNC, 0, 0, 0, LAPIS_BODY_CODE, 0, LAPIS_G_SELF, false, "guest replace { C }"},
     {LAPIS_W_GUEST_BEFORE, "guest before", FUNC, 0, 0, 0, LAPIS_BODY_CODE, 0, LAPIS_G_SELF, false, "guest before { C }"},

@@ -91,6 +91,7 @@ struct lapis_handle {
     struct lapis_code guest_state, server_state; /* struct members kept beside each object, on that side */
     struct lapis_code guest_destroy;  /* guest: runs when the last reference goes, before the release crosses; sees `object`, `state` */
     bool immutable;            /* no call changes it: asynchronous calls naming it need not be ordered against each other */
+    bool pends;                /* calls that name it may leave work pending in it: the guest knows whether any is left */
     bool dispatch;             /* its guest objects begin with the API's dispatch table pointer */
     struct lapis_reason why;
     struct lapis_loc loc;
@@ -235,9 +236,14 @@ struct lapis_function {
     size_t n_fails;
     enum lapis_order order;
     bool flush;                  /* pushes what is batched before it (remote channels) */
+    bool idle;                   /* leaves nothing pending in what it names */
+    size_t drains;               /* 1 + index of the parameter in which nothing pends once the call has succeeded; 0: none */
+    const char *drains_when;     /* only if this holds; NULL: always */
     bool cached;                 /* answers never change for the same object and selector: asked once */
-    const char **cache_keys;     /* globs of selectors cached; n_cache_keys 0 with cached: all */
+    const char **cache_keys;     /* selectors cached; n_cache_keys 0 with cached: all */
     size_t n_cache_keys;
+    const char **changing;       /* selectors that are not, whatever cache_keys says */
+    size_t n_changing;
     bool retains, releases;      /* is the retain / release verb of params[0].handle: counts are kept in the guest */
     struct lapis_code guest_replace, guest_before, guest_after;
     struct lapis_code server_replace, server_before, server_after;

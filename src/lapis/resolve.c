@@ -277,14 +277,46 @@ static void apply_order(const struct rule *r, const struct lapis_node *node)
     lapis_hint(r->front->diag, "write %s", node->grammar->usage);
 }
 
+/* The constants of the headers that a pattern names; a name without wildcard stands for itself. */
+static void add_selectors(struct lapis_front *front, const char ***keys, size_t *n, const char *pattern)
+{
+    if (!lapis_has_wildcard(pattern))
+        *HIRA_POOL_PUSH(front->pool, *keys, *n) = pattern;
+    else
+        for (size_t i = 0; i < front->model->n_names; i++)
+            if (lapis_glob(pattern, front->model->names[i]))
+                *HIRA_POOL_PUSH(front->pool, *keys, *n) = front->model->names[i];
+}
+
 static void apply_cache(const struct rule *r, const struct lapis_node *node)
 {
     struct lapis_function *f = r->function;
-    f->cached = !node->negated;
-    f->cache_keys = NULL;
-    f->n_cache_keys = 0;
+    const char **keys = NULL;
+    size_t n = 0;
     for (size_t i = 0; i < node->n_args; i++)
-        *HIRA_POOL_PUSH(r->front->pool, f->cache_keys, f->n_cache_keys) = node->args[i].text;
+        add_selectors(r->front, &keys, &n, node->args[i].text);
+    if (node->negated && node->n_args) {
+        f->cached = true;
+        f->changing = keys;
+        f->n_changing = n;
+        return;
+    }
+    f->cached = !node->negated;
+    f->cache_keys = keys;
+    f->n_cache_keys = n;
+}
+
+static void apply_drains(const struct rule *r, const struct lapis_node *node)
+{
+    struct lapis_function *f = r->function;
+    for (size_t i = 0; i < f->n_params; i++)
+        if (f->params[i].name && !strcmp(f->params[i].name, node->args[0].text)) {
+            f->drains = i + 1;
+            f->drains_when = node->n_args > 1 ? node->args[1].text : NULL;
+            return;
+        }
+    if (!r->general)
+        lapis_error(r->front->diag, node->args[0].loc, "%s has no parameter '%s'", f->name, node->args[0].text);
 }
 
 static void apply_list(const struct rule *r, const struct lapis_node *node)
@@ -329,6 +361,12 @@ static void apply_statement(const struct rule *r, const struct lapis_node *node)
         break;
     case LAPIS_W_FLUSH:
         f->flush = !node->negated;
+        break;
+    case LAPIS_W_PENDS:
+        f->idle = node->negated;
+        break;
+    case LAPIS_W_DRAINS:
+        apply_drains(r, node);
         break;
     case LAPIS_W_CACHE:
         apply_cache(r, node);
@@ -408,6 +446,7 @@ static void rename_expressions(struct hira_pool *pool, struct lapis_function *f,
     }
     for (size_t i = 0; i < f->n_fails; i++)
         f->fails[i].condition = lapis_rename_word(pool, f->fails[i].condition, from, to);
+    f->drains_when = lapis_rename_word(pool, f->drains_when, from, to);
     for (size_t i = 0; i < f->n_resources; i++)
         f->resources[i].amount = lapis_rename_word(pool, f->resources[i].amount, from, to);
     struct lapis_code *codes[] = {&f->guest_replace,  &f->guest_before,  &f->guest_after,
@@ -632,6 +671,9 @@ static void apply_handle_statement(struct lapis_front *front, struct lapis_handl
         break;
     case LAPIS_W_IMMUTABLE:
         handle->immutable = !node->negated;
+        break;
+    case LAPIS_W_PENDS:
+        handle->pends = !node->negated;
         break;
     case LAPIS_W_DISPATCH:
         handle->dispatch = !node->negated;

@@ -97,6 +97,65 @@ static void enqueue_kernel(cl_command_queue queue)
     OK(clEnqueueNDRangeKernel(queue, s.kernel, 1, NULL, &global, NULL, 0, NULL, NULL));
 }
 
+/* A's blocking write has returned; B's kernel, on another queue, names the buffer by its argument only. */
+static void *write_kernel_a(void *arg)
+{
+    cl_int values[N];
+    ROUND_OF(2, 0)
+    {
+        for (int i = 0; i < N; i++)
+            values[i] = round;
+        OK(clEnqueueWriteBuffer(s.cl.queue, s.buffer, CL_TRUE, 0, BYTES, values, 0, NULL, NULL));
+        OK(clFinish(s.cl.queue));
+    }
+    return arg;
+}
+
+static void *write_kernel_b(void *arg)
+{
+    OK(clSetKernelArg(s.kernel, 0, sizeof s.buffer, &s.buffer));
+    ROUND_OF(2, 1)
+    {
+        enqueue_kernel(s.other);
+        CHECK(first_of(s.other, s.buffer) == round + 1);
+    }
+    return arg;
+}
+
+static void write_kernel(void)
+{
+    play((void *(*const[])(void *)){write_kernel_a, write_kernel_b}, 2);
+}
+
+/* A writes, B finishes the same queue, and reads through the other. */
+static void *write_finish_a(void *arg)
+{
+    ROUND_OF(2, 0)
+    {
+        cl_int value = round;
+        OK(clEnqueueWriteBuffer(s.cl.queue, s.buffer, round % 2, 0, sizeof value, &value, 0, NULL, NULL));
+        value = -1; /* a write that does not block may look at it until B's clFinish */
+        if (!(round % 2))
+            OK(clEnqueueWriteBuffer(s.cl.queue, s.buffer, CL_TRUE, 0, sizeof round, &round, 0, NULL, NULL));
+    }
+    return arg;
+}
+
+static void *write_finish_b(void *arg)
+{
+    ROUND_OF(2, 1)
+    {
+        OK(clFinish(s.cl.queue));
+        CHECK(first_of(s.other, s.buffer) == round);
+    }
+    return arg;
+}
+
+static void write_finish(void)
+{
+    play((void *(*const[])(void *)){write_finish_a, write_finish_b}, 2);
+}
+
 /* A creates, B uses and releases. */
 static void *create_a(void *arg)
 {
@@ -668,7 +727,7 @@ static void small_stack(void)
     t_say("64 KiB are enough");
 }
 
-T_MAIN(T(create), T(enqueue), T(write_read), T(set_arg), T(event), T(user_event), T(map), T(map_event), T(read_event),
+T_MAIN(T(create), T(write_kernel), T(write_finish), T(enqueue), T(write_read), T(set_arg), T(event), T(user_event), T(map), T(map_event), T(read_event),
        T(read_poll), T(retain), T(three), T(three_relay), T(three_event), T(blocked_while_others_work), T(sequential),
        T(concurrent), T(churn), T(own_contexts), T(same_queue), T(exit_with_commands), T(thread_destructor),
        T(small_stack))
