@@ -97,6 +97,7 @@ struct hira_slot {
     _Atomic int64_t poison;        /* nonzero: calls naming it return this */
     struct hira_slot *next_hash;
     void *state;
+    struct hira_slot *_Atomic later; /* more room under the same index, while released objects are still in use here */
 };
 
 struct hira_slot *hira_slot_pin(uint64_t id, unsigned type);

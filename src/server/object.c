@@ -6,10 +6,12 @@
  * pins it; a release drops the guest's own pin, and whoever drops the last gives the vendor's references back. So no
  * order of messages makes the vendor see a handle that it has been told to forget.
  *
+ * A guest uses an index again as soon as it has released the object, though a long call of another thread may still use that: the new
+ * object goes into another slot behind the same index. Slots so added stay, empty, for the next time: what a look-up walks over is
+ * never freed. There are at most as many as calls that were in progress at once.
+ *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
-#include <unistd.h>
-
 #include "server/internal.h"
 
 #define CHUNK 1024u
@@ -88,11 +90,19 @@ static struct hira_slot *hash_find(const void *vendor, unsigned type, bool relea
     return NULL;
 }
 
+static struct hira_slot *later(const struct hira_slot *slot)
+{
+    return atomic_load_explicit(&slot->later, memory_order_acquire);
+}
+
 struct hira_slot *hira_slot_pin(uint64_t id, unsigned type)
 {
     struct hira_slot *slot = slot_at(HIRA_ID_INDEX(id));
     if (!slot || HIRA_ID_TYPE(id) != type || !well_formed(id))
         return NULL;
+    while (hira_unlikely(atomic_load_explicit(&slot->id, memory_order_relaxed) != id))
+        if (!(slot = later(slot)))
+            return NULL;
     /* Looked at before and after: wrong names alone must not keep pins on a slot that somebody waits for. */
     uint32_t pins = atomic_load_explicit(&slot->pins, memory_order_relaxed);
     do
@@ -166,24 +176,29 @@ static bool fill(struct hira_slot *slot, uint64_t id, void *vendor, int64_t pois
     return true;
 }
 
-/* The guest uses an index again as soon as it has sent the release; another lane may still be in a call with the old object. */
-static void wait_unpinned(struct hira_slot *slot)
+/* An empty slot for this index; NULL when an object of the index is alive, or out of memory. Lock held. */
+static struct hira_slot *slot_empty(uint32_t id_index)
 {
-    for (int i = 0; i < 2000 && !hira_server.alone && atomic_load_explicit(&slot->pins, memory_order_acquire); i++)
-        usleep(100);
+    struct hira_slot *empty = NULL, *last = NULL;
+    for (struct hira_slot *s = slot_make(id_index); s; last = s, s = later(s)) {
+        uint64_t id = atomic_load_explicit(&s->id, memory_order_relaxed);
+        if (id && !(id & RELEASED))
+            return NULL;
+        if (!id && !empty && !atomic_load_explicit(&s->pins, memory_order_acquire))
+            empty = s;
+    }
+    if (!empty && last && (empty = calloc(1, sizeof *empty)))
+        atomic_store_explicit(&last->later, empty, memory_order_release);
+    return empty;
 }
 
 bool hira_slot_install(uint64_t id, unsigned type, void *vendor, int64_t poison)
 {
-    struct hira_slot *slot = slot_at(HIRA_ID_INDEX(id));
     if (HIRA_ID_TYPE(id) != type || HIRA_ID_INDEX(id) & HIRA_ID_SERVER || !well_formed(id))
         return false;
-    if (slot)
-        wait_unpinned(slot);
     pthread_mutex_lock(&lock);
-    slot = slot ? slot : slot_make(HIRA_ID_INDEX(id));
-    bool ok = slot && !atomic_load_explicit(&slot->id, memory_order_relaxed) &&
-              !atomic_load_explicit(&slot->pins, memory_order_relaxed) && fill(slot, id, vendor, poison, true);
+    struct hira_slot *slot = slot_empty(HIRA_ID_INDEX(id));
+    bool ok = slot && fill(slot, id, vendor, poison, true);
     pthread_mutex_unlock(&lock);
     return ok;
 }

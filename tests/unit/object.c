@@ -122,6 +122,41 @@ static void test_pinned(void)
     tap_case("a pinned object outlives its release, without a name");
 }
 
+/* The guest has released and uses the index again, while calls of other threads go on with the old objects. */
+static void test_used_again_while_pinned(void)
+{
+    enum { N = 5 };
+    struct thing things[N];
+    struct hira_slot *slots[N];
+    uint64_t begin = hira_now_ns();
+    for (unsigned i = 0; i < N; i++) {
+        uint64_t id = HIRA_ID(11, i + 1, T_QUEUE);
+        things[i] = new_thing();
+        CHECK(hira_slot_install(id, T_QUEUE, &things[i], 0));
+        slots[i] = hira_slot_pin(id, T_QUEUE);
+        CHECK(slots[i] && slots[i]->vendor == &things[i]);
+        CHECK(!hira_slot_install(HIRA_ID(11, i + 2, T_QUEUE), T_QUEUE, &things[i], 0)); /* that one is alive */
+        CHECK(hira_slot_release(id) && !hira_slot_release(id));
+        CHECK(!hira_slot_pin(id, T_QUEUE));
+    }
+    CHECK(hira_now_ns() - begin < 100000000); /* nobody waits for anybody */
+    for (unsigned i = 0; i < N; i++) {
+        CHECK(things[i].references == 1 && slots[i]->vendor == &things[i]);
+        CHECK(hira_server_state(&things[i], T_QUEUE) == slots[i]->state);
+    }
+    for (unsigned i = N; i-- > 0;) {
+        hira_slot_unpin(slots[i]);
+        CHECK(things[i].references == 0 && (!i || things[i - 1].references == 1));
+    }
+    struct thing next = new_thing();
+    CHECK(hira_slot_install(HIRA_ID(11, 1, T_QUEUE), T_QUEUE, &next, 0)); /* the same name once more */
+    struct hira_slot *slot = hira_slot_pin(HIRA_ID(11, 1, T_QUEUE), T_QUEUE);
+    CHECK(slot && slot->vendor == &next);
+    hira_slot_unpin(slot);
+    CHECK(hira_slot_release(HIRA_ID(11, 1, T_QUEUE)) && next.references == 0);
+    tap_case("an index is used again while long calls still use what it named before");
+}
+
 static void test_generations(void)
 {
     bool ok = true;
@@ -254,6 +289,7 @@ int main(void)
     test_life();
     test_wrong_names();
     test_pinned();
+    test_used_again_while_pinned();
     test_generations();
     test_server_named();
     test_poison();
