@@ -250,22 +250,37 @@ static uint64_t name_here(void *vendor, unsigned type, bool owned)
     return slot && fill(slot, id, vendor, 0, owned) ? id : 0;
 }
 
+/* The name of a handle that has one; with `owned` a reference more that is ours. Lock held. */
+static uint64_t known_name(void *vendor, unsigned type, bool owned)
+{
+    struct hira_slot *slot = hash_find(vendor, type, false);
+    if (slot && owned)
+        atomic_fetch_add_explicit(&slot->owed, 1, memory_order_relaxed);
+    return slot ? atomic_load_explicit(&slot->id, memory_order_relaxed) : 0;
+}
+
+/* The vendor is called without the lock: it may call back from there. So what it is asked to keep for a name that another thread gave
+ * meanwhile, or that could not be given, is let go again. */
 uint64_t hira_handle_to_id(void *vendor, unsigned type, bool owned)
 {
     const struct hira_server_type *t = &hira_server_api.types[type];
     if (!vendor)
         return 0;
     pthread_mutex_lock(&lock);
-    struct hira_slot *slot = hash_find(vendor, type, false);
-    uint64_t id = slot ? atomic_load_explicit(&slot->id, memory_order_relaxed) : 0;
-    if (id && owned)
-        atomic_fetch_add_explicit(&slot->owed, 1, memory_order_relaxed);
-    if (!id) {
-        if (!owned && t->retain)
-            t->retain(vendor);
-        id = name_here(vendor, type, t->retain != NULL);
-    }
+    uint64_t id = known_name(vendor, type, owned);
     pthread_mutex_unlock(&lock);
+    if (id)
+        return id;
+    if (!owned && t->retain)
+        t->retain(vendor);
+    pthread_mutex_lock(&lock);
+    id = known_name(vendor, type, owned);
+    bool known = id;
+    if (!known)
+        id = name_here(vendor, type, t->retain != NULL);
+    pthread_mutex_unlock(&lock);
+    if (t->release && ((known && !owned && t->retain) || !id))
+        t->release(vendor);
     return id;
 }
 

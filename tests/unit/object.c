@@ -1,5 +1,6 @@
 /* The server's object tables, over a vendor that counts. Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0 */
 #include <pthread.h>
+#include <unistd.h>
 
 #include "server/internal.h"
 #include "tests/tap.h"
@@ -11,8 +12,12 @@ struct thing {
     _Atomic int references;
 };
 
+static void *called_back; /* a vendor that calls back from within: what of the handle to ask about */
+
 static void retain(void *vendor)
 {
+    if (called_back)
+        hira_slot_find(called_back, T_QUEUE);
     CHECK(atomic_fetch_add(&((struct thing *)vendor)->references, 1) > 0);
 }
 
@@ -195,6 +200,20 @@ static void test_server_named(void)
     tap_case("names given here: one each, references kept and given back");
 }
 
+/* The vendor's hooks run without our locks: they may wait for a callback that asks us. */
+static void test_called_back(void)
+{
+    struct thing a = new_thing();
+    called_back = &a;
+    alarm(10);
+    uint64_t id = hira_handle_to_id(&a, T_QUEUE, false);
+    alarm(0);
+    CHECK(id && a.references == 2);
+    called_back = NULL;
+    CHECK(hira_slot_release(id) && a.references == 1);
+    tap_case("the vendor may call back while it is asked for a reference");
+}
+
 static void test_poison(void)
 {
     uint64_t id = HIRA_ID(9, 1, T_EVENT);
@@ -292,6 +311,7 @@ int main(void)
     test_used_again_while_pinned();
     test_generations();
     test_server_named();
+    test_called_back();
     test_poison();
     test_racing_names();
     test_racing_releases();
