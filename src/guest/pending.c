@@ -67,6 +67,19 @@ void hira_pending_add(const struct hira_temp *temp)
     pthread_mutex_unlock(&lock);
 }
 
+void hira_pending_drop(const void *at, uint64_t size)
+{
+    pthread_mutex_lock(&lock);
+    uint64_t block = atomic_load_explicit(&first, memory_order_relaxed);
+    while (block != HIRA_ARENA_NONE) {
+        struct hira_block *b = hira_arena_block(&hira_connection.arena, block);
+        if (b->user[USER_TO] - (uint64_t)(uintptr_t)at < size)
+            b->user[USER_TO] = 0;
+        block = b->next;
+    }
+    pthread_mutex_unlock(&lock);
+}
+
 void hira_pending_apply(void)
 {
     struct hira_arena *arena = &hira_connection.arena;

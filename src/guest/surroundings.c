@@ -65,5 +65,6 @@ bool hira_map_at(void *address, uint64_t size)
 
 void hira_unmap_at(void *address, uint64_t size)
 {
+    hira_pending_drop(address, whole_pages(size));
     munmap(address, whole_pages(size));
 }

@@ -169,6 +169,45 @@ static void free_queued(void)
     t_close(&cl);
 }
 
+/* What was refused has freed nothing. */
+static void free_refused(void)
+{
+    struct t_cl cl = open_svm();
+    cl_int *data = alloc(&cl), *refused[] = {data};
+    cl_event event = clCreateUserEvent(cl.context, NULL);
+
+    CALL(clEnqueueSVMFree(cl.queue, 1, (void **)refused, NULL, NULL, 1, NULL, NULL));
+    CALL(clEnqueueSVMFree(cl.queue, 1, (void **)refused, NULL, NULL, 0, &event, NULL));
+    CALL(clEnqueueSVMFree(cl.queue, 1, (void **)refused, on_free, "callback", 1, NULL, NULL));
+    CALL(clEnqueueSVMMap(cl.queue, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, data, BYTES, 0, NULL, NULL));
+    data[0] = 5;
+    CALL(clEnqueueSVMUnmap(cl.queue, data, 0, NULL, NULL));
+    CALL(clEnqueueSVMMemcpy(cl.queue, CL_TRUE, data + 1, data, 4, 0, NULL, NULL));
+    OK(clEnqueueSVMMap(cl.queue, CL_TRUE, CL_MAP_READ, data, BYTES, 0, NULL, NULL));
+    CHECK(data[1] == 5);
+    OK(clEnqueueSVMUnmap(cl.queue, data, 0, NULL, NULL));
+    CALL(clEnqueueSVMFree(cl.queue, 1, (void **)refused, NULL, NULL, 0, NULL, NULL));
+    CALL(clFinish(cl.queue));
+    OK(clReleaseEvent(event));
+    t_close(&cl);
+}
+
+/* A map that was asked for comes after the memory has been given up in the same queue. */
+static void free_before_map_is_done(void)
+{
+    struct t_cl cl = open_svm();
+    cl_int *data[] = {alloc(&cl)};
+    cl_event gate = clCreateUserEvent(cl.context, NULL);
+
+    CALL(clEnqueueSVMMap(cl.queue, CL_FALSE, CL_MAP_READ, data[0], BYTES, 1, &gate, NULL));
+    CALL(clEnqueueSVMUnmap(cl.queue, data[0], 0, NULL, NULL));
+    CALL(clEnqueueSVMFree(cl.queue, 1, (void **)data, NULL, NULL, 0, NULL, NULL));
+    CALL(clSetUserEventStatus(gate, CL_COMPLETE));
+    CALL(clFinish(cl.queue));
+    OK(clReleaseEvent(gate));
+    t_close(&cl);
+}
+
 static const char *const list_source = "typedef struct node { global struct node *next; int value; } node;\n"
                                        "kernel void walk(global node *head, global int *out) {\n"
                                        "  int sum = 0; for (global node *n = head; n; n = n->next) sum += n->value;\n"
@@ -270,5 +309,6 @@ static void errors(void)
     t_close(&cl);
 }
 
-T_MAIN(T(allocate), T(map_and_kernel), T(copy_and_fill), T(migrate), T(free_queued), T(pointers_in_data), T(exec_info),
+T_MAIN(T(allocate), T(map_and_kernel), T(copy_and_fill), T(migrate), T(free_queued), T(free_refused), T(free_before_map_is_done),
+       T(pointers_in_data), T(exec_info),
        T(buffer_of_svm), T(errors))
