@@ -270,23 +270,48 @@ static bool put_in_place(struct hira_call *c, const void *data, uint64_t size)
     return true;
 }
 
+/* A call that will not go reads nothing of the application's any more: natively it would have been refused before. */
+static bool hopeless(const struct hira_call *c)
+{
+    return hira_unlikely(c->failed || c->invalid);
+}
+
+static void copy_in(struct hira_call *c, char *to, const void *data, uint64_t size)
+{
+    if (c->rows.width)
+        hira_rows_copy(&c->rows, to, data);
+    else
+        memcpy(to, data, size);
+}
+
 void hira_put_in(struct hira_call *c, const void *data, uint64_t size, bool payload)
 {
-    if (!data || size > HIRA_MEM_LENGTH_MAX) {
+    if (!data || hopeless(c) || size > HIRA_MEM_LENGTH_MAX) {
         c->failed |= data != NULL;
+        c->rows.width = 0;
         hira_put_word(c, HIRA_MEM_WORD(HIRA_MEM_NULL, 0));
         return;
     }
-    if (payload && (!c->async || c->until_done) && put_in_place(c, data, size))
-        return;
-    struct hira_temp *t = payload && size > HIRA_INLINE_MAX ? new_temp(c, NULL, size) : NULL;
-    if (t) {
-        memcpy(hira_arena_at(arena(), t->block, size), data, size);
-        put_block(c, t);
+    if (payload && (!c->async || c->until_done) && put_in_place(c, data, size)) {
+        c->rows.width = 0;
         return;
     }
-    hira_put_word(c, HIRA_MEM_WORD(HIRA_MEM_INLINE, size));
-    hira_put_bytes(c, data, size);
+    struct hira_temp *t = payload && size > HIRA_INLINE_MAX ? new_temp(c, NULL, size) : NULL;
+    uint64_t *p = NULL;
+    if (t) {
+        copy_in(c, hira_arena_at(arena(), t->block, size), data, size);
+        put_block(c, t);
+    } else {
+        hira_put_word(c, HIRA_MEM_WORD(HIRA_MEM_INLINE, size));
+        p = hira_put_room(c, HIRA_WORDS(size));
+    }
+    if (p && c->rows.width)
+        memset(p, 0, HIRA_WORDS(size) * 8);
+    else if (p && size)
+        p[HIRA_WORDS(size) - 1] = 0;
+    if (p && size)
+        copy_in(c, (char *)p, data, size);
+    c->rows.width = 0;
 }
 
 /* Whether a result of this size comes back in the reply; if not it was given a block, or the call has failed. */
@@ -391,7 +416,7 @@ void hira_put_inout(struct hira_call *c, void *data, uint64_t size, bool payload
 
 void hira_put_string(struct hira_call *c, const char *s)
 {
-    hira_put_in(c, s, s ? strlen(s) + 1 : 0, false);
+    hira_put_in(c, s, s && !hopeless(c) ? strlen(s) + 1 : 0, false);
 }
 
 struct hira_object *hira_put_new(struct hira_call *c, bool wanted, unsigned type)
@@ -416,6 +441,8 @@ void hira_put_properties(struct hira_call *c, const void *list, uint64_t end, un
     }
     const uint64_t *p = list;
     uint64_t n = 0;
+    if (hopeless(c))
+        return;
     while (p[n] != end)
         n += 2;
     (void)width; /* pairs of 64-bit words are what every API with such lists has */

@@ -112,11 +112,10 @@ struct hira_temp {
     bool rows;        /* a struct hira_rows stands behind the block's contents: only they are filled */
 };
 
-/* What is written of an out memory, in bytes; pitches of 0 are those of packed rows. */
+/* What is read of an in memory, or written of an out memory, in bytes; pitches of 0 are those of packed rows. */
 struct hira_rows {
     uint64_t offset, width, rows, row, slices, slice;
 };
-
 
 static inline struct hira_rows hira_rows_of(uint64_t offset, uint64_t width, uint64_t rows, uint64_t row, uint64_t slices, uint64_t slice)
 {
@@ -139,7 +138,7 @@ struct hira_call {
     uint8_t status;                  /* HIRA_REPLY_* */
     struct hira_object *parent;      /* the first handle put: what new objects are made from */
     struct hira_object *news[4];
-    struct hira_rows rows;           /* the stub sets it before it puts an out memory of which only these are written */
+    struct hira_rows rows;           /* the stub sets it before it puts a memory of which only these are read or written */
     struct hira_temp stream;         /* block HIRA_ARENA_NONE: none */
     bool stream_out;
     struct hira_temp temps[HIRA_TEMPS_MAX];

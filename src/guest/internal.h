@@ -78,6 +78,8 @@ void hira_object_abandon(struct hira_object *object); /* the call that should ha
 void hira_pending_apply(void);
 /* The application's memory goes: nothing is filled there any more. */
 void hira_pending_drop(const void *at, uint64_t size);
+/* Copies only the rows, from one memory to another of the same layout. */
+void hira_rows_copy(const struct hira_rows *rows, char *to, const char *from);
 /* Copies a block's contents to the application's memory: all of them, or the rows that the block ends with. */
 void hira_block_copy_out(uint64_t block, void *to, uint64_t size, bool rows);
 bool hira_pending_too_much(void);

@@ -39,19 +39,22 @@ void hira_pending_forget(void)
     atomic_store(&bytes, 0);
 }
 
-void hira_block_copy_out(uint64_t block, void *to, uint64_t size, bool by_rows)
+void hira_rows_copy(const struct hira_rows *r, char *to, const char *from)
 {
-    const char *from = hira_arena_at(&hira_connection.arena, block, size);
-    if (!by_rows) {
-        memcpy(to, from, size);
-        return;
-    }
-    const struct hira_rows *r = (const struct hira_rows *)(from + HIRA_ALIGN_UP(size, 8ul));
     for (uint64_t z = 0; z < r->slices; z++)
         for (uint64_t y = 0; y < r->rows; y++) {
             uint64_t at = r->offset + z * r->slice + y * r->row;
-            memcpy((char *)to + at, from + at, r->width);
+            memcpy(to + at, from + at, r->width);
         }
+}
+
+void hira_block_copy_out(uint64_t block, void *to, uint64_t size, bool by_rows)
+{
+    const char *from = hira_arena_at(&hira_connection.arena, block, size);
+    if (by_rows)
+        hira_rows_copy((const struct hira_rows *)(from + HIRA_ALIGN_UP(size, 8ul)), to, from);
+    else
+        memcpy(to, from, size);
 }
 
 void hira_pending_add(const struct hira_temp *temp)

@@ -549,7 +549,7 @@ static void apply_text(const struct lapis_target *t, struct lapis_value *v, cons
             if (!(rows[i] = expression(t, node, i)))
                 return;
         v->rows = rows;
-        because(t, v, node, "only its rows are written, not what lies between them");
+        because(t, v, node, "only its rows are read or written, not what lies between them");
         return;
     }
     if (node->word == LAPIS_W_STREAM) {

@@ -824,9 +824,107 @@ static void destructor_after_commands(void)
     t_close(&cl);
 }
 
+/* What the application does not own is not read: not where it cannot be, and not for a call that is refused. */
+static void edges_of_creation(void)
+{
+    struct t_cl cl = t_open();
+    cl_ulong most = 0;
+    char *bytes = t_edge(64);
+    cl_mem_flags copy = CL_MEM_COPY_HOST_PTR, use = CL_MEM_USE_HOST_PTR, both = copy | use, two = CL_MEM_READ_ONLY | CL_MEM_WRITE_ONLY;
+    cl_mem_flags three = CL_MEM_HOST_NO_ACCESS | CL_MEM_HOST_READ_ONLY | copy;
+
+    OK(clGetDeviceInfo(cl.device, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof most, &most, NULL));
+    size_t more = most + 1, huge = SIZE_MAX, large = (size_t)1 << 44;
+    cl_mem whole = MAKE(clCreateBuffer(cl.context, copy, 64, bytes, &t_error));
+    t_show_ints(&cl, whole, 16);
+    OK(clReleaseMemObject(whole));
+    whole = MAKE(clCreateBuffer(cl.context, use, 64, bytes, &t_error));
+    t_show_ints(&cl, whole, 16);
+    OK(clReleaseMemObject(whole));
+    MAKE(clCreateBuffer(cl.context, copy, more, bytes, &t_error));
+    MAKE(clCreateBuffer(cl.context, use, more, bytes, &t_error));
+    MAKE(clCreateBuffer(cl.context, copy, large, bytes, &t_error));
+    MAKE(clCreateBuffer(cl.context, copy, huge, bytes, &t_error));
+    MAKE(clCreateBuffer(cl.context, copy, 0, bytes, &t_error));
+    MAKE(clCreateBuffer(cl.context, both, 4096, bytes, &t_error));
+    MAKE(clCreateBuffer(cl.context, use | CL_MEM_ALLOC_HOST_PTR, 4096, bytes, &t_error));
+    MAKE(clCreateBuffer(cl.context, two | copy, 4096, bytes, &t_error));
+    MAKE(clCreateBuffer(cl.context, two | CL_MEM_ALLOC_HOST_PTR | copy, 4096, bytes, &t_error));
+    MAKE(clCreateBuffer(cl.context, three, 4096, bytes, &t_error));
+    MAKE(clCreateBuffer(cl.context, copy | 1ull << 40, 4096, bytes, &t_error));
+    MAKE(clCreateBuffer(cl.context, copy | CL_MEM_ALLOC_HOST_PTR, more, bytes, &t_error));
+    MAKE(clCreateBuffer(cl.context, CL_MEM_ALLOC_HOST_PTR, 4096, bytes, &t_error));
+    MAKE(clCreateBuffer(cl.context, 0, 4096, bytes, &t_error));
+    MAKE(clCreateBuffer(NULL, copy, 4096, bytes, &t_error));
+    MAKE(clCreateBufferWithProperties(cl.context, NULL, copy, more, bytes, &t_error));
+    MAKE(clCreateBufferWithProperties(cl.context, NULL, both, 4096, bytes, &t_error));
+    t_close(&cl);
+}
+
+static void edges_of_writes(void)
+{
+    struct t_cl cl = t_open();
+    cl_mem buffer = t_ints(&cl, N), part;
+    const cl_buffer_region region = {BYTES / 2, BYTES / 2};
+    char *bytes = t_edge(64);
+
+    part = GET(clCreateSubBuffer(buffer, 0, CL_BUFFER_CREATE_TYPE_REGION, &region, &t_error));
+    CALL(clEnqueueWriteBuffer(cl.queue, buffer, CL_TRUE, 8, 64, bytes, 0, NULL, NULL));
+    CALL(clEnqueueWriteBuffer(cl.queue, buffer, CL_FALSE, BYTES - 64, 64, bytes, 0, NULL, NULL));
+    CALL(clEnqueueWriteBuffer(cl.queue, buffer, CL_TRUE, BYTES - 64, 65, bytes, 0, NULL, NULL));
+    CALL(clEnqueueWriteBuffer(cl.queue, buffer, CL_FALSE, 0, BYTES + 1, bytes, 0, NULL, NULL));
+    CALL(clEnqueueWriteBuffer(cl.queue, buffer, CL_TRUE, 8, SIZE_MAX, bytes, 0, NULL, NULL));
+    CALL(clEnqueueWriteBuffer(cl.queue, part, CL_TRUE, 0, BYTES / 2 + 1, bytes, 0, NULL, NULL));
+    CALL(clEnqueueWriteBuffer(cl.queue, NULL, CL_TRUE, 0, 128, bytes, 0, NULL, NULL));
+    CALL(clEnqueueWriteBuffer(NULL, buffer, CL_TRUE, 0, 128, bytes, 0, NULL, NULL));
+    OK(clFinish(cl.queue));
+    t_show_ints(&cl, buffer, N);
+    OK(clReleaseMemObject(part));
+    OK(clReleaseMemObject(buffer));
+    t_close(&cl);
+}
+
+/* Rows in pages of which every second one cannot be read; regions, origins and pitches that are refused. */
+static void edges_of_rects(void)
+{
+    struct t_cl cl = t_open();
+    cl_mem buffer = t_ints(&cl, 8 * N);
+    char *rows = t_every_second_page(6), *bytes = t_edge(64);
+    const size_t zero[3] = {0}, at[3] = {16, 1, 0}, eight[3] = {8, 4, 1}, deep[3] = {8, 2, 3}, wide[3] = {64, 1, 1}, tall[3] = {8, 8, 1};
+    const size_t huge[3] = {SIZE_MAX, 1, 1}, large[3] = {(size_t)1 << 39, 1, 1}, none[3] = {8, 0, 1}, far[3] = {0, 0, 1000000};
+
+    for (cl_bool blocking = 0; blocking < 2; blocking++) {
+        CALL(clEnqueueWriteBufferRect(cl.queue, buffer, blocking, zero, zero, eight, 64, 0, 8192, 0, rows, 0, NULL, NULL));
+        CALL(clEnqueueWriteBufferRect(cl.queue, buffer, blocking, at, at, eight, 64, 0, 8192, 0, rows - 8192, 0, NULL, NULL));
+        CALL(clEnqueueWriteBufferRect(cl.queue, buffer, blocking, at, zero, deep, 64, 256, 8192, 16384, rows, 0, NULL, NULL));
+        CALL(clEnqueueReadBufferRect(cl.queue, buffer, blocking, at, zero, deep, 64, 256, 8192, 16384, rows + 64, 0, NULL, NULL));
+        OK(clFinish(cl.queue));
+        t_say("read %08x", t_sum(rows + 64, 8) ^ t_sum(rows + 64 + 5 * 8192, 8));
+        CALL(clEnqueueWriteBufferRect(cl.queue, buffer, blocking, zero, zero, wide, 0, 0, 0, 0, bytes, 0, NULL, NULL));
+        CALL(clEnqueueWriteBufferRect(cl.queue, buffer, blocking, zero, zero, tall, 0, 0, 0, 0, bytes, 0, NULL, NULL));
+        CALL(clEnqueueWriteBufferRect(cl.queue, buffer, blocking, zero, zero, tall, 8 * N, 0, 0, 0, bytes, 0, NULL, NULL));
+        CALL(clEnqueueWriteBufferRect(cl.queue, buffer, blocking, far, zero, tall, 0, 0, 0, 0, bytes + 8, 0, NULL, NULL));
+        CALL(clEnqueueWriteBufferRect(cl.queue, buffer, blocking, zero, zero, tall, 0, 0, 4, 0, bytes, 0, NULL, NULL));
+        CALL(clEnqueueWriteBufferRect(cl.queue, buffer, blocking, zero, zero, tall, 0, 0, 4096, 12, bytes, 0, NULL, NULL));
+        CALL(clEnqueueWriteBufferRect(cl.queue, buffer, blocking, zero, zero, deep, 0, 0, 4096, 12288 + 1, bytes, 0, NULL, NULL));
+        CALL(clEnqueueWriteBufferRect(cl.queue, buffer, blocking, zero, zero, huge, 0, 0, 0, 0, bytes, 0, NULL, NULL));
+        CALL(clEnqueueWriteBufferRect(cl.queue, buffer, blocking, zero, zero, large, 0, 0, 0, 0, bytes, 0, NULL, NULL));
+        CALL(clEnqueueReadBufferRect(cl.queue, buffer, blocking, zero, zero, large, 0, 0, 0, 0, bytes, 0, NULL, NULL));
+        CALL(clEnqueueReadBufferRect(cl.queue, buffer, blocking, far, zero, tall, 0, 0, 0, 0, bytes, 0, NULL, NULL));
+        CALL(clEnqueueWriteBufferRect(cl.queue, buffer, blocking, zero, zero, none, 0, 0, 0, 0, bytes, 0, NULL, NULL));
+        CALL(clEnqueueWriteBufferRect(cl.queue, NULL, blocking, zero, zero, tall, 0, 0, 4096, 0, bytes, 0, NULL, NULL));
+        CALL(clEnqueueWriteBufferRect(NULL, buffer, blocking, zero, zero, tall, 0, 0, 4096, 0, bytes, 0, NULL, NULL));
+        OK(clFinish(cl.queue));
+    }
+    t_show_ints(&cl, buffer, 8 * N);
+    OK(clReleaseMemObject(buffer));
+    t_close(&cl);
+}
+
 T_MAIN(T(info), T(flags), T(create_errors), T(with_properties), T(use_host_ptr), T(use_host_ptr_unaligned),
        T(alloc_host_ptr), T(copy_host_ptr), T(sub_buffer), T(sub_buffer_flags), T(sub_buffer_errors),
        T(sub_buffer_of_host_ptr), T(read_write), T(read_write_finish), T(read_write_large), T(read_write_errors),
        T(host_access_flags), T(rect), T(rect_default_pitch), T(rect_tiles), T(rect_errors), T(copy), T(fill), T(map_whole),
        T(map_partial), T(map_several), T(map_overlapping), T(map_invalidate), T(map_non_blocking), T(map_sub_buffer),
-       T(map_errors), T(migrate), T(destructor_callbacks), T(destructor_sub_buffer), T(destructor_after_commands))
+       T(map_errors), T(migrate), T(destructor_callbacks), T(destructor_sub_buffer), T(destructor_after_commands),
+       T(edges_of_creation), T(edges_of_writes), T(edges_of_rects))

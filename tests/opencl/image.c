@@ -2,6 +2,7 @@
  * OpenCL conformance: images of every shape, transfers, maps, formats, infos; and samplers.
  * SPDX-License-Identifier: Apache-2.0
  */
+#define CL_USE_DEPRECATED_OPENCL_1_1_APIS
 #define CL_USE_DEPRECATED_OPENCL_1_2_APIS
 #include "t.h"
 
@@ -428,5 +429,113 @@ static void samplers_with_properties(void)
     t_close(&cl);
 }
 
+/* What the application does not own is not read: not where it cannot be, and not for a call that is refused. */
+static void edges_of_creation(void)
+{
+    struct t_cl cl = t_open();
+    size_t most = 0;
+    char *bytes = t_edge(256);
+    const cl_image_format no_order = {0xBEEF, CL_FLOAT}, no_type = {CL_RGBA, 0xBEEF};
+    const cl_mem_flags both = CL_MEM_COPY_HOST_PTR | CL_MEM_USE_HOST_PTR;
+    cl_image_desc fits = {.image_type = CL_MEM_OBJECT_IMAGE2D, .image_width = 8, .image_height = 8}, desc;
+
+    OK(clGetDeviceInfo(cl.device, CL_DEVICE_IMAGE2D_MAX_WIDTH, sizeof most, &most, NULL));
+    cl_mem image = MAKE(clCreateImage(cl.context, CL_MEM_COPY_HOST_PTR, &rgba8, &fits, bytes, &t_error));
+    OK(clReleaseMemObject(image));
+    image = MAKE(clCreateImage(cl.context, CL_MEM_USE_HOST_PTR, &rgba8, &fits, bytes, &t_error));
+    OK(clReleaseMemObject(image));
+    for (cl_mem_flags flags = CL_MEM_USE_HOST_PTR; flags <= CL_MEM_COPY_HOST_PTR; flags += CL_MEM_COPY_HOST_PTR - CL_MEM_USE_HOST_PTR) {
+        desc = fits;
+        desc.image_width = most + 1;
+        MAKE(clCreateImage(cl.context, flags, &rgba8, &desc, bytes, &t_error));
+        desc.image_width = SIZE_MAX;
+        MAKE(clCreateImage(cl.context, flags, &rgba8, &desc, bytes, &t_error));
+        desc = fits;
+        desc.image_height = 0;
+        MAKE(clCreateImage(cl.context, flags, &rgba8, &desc, bytes, &t_error));
+        desc.image_height = most + 1;
+        MAKE(clCreateImage(cl.context, flags, &rgba8, &desc, bytes, &t_error));
+        desc = fits;
+        desc.image_row_pitch = 31;
+        MAKE(clCreateImage(cl.context, flags, &rgba8, &desc, bytes, &t_error));
+        desc.image_row_pitch = 4098;
+        MAKE(clCreateImage(cl.context, flags, &rgba8, &desc, bytes, &t_error));
+        desc = fits;
+        desc.image_type = CL_MEM_OBJECT_IMAGE3D;
+        desc.image_depth = 2;
+        desc.image_slice_pitch = 40;
+        MAKE(clCreateImage(cl.context, flags, &rgba8, &desc, bytes, &t_error));
+        desc.image_type = CL_MEM_OBJECT_IMAGE2D_ARRAY;
+        desc.image_slice_pitch = 0;
+        desc.image_array_size = 1u << 30;
+        MAKE(clCreateImage(cl.context, flags, &rgba8, &desc, bytes, &t_error));
+        desc.image_type = 0xBEEF;
+        MAKE(clCreateImage(cl.context, flags, &rgba8, &desc, bytes, &t_error));
+        desc = fits;
+        desc.image_width = desc.image_height = 64;
+        MAKE(clCreateImage(cl.context, flags, &no_order, &desc, bytes, &t_error));
+        MAKE(clCreateImage(cl.context, flags, &no_type, &desc, bytes, &t_error));
+        MAKE(clCreateImage(cl.context, flags, NULL, &desc, bytes, &t_error));
+        MAKE(clCreateImage(cl.context, flags, &rgba8, NULL, bytes, &t_error));
+        MAKE(clCreateImage(NULL, flags, &rgba8, &desc, bytes, &t_error));
+        MAKE(clCreateImage2D(cl.context, flags, &rgba8, most + 1, 64, 0, bytes, &t_error));
+        MAKE(clCreateImageWithProperties(cl.context, NULL, flags, &no_type, &desc, bytes, &t_error));
+    }
+    desc = fits;
+    desc.image_height = 64;
+    MAKE(clCreateImage(cl.context, both, &rgba8, &desc, bytes, &t_error));
+    MAKE(clCreateImage(cl.context, CL_MEM_ALLOC_HOST_PTR, &rgba8, &desc, bytes, &t_error));
+    t_close(&cl);
+}
+
+static void edges_of_writes(void)
+{
+    struct t_cl cl = t_open();
+    char *bytes = t_edge(256), *rows = t_every_second_page(8);
+    const size_t zero[3] = {0}, one[3] = {1, 0, 0}, whole[3] = {8, 8, 1}, wide[3] = {9, 8, 1}, tall[3] = {8, 9, 1}, deep[3] = {8, 8, 2};
+    const size_t none[3] = {8, 0, 1}, huge[3] = {SIZE_MAX, 1, 1}, large[3] = {(size_t)1 << 36, 1, 1};
+    cl_mem image = image_of(&cl, 0, CL_MEM_OBJECT_IMAGE2D, 8, 8, 1, NULL), buffer = t_ints(&cl, 64);
+
+    for (cl_bool blocking = 0; blocking < 2; blocking++) {
+        CALL(clEnqueueWriteImage(cl.queue, image, blocking, zero, whole, 0, 0, bytes, 0, NULL, NULL));
+        CALL(clEnqueueWriteImage(cl.queue, image, blocking, zero, whole, 8192, 0, rows, 0, NULL, NULL));
+        CALL(clEnqueueReadImage(cl.queue, image, blocking, zero, whole, 8192, 0, rows, 0, NULL, NULL));
+        OK(clFinish(cl.queue));
+        t_say("read %08x", t_sum(rows, 32) ^ t_sum(rows + 7 * 8192, 32));
+        CALL(clEnqueueWriteImage(cl.queue, image, blocking, one, whole, 0, 0, bytes, 0, NULL, NULL));
+        CALL(clEnqueueWriteImage(cl.queue, image, blocking, zero, wide, 0, 0, bytes, 0, NULL, NULL));
+        CALL(clEnqueueWriteImage(cl.queue, image, blocking, zero, tall, 0, 0, bytes, 0, NULL, NULL));
+        CALL(clEnqueueWriteImage(cl.queue, image, blocking, zero, deep, 0, 0, bytes, 0, NULL, NULL));
+        CALL(clEnqueueWriteImage(cl.queue, image, blocking, zero, none, 0, 0, bytes, 0, NULL, NULL));
+        CALL(clEnqueueWriteImage(cl.queue, image, blocking, zero, huge, 0, 0, bytes, 0, NULL, NULL));
+        CALL(clEnqueueWriteImage(cl.queue, image, blocking, zero, large, 0, 0, bytes, 0, NULL, NULL));
+        CALL(clEnqueueReadImage(cl.queue, image, blocking, zero, large, 0, 0, bytes, 0, NULL, NULL));
+        CALL(clEnqueueWriteImage(cl.queue, image, blocking, zero, whole, 31, 0, bytes, 0, NULL, NULL));
+        CALL(clEnqueueWriteImage(cl.queue, buffer, blocking, zero, whole, 0, 0, bytes + 8, 0, NULL, NULL));
+        CALL(clEnqueueWriteImage(cl.queue, NULL, blocking, zero, whole, 0, 0, bytes + 8, 0, NULL, NULL));
+        CALL(clEnqueueWriteImage(NULL, image, blocking, zero, whole, 0, 0, bytes + 8, 0, NULL, NULL));
+        OK(clFinish(cl.queue));
+    }
+    for (size_t i = 0; i < COUNT(shapes); i++) {
+        bool array = shapes[i].type == CL_MEM_OBJECT_IMAGE1D_ARRAY || shapes[i].type == CL_MEM_OBJECT_IMAGE2D_ARRAY;
+        cl_mem shape = image_of(&cl, 0, shapes[i].type, shapes[i].w, shapes[i].h, shapes[i].d, NULL);
+        const size_t all[3] = {shapes[i].w, shapes[i].h, shapes[i].d}, more[3] = {shapes[i].w, shapes[i].h + 1, shapes[i].d};
+        const size_t deeper[3] = {shapes[i].w, shapes[i].h, shapes[i].d + 1};
+        char *data = t_edge(PIXEL * shapes[i].w * shapes[i].h * shapes[i].d);
+
+        t_say("%s", shapes[i].name);
+        CALL(clEnqueueWriteImage(cl.queue, shape, CL_TRUE, zero, all, 0, 0, data, 0, NULL, NULL));
+        if (!array) { /* of those PoCL looks at the wrong extents */
+            CALL(clEnqueueWriteImage(cl.queue, shape, CL_TRUE, zero, more, 0, 0, data, 0, NULL, NULL));
+            CALL(clEnqueueWriteImage(cl.queue, shape, CL_TRUE, zero, deeper, 0, 0, data, 0, NULL, NULL));
+        }
+        OK(clReleaseMemObject(shape));
+    }
+    OK(clReleaseMemObject(image));
+    OK(clReleaseMemObject(buffer));
+    t_close(&cl);
+}
+
 T_MAIN(T(infos), T(read_write), T(copies), T(fill), T(fill_float), T(map), T(use_host_ptr), T(from_buffer),
-       T(with_properties), T(create_errors), T(transfer_errors), T(formats), T(samplers), T(samplers_with_properties))
+       T(with_properties), T(create_errors), T(transfer_errors), T(formats), T(samplers), T(samplers_with_properties),
+       T(edges_of_creation), T(edges_of_writes))

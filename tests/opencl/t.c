@@ -4,6 +4,7 @@
  */
 #include "t.h"
 
+#include <sys/mman.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <time.h>
@@ -469,4 +470,31 @@ const char *t_error_name(cl_int error)
         return argument_errors[argument];
     snprintf(other, sizeof other, "%d", error);
     return other;
+}
+
+static unsigned char *pages(size_t n)
+{
+    unsigned char *all = mmap(NULL, n * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (all == MAP_FAILED)
+        t_fail(__FILE__, __LINE__, "mmap");
+    for (size_t i = 0; i < n * 4096; i++)
+        all[i] = (unsigned char)(i + (i >> 12));
+    return all;
+}
+
+void *t_edge(size_t n)
+{
+    size_t whole = (n + 4095) / 4096;
+    unsigned char *all = pages(whole + 2);
+    mprotect(all, 4096, PROT_NONE);
+    mprotect(all + (whole + 1) * 4096, 4096, PROT_NONE);
+    return all + (whole + 1) * 4096 - n;
+}
+
+void *t_every_second_page(size_t n)
+{
+    unsigned char *all = pages(2 * n + 1);
+    for (size_t i = 0; i < n + 1; i++)
+        mprotect(all + 2 * i * 4096, 4096, PROT_NONE);
+    return all + 4096;
 }

@@ -144,6 +144,11 @@ void t_info(enum t_kind kind, const char *name, cl_int error, void *value, size_
         t_say("%s 0xBEEF -> %s", #fn, t_error_name(fn(__VA_ARGS__, 0xBEEF, 8, value_, NULL)));                         \
     } while (0)
 
+/* Memory of which what lies beside it cannot be read, for the rest of the program: `n` bytes that end where a page ends; and `n` pages
+ * that can be read, with as many between and before them that cannot: the first can. Bytes are 0, 1, 2 ... */
+void *t_edge(size_t n);
+void *t_every_second_page(size_t n);
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 #endif
