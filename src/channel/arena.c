@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "channel/limits.h"
 
 #define GRANULE 256u
 #define SMALLEST_RESERVATION (64ull << 20)
@@ -123,6 +124,7 @@ static uint64_t take(struct hira_arena *arena, uint64_t size, uint64_t align)
             arena->spare = node;
         }
         arena->used += head->size;
+        arena->recent = HIRA_MAX(arena->recent, end);
         arena->peak = HIRA_MAX(arena->peak, arena->used);
         return data;
     }
@@ -154,7 +156,53 @@ void hira_arena_free(struct hira_arena *arena, uint64_t offset)
         return;
     struct hira_block *head = hira_arena_block(arena, offset);
     pthread_mutex_lock(&arena->lock);
+    uint64_t end = head->offset + head->size;
     arena->used -= head->size;
     give_back(arena, head->offset, head->size);
+    if (hira_unlikely(end > HIRA_ARENA_KEEP)) {
+        arena->reach = HIRA_MAX(arena->reach, end);
+        if (!atomic_load_explicit(&arena->stale, memory_order_relaxed)) {
+            atomic_store_explicit(&arena->rested_at, hira_now_ns(), memory_order_relaxed);
+            atomic_store_explicit(&arena->stale, true, memory_order_relaxed);
+        }
+    }
     pthread_mutex_unlock(&arena->lock);
+}
+
+/* Punches the last free pages between `floor` and `reach` out, a piece of them. False: there are none. Lock held. */
+static bool punch(struct hira_arena *arena, uint64_t floor)
+{
+    const uint64_t page = 4096;
+    uint64_t from = 0, to = 0;
+    for (const struct hira_arena_range *r = arena->free; r; r = r->next) {
+        uint64_t begin = HIRA_ALIGN_UP(HIRA_MAX(r->offset, floor), page), end = HIRA_MIN(r->offset + r->size, arena->reach) & ~(page - 1);
+        if (begin < end) {
+            from = begin;
+            to = end;
+        }
+    }
+    if (from == to)
+        return false;
+    from = to - from > HIRA_ARENA_PIECE ? to - HIRA_ARENA_PIECE : from;
+    arena->reach = from;
+    return madvise(arena->base + from, to - from, MADV_REMOVE) == 0;
+}
+
+/* What was taken since the last rest is likely to be taken again. Behind that, whatever is free goes. */
+void hira_arena_rest_now(struct hira_arena *arena)
+{
+    uint64_t now = hira_now_ns();
+    if (now - atomic_load_explicit(&arena->rested_at, memory_order_relaxed) < HIRA_ARENA_REST_NS)
+        return;
+    int saved = errno;
+    pthread_mutex_lock(&arena->lock);
+    uint64_t floor = HIRA_MAX(arena->recent, HIRA_ARENA_KEEP);
+    if (!punch(arena, floor)) {
+        arena->reach = HIRA_MIN(arena->reach, floor);
+        arena->recent = 0;
+        atomic_store_explicit(&arena->rested_at, now, memory_order_relaxed);
+        atomic_store_explicit(&arena->stale, arena->reach > HIRA_ARENA_KEEP, memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&arena->lock);
+    errno = saved;
 }

@@ -7,6 +7,9 @@
  *
  * Which blocks are in use is the guest's own affair (hira_arena_alloc); the server only ever checks bounds.
  *
+ * Segments stay mapped, but the pages of what has not been used for a while go back to the system, on both sides: the guest punches
+ * them out of the memory files, which sealing against shrinking does not forbid. They come back, zeroed, when they are touched.
+ *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
 #ifndef HIRA_CHANNEL_ARENA_H
@@ -30,6 +33,10 @@ struct hira_arena {
     struct hira_arena_range *free;  /* by address */
     struct hira_arena_range *spare; /* nodes to use again */
     uint64_t used, peak;
+    uint64_t reach;                 /* no page behind this is to be given back */
+    uint64_t recent;                /* end of the last block taken since `rested_at` */
+    _Atomic uint64_t rested_at;     /* nanoseconds */
+    _Atomic bool stale;             /* there may be pages to be given back */
     /* Asks the host for a segment of at least `size` bytes and maps it with hira_arena_map(). 0 or -errno. Called with
      * the lock held. NULL: no growth. */
     int (*grow)(void *context, struct hira_arena *arena, uint64_t size);
@@ -67,6 +74,16 @@ static inline bool hira_arena_offset(const struct hira_arena *arena, const void 
  * HIRA_ARENA_NONE when the limit is reached. Before the block stands a word for its completion, see below. Any thread. */
 uint64_t hira_arena_alloc(struct hira_arena *arena, uint64_t size, uint64_t align);
 void hira_arena_free(struct hira_arena *arena, uint64_t offset); /* HIRA_ARENA_NONE allowed */
+
+/* Guest: gives pages back that have lain free for a while, at most HIRA_ARENA_PIECE of them. To be called now and then; costs next to
+ * nothing while there are none. Any thread. */
+void hira_arena_rest_now(struct hira_arena *arena);
+
+static inline void hira_arena_rest(struct hira_arena *arena)
+{
+    if (hira_unlikely(atomic_load_explicit(&arena->stale, memory_order_relaxed)))
+        hira_arena_rest_now(arena);
+}
 
 /* The completion word of an allocated block: the server stores HIRA_CELL_* when the command that uses the block has ended. */
 enum { HIRA_CELL_PENDING, HIRA_CELL_DONE, HIRA_CELL_FAILED };

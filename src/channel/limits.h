@@ -13,6 +13,9 @@
 #define HIRA_OBJECTS_MAX (1u << 20)   /* live objects named by each side: 100,000 events in flight have been seen */
 #define HIRA_ARENA_SEGMENT (4ull * 1024 * 1024)  /* smallest segment: two 2 MiB pages */
 #define HIRA_ARENA_MAX (4ull * 1024 * 1024 * 1024) /* all segments of one application; the router may lower it */
+#define HIRA_ARENA_KEEP (8ull * 1024 * 1024) /* never given back: the warm pages that most applications use over and over */
+#define HIRA_ARENA_REST_NS 1000000000ull     /* what lay free for so long is given back: longer than pauses between bursts of transfers */
+#define HIRA_ARENA_PIECE (8ull * 1024 * 1024) /* given back at a time, some 2 ms: no call is to wait for all of it */
 #define HIRA_SEGMENTS_MAX 512u
 #define HIRA_INLINE_MAX 2048u         /* payload up to this size travels inside the record: copying it beats touching another page */
 

@@ -579,6 +579,7 @@ bool hira_call_sync(struct hira_call *c)
         hira_pending_apply();
     if (hira_unlikely(c->lane->loans != HIRA_ARENA_NONE))
         collect_loans(c->lane);
+    hira_arena_rest(arena());
     if (hira_unlikely(reply->flags & HIRA_REPLY_OUTPUT))
         take_output(c);
     if (hira_likely(c->status == HIRA_REPLY_OK))

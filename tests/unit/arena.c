@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -98,6 +99,80 @@ static void test_limits(void)
     hira_arena_fini(&arena);
 }
 
+static int files[8];
+static unsigned n_files;
+
+static int grow_and_watch(void *context, struct hira_arena *arena, uint64_t size)
+{
+    (void)context;
+    uint64_t want = HIRA_ALIGN_UP(HIRA_MAX(size, HIRA_ARENA_SEGMENT), 4096ull);
+    int fd = hira_fd_shared_memory("arena", want);
+    files[n_files++] = fd;
+    return fd < 0 ? fd : hira_arena_map(arena, fd, want);
+}
+
+/* Bytes that the system has given to the arena's files. */
+static uint64_t resident(void)
+{
+    uint64_t bytes = 0;
+    struct stat st;
+    for (unsigned i = 0; i < n_files; i++)
+        bytes += fstat(files[i], &st) ? 0 : (uint64_t)st.st_blocks * 512;
+    return bytes;
+}
+
+static void rest_for(struct hira_arena *arena, unsigned milliseconds)
+{
+    for (uint64_t end = hira_now_ns() + milliseconds * 1000000ull; hira_now_ns() < end; usleep(1000))
+        hira_arena_rest(arena);
+}
+
+static uint64_t use(struct hira_arena *arena, uint64_t size)
+{
+    uint64_t block = hira_arena_alloc(arena, size, 4096);
+    memset(hira_arena_at(arena, block, size), 7, size);
+    return block;
+}
+
+static void test_rest(void)
+{
+    struct hira_arena arena;
+    const uint64_t mib = 1 << 20;
+    CHECK(hira_arena_init(&arena, LIMIT) == 0);
+    arena.grow = grow_and_watch;
+    uint64_t low = use(&arena, mib), big = use(&arena, 40 * mib), kept = use(&arena, mib), behind = use(&arena, 5 * mib);
+    CHECK(resident() >= 47 * mib);
+    hira_arena_free(&arena, behind);
+    hira_arena_free(&arena, big);
+    rest_for(&arena, 500);
+    CHECK(resident() >= 47 * mib); /* not yet */
+    rest_for(&arena, 2500);
+    CHECK(resident() <= HIRA_ARENA_KEEP + 2 * mib);
+    const char *p = hira_arena_at(&arena, kept, mib), *q = hira_arena_at(&arena, low, mib);
+    CHECK(p[0] == 7 && p[mib - 1] == 7 && q[0] == 7 && q[mib - 1] == 7);
+    CHECK(!atomic_load(&arena.stale));
+    tap_case("what lies free for a while goes back to the system, what is in use stays");
+
+    big = use(&arena, 40 * mib);
+    p = hira_arena_at(&arena, big, 40 * mib);
+    CHECK(p[0] == 7 && p[40 * mib - 1] == 7);
+    hira_arena_free(&arena, big);
+    for (int i = 0; i < 25; i++) { /* used again and again: it stays */
+        rest_for(&arena, 100);
+        hira_arena_free(&arena, big = use(&arena, 40 * mib));
+    }
+    CHECK(resident() >= 40 * mib);
+    hira_arena_free(&arena, kept);
+    hira_arena_free(&arena, low);
+    rest_for(&arena, 2500);
+    CHECK(resident() <= HIRA_ARENA_KEEP);
+    CHECK(arena.used == 0);
+    tap_case("it comes back when it is used, and is kept as long as it is");
+    hira_arena_fini(&arena);
+    while (n_files)
+        close(files[--n_files]);
+}
+
 #define SLOTS 400
 
 struct slot {
@@ -175,6 +250,7 @@ int main(int argc, char **argv)
 {
     test_bounds();
     test_limits();
+    test_rest();
     test_torture(argc > 1 ? (unsigned)atoi(argv[1]) : getenv("HIRA_SOAK") && *getenv("HIRA_SOAK") ? 2000000 : 20000);
     return tap_done();
 }
