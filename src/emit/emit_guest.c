@@ -302,10 +302,74 @@ static const char *failure_of(const struct lapis_function *f)
     return f->failure ? f->failure : "0";
 }
 
+/* What the type of the error is: of the error parameter, of the result, or where that is no number, of nothing. */
+static const char *error_type(struct emit *e, const struct lapis_function *f)
+{
+    const struct lapis_value *error = emit_error_param(f);
+    return error ? emit_type(e, error->ctype->pointee) : !emit_is_void(&f->ret) && f->ret.ctype->kind == LAPIS_INT ? emit_type(e, f->ret.ctype) : "int";
+}
+
+/* The first function with the same `failed` code for the same type of error: its stub is preceded by what all of them call. */
+static const struct lapis_function *failed_like(struct emit *e, const struct lapis_function *f)
+{
+    for (size_t i = 0; i < e->model->n_functions; i++) {
+        const struct lapis_function *g = e->model->functions[i];
+        if (g->failed.text == f->failed.text && !strcmp(error_type(e, g), error_type(e, f)))
+            return g;
+    }
+    return f;
+}
+
+/* Code that is of the whole type goes by its name. */
+static const char *failed_name(struct emit *e, const struct lapis_function *f)
+{
+    const char *type = error_type(e, f);
+    for (size_t i = 0; i < e->model->n_functions; i++) {
+        const struct lapis_function *g = e->model->functions[i];
+        if (!g->failed.text || strcmp(error_type(e, g), type))
+            continue;
+        if (g->failed.text != f->failed.text)
+            break;
+        char *name = hira_pool_strdup(e->pool, type);
+        for (char *p = name; *p; p++)
+            *p = *p == ' ' ? '_' : *p;
+        return emit_format(e, "failed_%s", name);
+    }
+    return emit_format(e, "failed_%s", failed_like(e, f)->name);
+}
+
+static void emit_failed(struct emit *e, const struct lapis_function *f)
+{
+    if (!f->failed.text || failed_like(e, f) != f)
+        return;
+    emit_line(e, "HIRA_UNUSED static %s %s(HIRA_UNUSED %s code)", error_type(e, f), failed_name(e, f), error_type(e, f));
+    emit_line(e, "{");
+    emit_code(e, &f->failed);
+    emit_line(e, "    return code;");
+    emit_line(e, "}");
+    emit_blank(e);
+}
+
+/* The code of an error that is decided here. */
+static const char *decided(struct emit *e, const struct lapis_function *f, const char *code)
+{
+    return f->failed.text ? emit_format(e, "%s(%s)", failed_name(e, f), code) : code;
+}
+
 /* Leaves the stub with an error code: through the error parameter, or as the result. */
 static void emit_leave(struct emit *e, const struct lapis_function *f, const char *code)
 {
     const struct lapis_value *error = emit_error_param(f), *r = &f->ret;
+    bool told = error || (!emit_is_void(r) && r->ctype->kind == LAPIS_INT && r->kind != LAPIS_V_HANDLE && r->kind != LAPIS_V_STRING &&
+                          r->kind != LAPIS_V_TOKEN);
+    if (f->failed.text && error) {
+        emit_line(e, "const %s failed = %s;", error_type(e, f), decided(e, f, code));
+        code = "failed";
+    } else if (f->failed.text && told) {
+        code = decided(e, f, code);
+    } else if (f->failed.text) {
+        emit_line(e, "%s;", decided(e, f, "0"));
+    }
     if (error) {
         const char *type = emit_type(e, error->ctype->pointee);
         emit_line(e, "if (%s)\n            *%s = (%s)%s;", error->name, error->name, type, code);
@@ -323,7 +387,7 @@ static void emit_leave(struct emit *e, const struct lapis_function *f, const cha
 static void emit_send(struct emit *e, const struct lapis_function *f)
 {
     bool plain = emit_is_void(&f->ret) || ((f->ret.kind == LAPIS_V_HANDLE || f->ret.ctype->kind != LAPIS_INT) && !emit_error_param(f));
-    bool one = !emit_error_param(f);
+    bool one = !emit_error_param(f) && !f->failed.text;
     emit_line(e, "if (!hira_call_send(&c))%s", one ? "" : " {");
     e->indent++;
     emit_leave(e, f, plain ? "0" : emit_format(e, "declined(&c, %s)", failure_of(f)));
@@ -539,7 +603,8 @@ static void emit_counting(struct emit *e, const struct lapis_function *f)
     if (emit_is_void(&f->ret))
         emit_line(e, "%s;", call);
     else
-        emit_line(e, "return %s ? %s : %s;", call, success, p->handle->invalid ? p->handle->invalid : f->failure ? f->failure : "0");
+        emit_line(e, "return %s ? %s : %s;", call, success,
+                  decided(e, f, p->handle->invalid ? p->handle->invalid : f->failure ? f->failure : "0"));
 }
 
 static void emit_unused(struct emit *e, const struct lapis_function *f)
@@ -557,8 +622,10 @@ static void emit_unsupported(struct emit *e, const struct lapis_function *f)
         (error || (!emit_is_void(&f->ret) && f->ret.ctype->kind == LAPIS_INT)))
         code = emit_format(e, "hira_object(%s, %s) ? %s : %s", f->params[0].name, emit_type_id(e, f->params[0].handle), code,
                            f->params[0].handle->invalid);
+    if (f->failed.text && (error || (!emit_is_void(&f->ret) && f->ret.ctype->kind == LAPIS_INT)))
+        code = decided(e, f, code);
     if (error)
-        emit_line(e, "if (%s)\n        *%s = %s;", error->name, error->name, code);
+        emit_line(e, "const %s failed = %s;\n    if (%s)\n        *%s = failed;", error_type(e, f), code, error->name, error->name);
     if (!emit_is_void(&f->ret))
         emit_line(e, "return %s;", error || f->ret.ctype->kind != LAPIS_INT ? "0" : code);
 }
@@ -570,6 +637,7 @@ static void emit_function(struct emit *e, const struct lapis_function *f)
     bool replaced = f->guest_replace.text != NULL;
     bool visible = !f->internal && f->exported;
     e->function = f;
+    emit_failed(e, f);
     emit_line(e, "/* %s%s */", place, spec);
     for (size_t i = 0; i < f->n_params; i++)
         if (emit_has_keys(&f->params[i]) && emit_carried(f))

@@ -58,6 +58,7 @@ enum lapis_word {
     /* of types and functions */
     LAPIS_W_SUCCESS,
     LAPIS_W_FAILURE,
+    LAPIS_W_FAILED,
     /* of functions */
     LAPIS_W_PARAMETER, /* `type`: only of this C type */
     LAPIS_W_RETURN,

@@ -45,6 +45,7 @@ static const struct lapis_grammar rows[] = {
 
     {LAPIS_W_SUCCESS, "success", AT(TYPE) | FUNC, 1, 1, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, false, "success(value);"},
     {LAPIS_W_FAILURE, "failure", AT(TYPE) | FUNC | AT(UNSUPPORTED), 1, 1, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, false, "failure(value);"},
+    {LAPIS_W_FAILED, "failed", AT(TYPE) | FUNC, 0, 0, 0, LAPIS_BODY_CODE, 0, LAPIS_G_SELF, false, "failed { C }"},
 
     {LAPIS_W_PARAMETER, "parameter", FUNC | AT(CALLBACK), 1, LAPIS_ANY, LAPIS_ARG_GLOB, LAPIS_BODY_STATEMENTS, VAL, LAPIS_G_MANY, false, "parameter(name) { ... }"},
     {LAPIS_W_RETURN, "return", FUNC | AT(CALLBACK), 0, 0, 0, LAPIS_BODY_STATEMENTS, VAL, LAPIS_G_SELF, false, "return { ... }"},

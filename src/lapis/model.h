@@ -245,6 +245,7 @@ struct lapis_function {
     const char **changing;       /* selectors that are not, whatever cache_keys says */
     size_t n_changing;
     bool retains, releases;      /* is the retain / release verb of params[0].handle: counts are kept in the guest */
+    struct lapis_code failed;    /* guest: runs when the guest decides that the call ends with an error; sees `code` */
     struct lapis_code guest_replace, guest_before, guest_after;
     struct lapis_code server_replace, server_before, server_after;
     struct lapis_resource *resources;

@@ -356,6 +356,9 @@ static void apply_statement(const struct rule *r, const struct lapis_node *node)
     case LAPIS_W_FAILURE:
         f->failure = node->args[0].text;
         break;
+    case LAPIS_W_FAILED:
+        f->failed = node->code;
+        break;
     case LAPIS_W_ORDERED:
         apply_order(r, node);
         break;
@@ -556,6 +559,8 @@ static void apply_type_rules(struct lapis_front *front, struct lapis_function *f
                 set_success(front->pool, f, item->body[k]->args[0].text);
             if (item->body[k]->word == LAPIS_W_FAILURE)
                 f->failure = item->body[k]->args[0].text;
+            if (item->body[k]->word == LAPIS_W_FAILED)
+                f->failed = item->body[k]->code;
         }
     }
 }
@@ -713,7 +718,7 @@ static void apply_invalid_convention(struct lapis_front *front, const struct lap
 static bool only_of_results(const struct lapis_node *item)
 {
     for (size_t i = 0; i < item->n_body; i++)
-        if (item->body[i]->word != LAPIS_W_SUCCESS && item->body[i]->word != LAPIS_W_FAILURE)
+        if (item->body[i]->word != LAPIS_W_SUCCESS && item->body[i]->word != LAPIS_W_FAILURE && item->body[i]->word != LAPIS_W_FAILED)
             return false;
     return true;
 }
@@ -772,7 +777,7 @@ static void resolve_type(struct lapis_front *front, const struct lapis_node *ite
 }
 
 /* The results that the type of an error parameter promises: type(cl_int) { success(..); failure(..); } */
-static void fill_error_values(struct lapis_front *front, struct lapis_value *v)
+static void fill_error_values(struct lapis_front *front, struct lapis_function *f, struct lapis_value *v)
 {
     if (!v->is_error || !v->ctype->pointee)
         return;
@@ -785,6 +790,8 @@ static void fill_error_values(struct lapis_front *front, struct lapis_value *v)
                 v->error_success = item->body[k]->args[0].text;
             if (item->body[k]->word == LAPIS_W_FAILURE)
                 v->error_failure = item->body[k]->args[0].text;
+            if (item->body[k]->word == LAPIS_W_FAILED && !f->failed.text)
+                f->failed = item->body[k]->code;
         }
     }
 }
@@ -1013,5 +1020,5 @@ void lapis_resolve(struct lapis_front *front)
     resolve_types(front);
     for (size_t i = 0; i < model->n_functions; i++)
         for (size_t k = 0; k < model->functions[i]->n_params; k++)
-            fill_error_values(front, &model->functions[i]->params[k]);
+            fill_error_values(front, model->functions[i], &model->functions[i]->params[k]);
 }

@@ -113,19 +113,19 @@ static void properties(void)
     }
 }
 
-/* Handles of another type, which both sides must tell apart. What the last error is then, the guest cannot know. */
+/* Handles of another type, which both sides must tell apart; the last error tells it too. */
 static void foreign(void)
 {
     nullQueue q = t_queue();
     nullBuffer b = t_buffer(q, 100);
     uint64_t v;
-    say("%d", nullFinish((nullQueue)b));
-    say("%d", nullPoke((nullBuffer)q, 0, 1));
-    say("%d", nullPeek((nullBuffer)t_device(), 0, &v));
-    say("%d", nullSetEvent((nullEvent)q, 0));
-    say("%d", nullReleaseEvent((nullEvent)q));
+    CALL(nullFinish((nullQueue)b));
+    CALL(nullPoke((nullBuffer)q, 0, 1));
+    CALL(nullPeek((nullBuffer)t_device(), 0, &v));
+    CALL(nullSetEvent((nullEvent)q, 0));
+    CALL(nullReleaseEvent((nullEvent)q));
     say("%s", nullDeviceName((nullDevice)q) ? "named" : "NULL");
-    say("%d", nullFinish(q));
+    CALL(nullFinish(q));
     OK(nullDestroyBuffer(b));
     OK(nullReleaseQueue(q));
 }
