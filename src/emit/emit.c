@@ -293,6 +293,43 @@ const char *emit_success(struct emit *e, const struct lapis_function *f, const c
     return f->ret.kind == LAPIS_V_HANDLE ? "ret != 0" : "true";
 }
 
+bool emit_holds_handles(const struct lapis_value *v)
+{
+    for (size_t i = 0; v->kind == LAPIS_V_RECORD && i < v->n_fields; i++)
+        if (emit_holds_handles(&v->fields[i]) && (!v->discriminant || v->fields[i].when))
+            return true;
+    return v->kind == LAPIS_V_HANDLE;
+}
+
+/* Of a union only the live member may hold one. */
+static void turn_in_union(struct emit *e, const struct lapis_value *v, const char *at, const char *format, const struct lapis_value *record,
+                          const char *record_at)
+{
+    const char *which = emit_in_record(e, v->discriminant, record, record_at);
+    for (size_t i = 0; i < v->n_fields; i++) {
+        if (!v->fields[i].when || !emit_holds_handles(&v->fields[i]))
+            continue;
+        emit_line(e, "if ((%s) == (%s)) {", which, v->fields[i].when);
+        e->indent++;
+        emit_turn_handles(e, &v->fields[i], emit_format(e, "%s.%s", at, v->fields[i].name), format, record, record_at);
+        e->indent--;
+        emit_line(e, "}");
+    }
+}
+
+void emit_turn_handles(struct emit *e, const struct lapis_value *v, const char *at, const char *format, const struct lapis_value *record,
+                       const char *record_at)
+{
+    if (v->kind == LAPIS_V_HANDLE)
+        emit_line(e, format, at, emit_type_id(e, v->handle));
+    else if (v->kind == LAPIS_V_RECORD && v->discriminant)
+        turn_in_union(e, v, at, format, record, record_at);
+    else if (v->kind == LAPIS_V_RECORD)
+        for (size_t i = 0; i < v->n_fields; i++)
+            if (emit_holds_handles(&v->fields[i]))
+                emit_turn_handles(e, &v->fields[i], emit_format(e, "%s.%s", at, v->fields[i].name), format, v, at);
+}
+
 bool emit_has_keys(const struct lapis_value *v)
 {
     return v->kind == LAPIS_V_PROPERTIES && v->n_keys;

@@ -186,16 +186,19 @@ static void take_out(struct emit *e, const struct lapis_value *v)
                   el->allocates ? "true" : "false", store);
         return;
     }
-    emit_line(e, "%shira_take_out(&c, (void *)%s, bytes_%s, %s);", v->selector ? emit_format(e, "const uint64_t valid_%s = ", n) : "", n, n,
+    const bool turns = el && el->kind == LAPIS_V_RECORD && emit_holds_handles(el);
+    emit_line(e, "%shira_take_out(&c, (void *)%s, bytes_%s, %s);", v->selector || turns ? emit_format(e, "const uint64_t valid_%s = ", n) : "", n, n,
               store);
     if (v->selector)
         emit_line(e, "if (%s && ok && values_type((uint64_t)%s))\n        hira_ids_to_handles(%s, valid_%s, values_type((uint64_t)%s));",
                   n, v->selector, n, n, v->selector);
-    if (el && el->kind == LAPIS_V_RECORD)
-        for (size_t i = 0; i < el->n_fields; i++)
-            if (el->fields[i].kind == LAPIS_V_HANDLE)
-                emit_line(e, "for (uint64_t i = 0; %s && %s && i < bytes_%s / sizeof *%s; i++)\n        hira_ids_to_handles(&%s[i].%s, 8, %s);",
-                          store, n, n, n, n, el->fields[i].name, emit_type_id(e, el->fields[i].handle));
+    if (!turns)
+        return;
+    emit_line(e, "for (uint64_t i = 0; %s && %s && i < valid_%s / sizeof *%s; i++) {", store, n, n, n);
+    e->indent++;
+    emit_turn_handles(e, el, emit_format(e, "%s[i]", n), "hira_ids_to_handles(&%s, 8, %s);", NULL, NULL);
+    e->indent--;
+    emit_line(e, "}");
 }
 
 static void take_result(struct emit *e, const struct lapis_function *f)
@@ -689,6 +692,11 @@ static void emit_upcall_arg(struct emit *e, const struct lapis_value *a)
                   type, a->name);
         break;
     default:
+        if (a->ctype->kind == LAPIS_STRUCT || a->ctype->kind == LAPIS_UNION) {
+            emit_line(e, "%s;\n    hira_up_bytes(u, &%s, sizeof %s);", lapis_ctype_declare(e->pool, a->ctype, a->name), a->name, a->name);
+            emit_turn_handles(e, a, a->name, "hira_ids_to_handles(&%s, 8, %s);", NULL, NULL);
+            break;
+        }
         emit_line(e, "%s = (%s)%shira_up_%s(u);", lapis_ctype_declare(e->pool, a->ctype, a->name), type,
                   a->ctype->kind == LAPIS_POINTER ? "(uintptr_t)" : "", a->ctype->kind == LAPIS_FLOAT ? "double" : "word");
     }
@@ -719,9 +727,17 @@ static void emit_upcall(struct emit *e, const struct lapis_callback *cb)
     }
     const char *cast = emit_type(e, cb->ctype);
     emit_line(e, "if (u->bad || !function)\n        return;");
-    emit_line(e, "%s((%s)function)(%s);", returns ? emit_format(e, "const uint64_t result = (uint64_t)") : "", cast, args.data ? args.data : "");
+    const struct lapis_ctype *ret = cb->ret.ctype;
+    const char *result = !returns                                                     ? ""
+                         : ret->kind == LAPIS_STRUCT || ret->kind == LAPIS_UNION ? lapis_ctype_declare(e->pool, ret, "result = ")
+                         : ret->kind == LAPIS_FLOAT                                ? "const double result = "
+                         : ret->kind == LAPIS_POINTER                              ? "const uint64_t result = (uint64_t)(uintptr_t)"
+                                                                                     : "const uint64_t result = (uint64_t)";
+    emit_line(e, "%s((%s)function)(%s);", result, cast, args.data ? args.data : "");
+    if (returns && (ret->kind == LAPIS_STRUCT || ret->kind == LAPIS_UNION))
+        emit_line(e, "_Static_assert(sizeof result <= HIRA_UP_RESULT_WORDS * 8, \"a result of %s\");", cb->name);
     if (returns)
-        emit_line(e, "if (u->result < u->result_end)\n        *u->result++ = result;");
+        emit_line(e, "hira_up_result(u, &result, sizeof result);");
     e->indent--;
     emit_line(e, "}");
     emit_blank(e);

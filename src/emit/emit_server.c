@@ -388,11 +388,13 @@ static void reply_value(struct emit *e, const struct lapis_value *v)
     else if (v->selector)
         emit_line(e, "if (%s && values_type((uint64_t)%s))\n        hira_handles_to_ids(s, %s, valid_%s, values_type((uint64_t)%s), false);",
                   n, v->selector, n, n, v->selector);
-    else if (v->element && v->element->kind == LAPIS_V_RECORD)
-        for (size_t i = 0; i < v->element->n_fields; i++)
-            if (v->element->fields[i].kind == LAPIS_V_HANDLE)
-                emit_line(e, "for (uint64_t i = 0; i < valid_%s / sizeof *%s; i++)\n        hira_handles_to_ids(s, &%s[i].%s, 8, %s, false);",
-                          n, n, n, v->element->fields[i].name, emit_type_id(e, v->element->fields[i].handle));
+    else if (v->element && v->element->kind == LAPIS_V_RECORD && emit_holds_handles(v->element)) {
+        emit_line(e, "for (uint64_t i = 0; i < valid_%s / sizeof *%s; i++) {", n, n);
+        e->indent++;
+        emit_turn_handles(e, v->element, emit_format(e, "%s[i]", n), "hira_handles_to_ids(s, &%s, 8, %s, false);", NULL, NULL);
+        e->indent--;
+        emit_line(e, "}");
+    }
     emit_line(e, "hira_reply_out(s, %s, valid_%s);", n, n);
 }
 
@@ -515,7 +517,10 @@ static void put_up(struct emit *e, const struct lapis_value *a)
                   emit_element_size(e, a));
         break;
     default:
-        if (a->ctype->kind == LAPIS_FLOAT)
+        if (a->ctype->kind == LAPIS_STRUCT || a->ctype->kind == LAPIS_UNION) {
+            emit_turn_handles(e, a, a->name, "hira_up_handle_turn(&u, &%s, %s);", NULL, NULL);
+            emit_line(e, "hira_up_bytes_put(&u, &%s, sizeof %s);", a->name, a->name);
+        } else if (a->ctype->kind == LAPIS_FLOAT)
             emit_line(e, "hira_up_word_put(&u, hira_double_bits(%s));", a->name);
         else
             emit_line(e, "hira_up_word_put(&u, (uint64_t)%s%s);", a->ctype->kind == LAPIS_POINTER ? "(uintptr_t)" : "", a->name);
@@ -538,13 +543,23 @@ static void emit_trampoline(struct emit *e, const struct lapis_callback *cb)
     emit_line(e, "{");
     e->indent = 1;
     emit_line(e, "struct hira_up u;");
-    emit_line(e, "if (!hira_up_begin(&u, %s))\n        return%s;", cookie ? cookie->name : emit_format(e, "registered_%s", up_name(e, cb)), returns ? " 0" : "");
+    if (returns)
+        emit_line(e, "union {\n        %s;\n        uint64_t word;\n        double real;\n    } result = {0};",
+                  lapis_ctype_declare(e->pool, cb->ret.ctype, "value"));
+    emit_line(e, "if (!hira_up_begin(&u, %s))\n        return%s;", cookie ? cookie->name : emit_format(e, "registered_%s", up_name(e, cb)),
+              returns ? " result.value" : "");
     for (size_t i = 0; i < cb->n_args; i++)
         put_up(e, &cb->args[i]);
-    if (returns)
-        emit_line(e, "return (%s)hira_up_call(&u);", emit_type(e, cb->ret.ctype));
+    bool whole = returns && (cb->ret.ctype->kind == LAPIS_STRUCT || cb->ret.ctype->kind == LAPIS_UNION);
+    if (returns || cb->waits)
+        emit_line(e, "hira_up_call(&u, %s);", returns ? "&result, sizeof result" : "NULL, 0");
     else
-        emit_line(e, cb->waits ? "hira_up_call(&u);" : "hira_up_post(&u);");
+        emit_line(e, "hira_up_post(&u);");
+    if (returns)
+        emit_line(e, "return %s;", whole                                     ? "result.value"
+                                   : cb->ret.ctype->kind == LAPIS_FLOAT      ? emit_format(e, "(%s)result.real", emit_type(e, cb->ret.ctype))
+                                   : cb->ret.ctype->kind == LAPIS_POINTER    ? emit_format(e, "(%s)(uintptr_t)result.word", emit_type(e, cb->ret.ctype))
+                                                                             : emit_format(e, "(%s)result.word", emit_type(e, cb->ret.ctype)));
     e->indent = 0;
     emit_line(e, "}");
     emit_blank(e);

@@ -57,6 +57,11 @@ bool emit_has_keys(const struct lapis_value *v);
 void emit_keys_function(struct emit *e, const struct lapis_function *f, const struct lapis_value *v);
 void emit_values_function(struct emit *e);
 
+/* Handles inside a value: `format` is a line that turns one, of its place and its type, in place. */
+bool emit_holds_handles(const struct lapis_value *v);
+void emit_turn_handles(struct emit *e, const struct lapis_value *v, const char *at, const char *format, const struct lapis_value *record,
+                       const char *record_at);
+
 /* First of all: see lower.c. */
 void emit_lower(struct emit *e, struct lapis_model *model);
 void emit_api_header(struct emit *e);

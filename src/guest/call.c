@@ -553,6 +553,53 @@ bool hira_call_async(struct hira_call *c)
 
 static void take_output(struct hira_call *c);
 
+/* The reply brings a callback that the vendor waits for. The slot is used by the calls that it makes, so it is copied. False: there is
+ * no way back, for the server is gone, or this process is a child of the one that made the call. */
+static bool answer_callback(struct hira_call *c)
+{
+    struct hira_caller *caller = &c->lane->caller;
+    const struct hira_reply *reply = caller->map.reply;
+    uint64_t words[160], result[HIRA_UP_RESULT_WORDS];
+    uint32_t size = HIRA_MIN(reply->size, HIRA_REPLY_SIZE);
+    c->reply = reply->words;
+    c->reply_end = (const uint64_t *)((const char *)reply + size);
+    if (reply->flags & HIRA_REPLY_OUTPUT)
+        take_output(c);
+    uint64_t n = c->reply_end > c->reply ? HIRA_MIN((uint64_t)(c->reply_end - c->reply), HIRA_ARRAY_SIZE(words)) : 0;
+    memcpy(words, c->reply, n * 8);
+    struct hira_upcall u = {.p = words + 2, .end = words + n, .result = result, .result_end = result + HIRA_ARRAY_SIZE(result)};
+    if (n > 2) {
+        hira_callbacks_settle(words[1]);
+        if (!hira_callback_run(words[0], &u)) {
+            c->n_temps = c->n_news = 0; /* all of it was the parent's */
+            c->spill = c->stream.block = HIRA_ARENA_NONE;
+            return false;
+        }
+    }
+    struct hira_record *record = hira_caller_reserve(caller);
+    if (!record)
+        return false;
+    record->function = HIRA_FN_ANSWER;
+    record->flags = 0;
+    record->size = (uint32_t)(sizeof *record + (size_t)(u.result - result) * 8);
+    memcpy(record->words, result, (size_t)(u.result - result) * 8);
+    hira_caller_publish(caller, record);
+    return true;
+}
+
+static bool wait_reply(struct hira_call *c)
+{
+    struct hira_caller *caller = &c->lane->caller;
+    bool back = true;
+    do
+        if (hira_unlikely(hira_caller_wait(caller) < 0)) {
+            atomic_store_explicit(&hira_connection.dead, true, memory_order_relaxed);
+            return false;
+        }
+    while (hira_unlikely(caller->map.reply->status == HIRA_REPLY_CALLBACK) && (back = answer_callback(c)));
+    return back;
+}
+
 bool hira_call_sync(struct hira_call *c)
 {
     if (hira_unlikely(c->failed || c->invalid))
@@ -561,10 +608,8 @@ bool hira_call_sync(struct hira_call *c)
     publish(c, c->quiet ? HIRA_RECORD_SYNC | HIRA_RECORD_QUIET : HIRA_RECORD_SYNC);
     if (hira_unlikely(c->stream.block != HIRA_ARENA_NONE))
         run_stream(c);
-    if (hira_unlikely(hira_caller_wait(caller) < 0)) {
-        atomic_store_explicit(&hira_connection.dead, true, memory_order_relaxed);
+    if (hira_unlikely(!wait_reply(c)))
         return give_up(c);
-    }
     if (hira_unlikely(c->spill != HIRA_ARENA_NONE)) {
         hira_arena_free(arena(), c->spill);
         c->spill = HIRA_ARENA_NONE;

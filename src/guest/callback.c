@@ -5,6 +5,8 @@
  * when there are none, and has a lane of its own like any thread, since callbacks may call the API. The record brings back the
  * application's function and cookie as they were registered. All signals are blocked in it.
  *
+ * A callback that the vendor calls, and waits for, from within a call is run by the thread that made that call: see hira_call_sync.
+ *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
 #include <signal.h>
@@ -16,12 +18,15 @@
 static struct hira_callee reverse;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool opened, started;
+static _Atomic uint64_t n_run;      /* callbacks of the reverse lane that have been run */
+static __thread bool runs_callbacks; /* this is their thread */
 static unsigned life; /* counts forks: the thread of a parent may go on in the child */
 
 void hira_callbacks_forget(void)
 {
     pthread_mutex_init(&lock, NULL);
     opened = started = false;
+    atomic_store(&n_run, 0);
     life++;
     reverse = (struct hira_callee){0};
 }
@@ -32,6 +37,27 @@ uint64_t hira_up_word(struct hira_upcall *u)
         return *u->p++;
     u->bad = true;
     return 0;
+}
+
+void hira_up_bytes(struct hira_upcall *u, void *data, uint64_t size)
+{
+    if (HIRA_WORDS(size) > (uint64_t)(u->end - u->p)) {
+        memset(data, 0, size);
+        u->p = u->end;
+        u->bad = true;
+        return;
+    }
+    memcpy(data, u->p, size);
+    u->p += HIRA_WORDS(size);
+}
+
+void hira_up_result(struct hira_upcall *u, const void *data, uint64_t size)
+{
+    if (HIRA_WORDS(size) > (uint64_t)(u->result_end - u->result) || !size)
+        return;
+    u->result[HIRA_WORDS(size) - 1] = 0;
+    memcpy(u->result, data, size);
+    u->result += HIRA_WORDS(size);
 }
 
 void *hira_up_handle(struct hira_upcall *u, unsigned type)
@@ -73,13 +99,31 @@ static bool run(struct hira_record *record, uint32_t size)
         hira_callee_reply(&reverse, (uint32_t)((char *)u.result - (char *)reply));
     }
     hira_callee_retire(&reverse);
+    atomic_store_explicit(&n_run, reverse.sequence, memory_order_release);
     return true;
+}
+
+bool hira_callback_run(uint64_t index, struct hira_upcall *u)
+{
+    const unsigned mine = life;
+    hira_pending_apply();
+    if (index < hira_guest_api.n_upcalls)
+        hira_guest_api.upcalls[index](u);
+    return mine == life;
+}
+
+void hira_callbacks_settle(uint64_t posted)
+{
+    for (unsigned nap = 10; !runs_callbacks && atomic_load_explicit(&n_run, memory_order_acquire) < posted && hira_alive(NULL);
+         nap = HIRA_MIN(nap * 2, 1000u))
+        usleep(nap);
 }
 
 static void *callback_thread(void *unused)
 {
     static _Alignas(HIRA_CACHE_LINE) char copy[HIRA_RECORD_MAX];
     (void)unused;
+    runs_callbacks = true;
     for (;;) {
         int size = hira_callee_next(&reverse, (struct hira_record *)copy, true);
         if (size <= 0)

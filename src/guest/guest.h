@@ -331,7 +331,10 @@ struct hira_upcall {
     uint64_t *result, *result_end; /* of a callback that is waited for */
     bool bad;
 };
+#define HIRA_UP_RESULT_WORDS 64 /* the largest struct that a callback returns: 512 bytes; an API's is checked when it is built */
 uint64_t hira_up_word(struct hira_upcall *u);
+void hira_up_bytes(struct hira_upcall *u, void *data, uint64_t size); /* a struct by value */
+void hira_up_result(struct hira_upcall *u, const void *data, uint64_t size);
 
 static inline double hira_up_double(struct hira_upcall *u)
 {

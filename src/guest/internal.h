@@ -52,6 +52,11 @@ bool hira_alive(void *context);
 /* The reverse lane and its thread; started once. False: it cannot be had. */
 bool hira_callbacks_start(void);
 
+/* Runs a callback. False: it has forked, and this is the child. */
+bool hira_callback_run(uint64_t index, struct hira_upcall *u);
+/* Waits until so many callbacks of the reverse lane have been run, unless this thread is running one of them. */
+void hira_callbacks_settle(uint64_t posted);
+
 /* A forked child: everything inherited is the parent's. */
 void hira_objects_forget(void);
 void hira_pending_forget(void);

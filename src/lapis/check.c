@@ -315,6 +315,23 @@ static void check_fields(const struct place *p, struct lapis_value *v)
     }
 }
 
+/* Structs that come from the other side bring their bytes, and handles among them; what a pointer in them points to stays there. */
+static void check_brought(const struct place *p, const struct lapis_value *v)
+{
+    for (size_t i = 0; v->kind == LAPIS_V_RECORD && i < v->n_fields; i++) {
+        const struct lapis_value *f = &v->fields[i];
+        if (v->ctype->kind == LAPIS_UNION && !f->when)
+            continue;
+        check_brought(p, f);
+        if (f->kind != LAPIS_V_STRING && f->kind != LAPIS_V_BUFFER && f->kind != LAPIS_V_LIST && f->kind != LAPIS_V_PROPERTIES &&
+            f->kind != LAPIS_V_CALLBACK)
+            continue;
+        lapis_error(p->front->diag, place_of(p, f), "member '%s' of %s points to memory of the other side, which a struct that comes from "
+                    "there does not bring", f->name ? f->name : "", p->what);
+        lapis_hint(p->front->diag, "write field(%s) { opaque; } if its value alone is of use, or { ignored; }", f->name ? f->name : "?");
+    }
+}
+
 static void check_value(const struct place *p, struct lapis_value *v)
 {
     switch (v->kind) {
@@ -334,6 +351,8 @@ static void check_value(const struct place *p, struct lapis_value *v)
             struct place inner = *p;
             inner.what = hira_pool_printf(p->front->pool, "the element of %s", p->what);
             check_value(&inner, v->element);
+            if (v->direction & LAPIS_OUT && !p->callback)
+                check_brought(&inner, v->element);
         }
         break;
     case LAPIS_V_CALLBACK:
@@ -357,6 +376,7 @@ static void check_callback(const struct place *through, struct lapis_callback *c
         p.parameter = &cb->args[i];
         p.what = hira_pool_printf(front->pool, "argument '%s' of callback %s", cb->args[i].name, cb->name);
         check_value(&p, &cb->args[i]);
+        check_brought(&p, &cb->args[i]);
     }
     if (!cb->ret.ctype || cb->ret.ctype->kind == LAPIS_VOID)
         return;

@@ -45,7 +45,12 @@ struct hira_server_lane {
     uint32_t index;
     _Atomic uint64_t retired;      /* our own copy: the shared one is the guest's to overwrite */
     struct hira_memory *memory;
+    uint32_t depth;                /* callbacks of its guest's thread that are waited for, one inside the other */
+    bool ended;                    /* that thread has ended inside one */
 };
+
+/* How deep callbacks and calls may be nested in one another: natively a stack's worth, here the server's is the guest's to fill. */
+#define HIRA_CALLBACK_DEPTH_MAX 256u
 
 struct hira_server {
     struct hira_transport *transport;
@@ -131,6 +136,14 @@ uint16_t hira_output_attach(uint64_t **end, uint64_t *limit);
 /* ---- callbacks ---- */
 
 void hira_registration_drop(struct hira_registration *r); /* NULL allowed */
+
+/* The call that this thread serves; NULL: none. */
+extern __thread struct hira_serve *hira_serving;
+
+/* Has a callback run by the guest's thread that waits for the call `s`, behind `posted` callbacks of the reverse lane, and serves what it
+ * calls meanwhile. *result is left as it is when it cannot be had. */
+void hira_serve_callback(struct hira_serve *s, uint16_t index, uint64_t posted, const uint64_t *words, uint32_t n, void *result,
+                         uint64_t result_size);
 
 /* Opens the reverse lane on this memory file. 0 or -errno. */
 int hira_upcalls_open(int fd);

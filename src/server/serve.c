@@ -22,6 +22,7 @@
 #define NO_FUNCTION 0xffffu
 
 struct hira_server hira_server = {.memory_lock = PTHREAD_MUTEX_INITIALIZER};
+__thread struct hira_serve *hira_serving;
 
 _Noreturn void hira_server_stop(const char *why)
 {
@@ -185,7 +186,7 @@ bool hira_serve_record(struct hira_server_lane *lane, uint32_t size)
     const struct hira_record *record = (const struct hira_record *)m->record;
     struct hira_reply *reply = lane->callee.map.reply;
     uint16_t flags = record->flags, function = record->function;
-    struct hira_serve s;
+    struct hira_serve s, *outer = hira_serving;
 
     s.lane = lane;
     s.p = record->words;
@@ -209,7 +210,9 @@ bool hira_serve_record(struct hira_server_lane *lane, uint32_t size)
 
     if ((flags & HIRA_RECORD_DEPS && !wait_deps(&s)) || (flags & HIRA_RECORD_SPILLED && !take_spilled(&s, m)))
         return false;
+    hira_serving = &s;
     call_function(&s, function);
+    hira_serving = outer;
     bool bad = s.bad;
     hira_pending_fail(s.cells, s.n_cells); /* nothing took them over: the call did not come about */
     hira_registration_drop(s.registration);
@@ -254,6 +257,71 @@ static bool start_thread(void *(*run)(void *), void *context)
     return ok;
 }
 
+static void *lane_thread(void *context);
+
+/* The guest's thread has ended: a fresh one of ours serves the next. */
+static void give_way(struct hira_server_lane *lane)
+{
+    lane->ended = false;
+    retire(lane);
+    if (!start_thread(lane_thread, lane))
+        hira_server_stop("no thread to be had");
+}
+
+static uint32_t next_record(struct hira_server_lane *lane)
+{
+    int size = hira_callee_next(&lane->callee, (struct hira_record *)lane->memory->record, true);
+    if (size <= 0)
+        hira_server_stop("its ring holds what no guest library writes");
+    hira_callee_release(&lane->callee);
+    return (uint32_t)size;
+}
+
+/* Serves what the callback calls until it is answered. The call that it was made from has taken its record apart and has put nothing
+ * into the reply yet, so the ring and the reply slot are free for others. */
+static void serve_nested(struct hira_server_lane *lane, void *result, uint64_t result_size)
+{
+    for (;;) {
+        uint32_t size = next_record(lane);
+        const struct hira_record *record = (const struct hira_record *)lane->memory->record;
+        if (record->function == HIRA_FN_THREAD_END) {
+            lane->ended = true;
+            return;
+        }
+        if (record->function == HIRA_FN_ANSWER) {
+            memcpy(result, record->words, HIRA_MIN(result_size, size - sizeof *record));
+            return;
+        }
+        if (!hira_serve_record(lane, size))
+            hira_server_stop("a record is malformed");
+        retire(lane);
+    }
+}
+
+void hira_serve_callback(struct hira_serve *s, uint16_t index, uint64_t posted, const uint64_t *words, uint32_t n, void *result,
+                         uint64_t result_size)
+{
+    struct hira_server_lane *lane = s->lane;
+    struct hira_reply *reply = lane->callee.map.reply;
+    if (lane->ended || lane->depth == HIRA_CALLBACK_DEPTH_MAX)
+        return;
+    uint64_t *end = reply->words + 2 + n, *limit = (uint64_t *)((char *)reply + HIRA_REPLY_SIZE);
+    reply->words[0] = index;
+    reply->words[1] = posted;
+    memcpy(reply->words + 2, words, n * 8);
+    reply->flags = hira_output_attach(&end, limit);
+    reply->status = HIRA_REPLY_CALLBACK;
+    hira_callee_reply(&lane->callee, (uint32_t)((char *)end - (char *)reply));
+
+    struct hira_memory *outer = lane->memory;
+    lane->memory = hira_memory_new();
+    lane->depth++;
+    serve_nested(lane, result, result_size);
+    lane->depth--;
+    hira_memory_free(lane->memory);
+    lane->memory = outer;
+}
+
 static void *lane_thread(void *context)
 {
     struct hira_server_lane *lane = context;
@@ -261,19 +329,14 @@ static void *lane_thread(void *context)
     snprintf(name, sizeof name, "hira-lane-%u", lane->index % 10000);
     prctl(PR_SET_NAME, name);
     for (;;) {
-        struct hira_record *record = (struct hira_record *)lane->memory->record;
-        int size = hira_callee_next(&lane->callee, record, true);
-        if (size <= 0)
-            hira_server_stop("its ring holds what no guest library writes");
-        hira_callee_release(&lane->callee);
-        if (record->function == HIRA_FN_THREAD_END) {
-            retire(lane);
-            if (!start_thread(lane_thread, lane))
-                hira_server_stop("no thread to be had");
+        uint32_t size = next_record(lane);
+        lane->ended = ((const struct hira_record *)lane->memory->record)->function == HIRA_FN_THREAD_END;
+        if (!lane->ended && !hira_serve_record(lane, size))
+            hira_server_stop("a record is malformed");
+        if (lane->ended) {
+            give_way(lane);
             return NULL;
         }
-        if (!hira_serve_record(lane, (uint32_t)size))
-            hira_server_stop("a record is malformed");
         retire(lane);
     }
 }

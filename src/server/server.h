@@ -262,11 +262,14 @@ struct hira_up {
 
 bool hira_up_begin(struct hira_up *u, struct hira_registration *r);
 void hira_up_word_put(struct hira_up *u, uint64_t word);
+void hira_up_bytes_put(struct hira_up *u, const void *data, uint64_t size); /* a struct by value */
+/* A vendor handle inside a struct becomes an id, in place. */
+void hira_up_handle_turn(struct hira_up *u, void *handle, unsigned type);
 void hira_up_handle_put(struct hira_up *u, void *vendor, unsigned type);
 void hira_up_memory_put(struct hira_up *u, const void *data, uint64_t size);
 void hira_up_post(struct hira_up *u);
-/* Waits for the application's function; its result word, 0 when the guest is gone. */
-uint64_t hira_up_call(struct hira_up *u);
+/* Waits for the application's function and its result, zeros when the guest is gone. */
+void hira_up_call(struct hira_up *u, void *result, uint64_t size);
 
 /* ---- surroundings ---- */
 

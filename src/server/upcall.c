@@ -5,6 +5,10 @@
  * before it, and queued otherwise; a thread of ours works the queue off. Order is that of the vendor's calls. Before a
  * callback is sent, completions are settled: it may tell the application that a command has ended.
  *
+ * A callback that is waited for and comes from within a call, on the thread that serves it, is run by the guest's thread that waits for
+ * that call, as natively (see hira_serve_callback): so callbacks may be nested as deep as calls. From other threads of the vendor's it
+ * takes the reverse lane.
+ *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
 #include <errno.h>
@@ -110,8 +114,17 @@ void hira_up_word_put(struct hira_up *u, uint64_t word)
         u->words[u->n++] = word;
 }
 
+void hira_up_bytes_put(struct hira_up *u, const void *data, uint64_t size)
+{
+    for (uint64_t i = 0; i < HIRA_WORDS(size); i++) {
+        uint64_t word = 0;
+        memcpy(&word, (const char *)data + i * 8, HIRA_MIN(size - i * 8, (uint64_t)8));
+        hira_up_word_put(u, word);
+    }
+}
+
 /* The object that the callback was registered with keeps its name even when the application has let it go meanwhile. */
-void hira_up_handle_put(struct hira_up *u, void *vendor, unsigned type)
+static uint64_t name_of(const struct hira_up *u, void *vendor, unsigned type)
 {
     const struct hira_registration *r = u->registration;
     uint64_t id = 0;
@@ -119,7 +132,20 @@ void hira_up_handle_put(struct hira_up *u, void *vendor, unsigned type)
         id = r->id;
     else if (vendor && !(id = hira_slot_find(vendor, type)))
         id = HIRA_ID_TYPE(r->made) == type && r->made ? r->made : hira_handle_to_id(vendor, type, false);
-    hira_up_word_put(u, id);
+    return id;
+}
+
+void hira_up_handle_put(struct hira_up *u, void *vendor, unsigned type)
+{
+    hira_up_word_put(u, name_of(u, vendor, type));
+}
+
+void hira_up_handle_turn(struct hira_up *u, void *handle, unsigned type)
+{
+    void *vendor;
+    memcpy(&vendor, handle, sizeof vendor);
+    uint64_t id = name_of(u, vendor, type);
+    memcpy(handle, &id, sizeof id);
 }
 
 void hira_up_memory_put(struct hira_up *u, const void *data, uint64_t size)
@@ -131,11 +157,7 @@ void hira_up_memory_put(struct hira_up *u, const void *data, uint64_t size)
     uint64_t room_words = HIRA_ARRAY_SIZE(u->words) - u->n;
     size = room_words > 8 ? HIRA_MIN(size, (room_words - 8) * 8) : 0;
     hira_up_word_put(u, HIRA_MEM_WORD(HIRA_MEM_INLINE, size));
-    for (uint64_t i = 0; i < HIRA_WORDS(size); i++) {
-        uint64_t word = 0;
-        memcpy(&word, (const char *)data + i * 8, HIRA_MIN(size - i * 8, (uint64_t)8));
-        hira_up_word_put(u, word);
-    }
+    hira_up_bytes_put(u, data, size);
 }
 
 static struct queued *queued_from(const struct hira_up *u)
@@ -176,11 +198,10 @@ void hira_up_post(struct hira_up *u)
 }
 
 /* Only the caller's own thread waits: others go on posting, so the reply is known by its sequence, not by being the last. */
-uint64_t hira_up_call(struct hira_up *u)
+static void call_elsewhere(struct hira_up *u, void *result, uint64_t size)
 {
     struct queued *q = queued_from(u);
-    uint64_t sequence = 0, result = 0;
-    hira_pending_poll();
+    uint64_t sequence = 0;
     pthread_mutex_lock(&call_lock);
     while (!sequence) {
         pthread_mutex_lock(&lock);
@@ -195,10 +216,32 @@ uint64_t hira_up_call(struct hira_up *u)
     struct hira_reply *reply = reverse.map.reply;
     for (uint64_t nap = 1000; atomic_load_explicit(&reply->stamp, memory_order_acquire) != sequence; nap = HIRA_MIN(nap * 2, 1000000ul))
         nanosleep(&(struct timespec){0, (long)nap}, NULL);
-    if (reply->size >= sizeof *reply + 8)
-        result = reply->words[0];
+    uint32_t got = *(volatile uint32_t *)&reply->size;
+    if (got >= sizeof *reply && got <= HIRA_REPLY_SIZE)
+        memcpy(result, reply->words, HIRA_MIN(size, got - sizeof *reply));
     pthread_mutex_unlock(&call_lock);
     free(q);
+}
+
+/* How many callbacks the guest must have run to have run all that were posted. */
+static uint64_t posted(void)
+{
+    pthread_mutex_lock(&lock);
+    uint64_t n = reverse.sequence + n_queued;
+    pthread_mutex_unlock(&lock);
+    return n;
+}
+
+void hira_up_call(struct hira_up *u, void *result, uint64_t size)
+{
+    struct hira_serve *s = hira_serving;
+    uint64_t nothing;
+    result = size ? result : &nothing;
+    memset(result, 0, size);
+    hira_pending_poll();
+    if (s && s->sync && !s->stream && !hira_server.alone)
+        hira_serve_callback(s, u->registration->index, posted(), u->words, u->n, result, size);
+    else
+        call_elsewhere(u, result, size);
     forget(u);
-    return result;
 }

@@ -31,6 +31,7 @@ enum {
     HIRA_FN_RELEASE = 0xffff, /* handle: the guest's last reference is gone */
     HIRA_FN_NOP = 0xfffe,     /* asks for nothing: completions and output come with its reply */
     HIRA_FN_THREAD_END = 0xfffd, /* the guest thread has ended: the server thread gives way to a fresh one */
+    HIRA_FN_ANSWER = 0xfffc,  /* answers the callback that came with the last reply: its result */
 };
 
 enum {
@@ -51,6 +52,7 @@ enum {
     HIRA_REPLY_FAILED,  /* could not be carried: the API's failure value */
     HIRA_REPLY_INVALID, /* words[0]: the type of a handle that names nothing */
     HIRA_REPLY_POISONED,/* words[0]: the error code that an asynchronous call left in an object */
+    HIRA_REPLY_CALLBACK,/* the call goes on: words[0] callback, words[1] how many posted ones come before it, then as on the reverse lane */
 };
 
 enum {

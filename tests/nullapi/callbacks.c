@@ -1,5 +1,8 @@
 /* Functions of the application that the vendor calls: posted, waited for with a result, without a cookie, calling back.
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0 */
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "t.h"
 
 static atomic_int n_notes;
@@ -209,6 +212,159 @@ static void nested(void)
     OK(nullReleaseQueue(q));
 }
 
+static pthread_t caller;
+
+static int32_t by_caller(const int32_t *a, const int32_t *b, void *cookie)
+{
+    CHECK(pthread_equal(pthread_self(), caller));
+    return by_value(a, b, cookie);
+}
+
+/* Sorts with a comparison that sorts, and so on. */
+struct level {
+    uint32_t depth, most;
+    int calls;
+};
+
+static bool deeper(uint32_t index, double value, void *cookie)
+{
+    struct level *level = cookie;
+    int32_t values[] = {3, 1, 2};
+    uint32_t done = 0;
+    int zero = 0;
+    (void)value;
+    level->calls++;
+    CHECK(pthread_equal(pthread_self(), caller));
+    OK(nullSort(values, 3, by_caller, &zero));
+    CHECK(values[0] == 1 && values[1] == 2 && values[2] == 3);
+    if (level->depth < level->most) {
+        level->depth++;
+        OK(nullEach(2, deeper, level, &done));
+        level->depth--;
+        CHECK(done == 2);
+    }
+    return index < 5;
+}
+
+/* Callbacks that are waited for, inside of such, run where they run natively: on the thread that made the call. */
+static void inside_each_other(void)
+{
+    struct level level = {.most = 6};
+    uint32_t done = 0;
+    caller = pthread_self();
+    CALL(nullEach(2, deeper, &level, &done));
+    say("%d calls, %d comparisons", level.calls, compared);
+}
+
+static bool ends_thread(uint32_t index, double value, void *cookie)
+{
+    (void)value, (void)cookie;
+    if (index == 1)
+        pthread_exit(NULL);
+    return true;
+}
+
+static void *in_a_thread(void *unused)
+{
+    uint32_t done;
+    (void)unused;
+    nullEach(3, ends_thread, NULL, &done);
+    say("not reached");
+    return NULL;
+}
+
+/* A thread that ends inside of a callback; the next one has a good lane. */
+static void thread_ends_inside(void)
+{
+    for (int i = 0; i < 5; i++)
+        t_join(t_thread(in_a_thread, NULL));
+    each();
+}
+
+static bool forks(uint32_t index, double value, void *cookie)
+{
+    pid_t *child = cookie;
+    (void)value;
+    if (index == 1)
+        *child = fork();
+    return true;
+}
+
+/* A callback that forks: the parent's call goes on; the child's cannot, and what it does next is its own. */
+static void forking_inside(void)
+{
+    uint32_t done = 0, seen = 0;
+    pid_t child = -1;
+    int status = -1;
+    nullStatus s = nullEach(3, forks, &child, &done);
+    if (child == 0) {
+        bool fine = (s == NULL_SUCCESS || s == NULL_ERROR_LOST) && nullAdd32(2, 3) == 5 && !nullEach(1, ends_thread, NULL, &seen);
+        _exit(fine ? 0 : 1);
+    }
+    CHECK(child > 0 && waitpid(child, &status, 0) == child);
+    say("%d %u, child %x", s, done, status);
+}
+
+static nullVec3 sums[2];
+
+static void add_up(nullVec3 a, nullLimits limits, nullKind kind, void *cookie)
+{
+    nullVec3 *sum = cookie;
+    say("%g %g %g, %u %u %u %lu %g %d, %d", a.x, a.y, a.z, limits.lanes, limits.width, limits.height, (unsigned long)limits.bytes,
+        limits.ratio, limits.exact, kind);
+    *sum = nullVecAdd(*sum, a);
+}
+
+static nullVec3 twice(nullVec3 a, void *cookie)
+{
+    *(int *)cookie += 1;
+    return nullVecAdd(a, a);
+}
+
+/* Structs by value as arguments and results of callbacks. */
+static void structs(void)
+{
+    const nullVec3 points[] = {{1, 2, 3}, {-4, 5.5f, 0}, {0.25f, 1e10f, -1}};
+    nullVec3 out[3];
+    int calls = 0;
+    CALL(nullVisit(points, 3, add_up, &sums[0]));
+    say("%g %g %g", sums[0].x, sums[0].y, sums[0].z);
+    CALL(nullMap(points, 3, twice, &calls, out));
+    say("%d: %g %g %g, %g %g %g", calls, out[0].x, out[0].y, out[0].z, out[2].x, out[2].y, out[2].z);
+    CALL(nullVisit(points, 3, NULL, NULL));
+    CALL(nullMap(NULL, 3, twice, &calls, out));
+}
+
+static void tell(nullAttribute a, void *cookie)
+{
+    nullQueue *q = cookie;
+    size_t i = (size_t)(a.kind - NULL_ATTRIBUTE_COUNT);
+    const bool as_it_is[] = {a.value.count == 0x1122334455667788, a.value.device == t_device(), a.value.queue == *q,
+                             a.value.place.device == t_device() && a.value.place.slot == 7};
+    say("%d %d, owner %s", a.kind, as_it_is[i], a.owner ? nullDeviceName(a.owner) : "none");
+}
+
+/* Unions in structs that the vendor hands over: of the live member a handle is the application's. */
+static void unions(void)
+{
+    nullQueue q = t_queue();
+    nullAttribute all[6];
+    uint32_t n = 0;
+    memset(all, 0x5a, sizeof all);
+    CALL(nullGetAttributes(q, 6, all, &n));
+    for (uint32_t i = 0; i < n; i++)
+        tell(all[i], &q);
+    say("%u, behind %016lx %016lx", n, (unsigned long)all[4].value.count, (unsigned long)(uintptr_t)all[5].owner);
+    CALL(nullGetAttributes(q, 2, all, &n));
+    CALL(nullGetAttributes(q, 2, NULL, &n));
+    CALL(nullGetAttributes(NULL, 2, all, &n));
+    CALL(nullTell(q, tell, &q));
+    CALL(nullTell(q, NULL, NULL));
+    CALL(nullFinish(all[1].value.queue ? q : NULL));
+    OK(nullReleaseQueue(q));
+}
+
 const struct t_test callbacks_tests[] = {{"notify", notify},   {"in_order", in_order}, {"sees_data", sees_data}, {"calling_back", calling_back},
                                          {"loggers", loggers}, {"sorting", sorting},   {"each", each},           {"nested", nested},
-                                         {NULL, NULL}};
+                                         {"inside_each_other", inside_each_other}, {"thread_ends_inside", thread_ends_inside},
+                                         {"forking_inside", forking_inside}, {"structs", structs}, {"unions", unions}, {NULL, NULL}};

@@ -64,6 +64,21 @@ typedef struct nullModel { uint32_t n_layers; const nullLayer *layers; uint32_t 
 
 typedef struct nullDeviceEntry { uint32_t number; nullDevice device; char name[NULL_NAME_MAX]; } nullDeviceEntry;
 
+/* What is said of something: a union whose members are numbers and handles. */
+typedef enum nullAttributeKind { NULL_ATTRIBUTE_COUNT = 1, NULL_ATTRIBUTE_DEVICE = 2, NULL_ATTRIBUTE_QUEUE = 3, NULL_ATTRIBUTE_PLACE = 4 } nullAttributeKind;
+typedef struct nullPlace { nullDevice device; uint32_t slot; } nullPlace;
+
+typedef struct nullAttribute {
+    nullAttributeKind kind;
+    union nullAttributeValue {
+        uint64_t count;
+        nullDevice device;
+        nullQueue queue;
+        nullPlace place;
+    } value;
+    nullDevice owner;
+} nullAttribute;
+
 /* ---- errors ---- */
 
 nullStatus nullGetLastError(void);    /* of this thread; reading it clears it */
@@ -131,6 +146,8 @@ nullStatus nullRetainQueue(nullQueue queue);
 nullStatus nullReleaseQueue(nullQueue queue);
 nullStatus nullGetQueueInfo(nullQueue queue, nullQueueQuery query, size_t size, void *value, size_t *size_ret);
 nullStatus nullFinish(nullQueue queue);
+nullStatus nullGetAttributes(nullQueue queue, uint32_t capacity, nullAttribute *attributes, uint32_t *count_ret);
+nullStatus nullTell(nullQueue queue, void (*tell)(nullAttribute attribute, void *cookie), void *cookie);
 
 /* ---- buffers ---- */
 
@@ -169,6 +186,10 @@ nullStatus nullSetLogger(nullLogger logger); /* NULL: none */
 nullStatus nullLog(int32_t level, const char *text);
 nullStatus nullSort(int32_t *values, uint32_t count, int32_t (*compare)(const int32_t *a, const int32_t *b, void *cookie), void *cookie);
 nullStatus nullEach(uint32_t count, bool (*each)(uint32_t index, double value, void *cookie), void *cookie, uint32_t *done);
+
+nullStatus nullVisit(const nullVec3 *points, uint32_t count, void (*visit)(nullVec3 point, nullLimits limits, nullKind kind, void *cookie),
+                     void *cookie);
+nullStatus nullMap(const nullVec3 *points, uint32_t count, nullVec3 (*map)(nullVec3 point, void *cookie), void *cookie, nullVec3 *out);
 
 /* ---- streams ---- */
 

@@ -711,6 +711,25 @@ nullStatus nullGetQueueInfo(nullQueue queue, nullQueueQuery query, size_t size, 
     return NULL_SUCCESS;
 }
 
+nullStatus nullGetAttributes(nullQueue queue, uint32_t capacity, nullAttribute *attributes, uint32_t *count_ret)
+{
+    nullDevice device = NULL;
+    size_t size;
+    if (!count_ret || (capacity && !attributes))
+        return fail(NULL_ERROR_VALUE);
+    nullStatus status = nullGetQueueInfo(queue, NULL_QUEUE_DEVICE, sizeof device, &device, &size);
+    if (status)
+        return status;
+    const nullAttribute all[] = {{NULL_ATTRIBUTE_COUNT, {.count = 0x1122334455667788}, device},
+                                 {NULL_ATTRIBUTE_DEVICE, {.device = device}, device},
+                                 {NULL_ATTRIBUTE_QUEUE, {.queue = queue}, NULL},
+                                 {NULL_ATTRIBUTE_PLACE, {.place = {device, 7}}, device}};
+    *count_ret = capacity < 4 ? capacity : 4;
+    for (uint32_t i = 0; i < *count_ret; i++)
+        attributes[i] = all[i];
+    return NULL_SUCCESS;
+}
+
 nullStatus nullFinish(nullQueue queue)
 {
     if (!is(queue, MARK_QUEUE))
@@ -896,6 +915,35 @@ nullStatus nullEach(uint32_t count, bool (*each)(uint32_t index, double value, v
         i++;
     *done = i;
     return NULL_SUCCESS;
+}
+
+nullStatus nullVisit(const nullVec3 *points, uint32_t count, void (*visit)(nullVec3 point, nullLimits limits, nullKind kind, void *cookie),
+                     void *cookie)
+{
+    if (!points || !visit)
+        return fail(NULL_ERROR_VALUE);
+    for (uint32_t i = 0; i < count; i++)
+        visit(points[i], nullGetLimits(i), (nullKind)(1 + i % 4), cookie);
+    return NULL_SUCCESS;
+}
+
+nullStatus nullMap(const nullVec3 *points, uint32_t count, nullVec3 (*map)(nullVec3 point, void *cookie), void *cookie, nullVec3 *out)
+{
+    if (!points || !map || !out)
+        return fail(NULL_ERROR_VALUE);
+    for (uint32_t i = 0; i < count; i++)
+        out[i] = map(points[i], cookie);
+    return NULL_SUCCESS;
+}
+
+nullStatus nullTell(nullQueue queue, void (*tell)(nullAttribute attribute, void *cookie), void *cookie)
+{
+    nullAttribute all[4];
+    uint32_t n = 0;
+    nullStatus status = tell ? nullGetAttributes(queue, 4, all, &n) : fail(NULL_ERROR_VALUE);
+    for (uint32_t i = 0; !status && i < n; i++)
+        tell(all[i], cookie);
+    return status;
 }
 
 /* ---- streams ---- */
