@@ -76,21 +76,17 @@ void hira_spin_init(struct hira_spin *spin, uint64_t least_ns, uint64_t most_ns)
 /* What is waited for: true when it is there. */
 typedef bool wait_test(void *context);
 
-/* Spins for so long. True when it is there. */
-static bool spin_for(const struct hira_spin *spin, uint64_t begin, uint64_t limit, wait_test *test, void *context)
+/* Spins for so long. True when it is there. The core is not offered to others meanwhile (sched_yield): under load they take a whole slice
+ * of milliseconds, whereas a sleeper that is woken preempts them. */
+static bool spin_for(uint64_t begin, uint64_t limit, wait_test *test, void *context)
 {
-    uint64_t now = begin;
-    do {
+    do
         for (int i = 0; i < 16; i++) {
             if (test(context))
                 return true;
             hira_relax();
         }
-        /* Whoever has the answer may want this very core: two cores carry the vendor's threads as well. */
-        if (now - begin > spin->brief)
-            sched_yield();
-        now = hira_ticks();
-    } while (now - begin < limit);
+    while (hira_ticks() - begin < limit);
     return false;
 }
 
@@ -142,12 +138,12 @@ int hira_caller_wait_reply(struct hira_caller *c)
     struct hira_spin *spin = &c->spin;
     _Atomic uint32_t *sleeps = &c->map.control->caller_sleeps;
     uint64_t begin = hira_ticks();
-    if (spin_for(spin, begin, spin->brief, test_reply, c))
+    if (spin_for(begin, spin->brief, test_reply, c))
         return 0;
     unsigned way = spin->cost[1] < spin->cost[0];
     if (++spin->turn % HIRA_TRY_OTHER == 0)
         way ^= 1;
-    int error = way == 0 && spin_for(spin, begin, spin->most, test_reply, c) ? 0 :
+    int error = way == 0 && spin_for(begin, spin->most, test_reply, c) ? 0 :
                 sleep_for(sleeps, HIRA_WANTS_REPLY, test_reply, c, c->alive, c->context);
     uint64_t waited = HIRA_MIN(hira_ticks() - begin, 4 * spin->most); /* a long one says little of either */
     spin->cost[way] += waited / 8 - spin->cost[way] / 8;
@@ -211,7 +207,7 @@ int hira_callee_wait(struct hira_callee *c)
 {
     uint64_t begin = hira_ticks(), asleep = begin;
     int error = 0;
-    if (c->beside || !spin_for(&c->spin, begin, c->spin.limit, test_record, c)) {
+    if (c->beside || !spin_for(begin, c->spin.limit, test_record, c)) {
         asleep = hira_ticks();
         error = sleep_for(&c->map.control->callee_sleeps, HIRA_WANTS_RECORD, test_record, c, c->alive, c->context);
         mind_neighbour(c, hira_ticks() - asleep);

@@ -35,9 +35,9 @@
 #define HIRA_LINE HIRA_CACHE_LINE
 
 /* How long a lane's sides spin: a vendor call that waits for a worker takes 10-20 µs, and sleeping costs as much again. */
-#define HIRA_SPIN_LEAST_NS 20000
+#define HIRA_SPIN_LEAST_NS 5000
 #define HIRA_SPIN_MOST_NS 50000
-#define HIRA_SPIN_SHORT_NS 3000  /* what needs no other thread is answered by then; the core is given to nobody so long */
+#define HIRA_SPIN_SHORT_NS 3000  /* what needs no other thread is answered by then */
 #define HIRA_WAKE_NS 30000       /* what waking an idle core adds to a wait, 25-44 µs in a virtual machine */
 #define HIRA_TRY_OTHER 16u       /* one wait of so many is made the other way, to see whether that is faster now */
 #define HIRA_MOVE_AFTER 16u /* quick calls between two threads of one core, 5 µs each: a move costs about ten of them */
