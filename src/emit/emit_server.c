@@ -698,6 +698,8 @@ void emit_server(struct emit *e)
     if (lapis_model_setting(m, "vendor_choice", 1))
         emit_line(e, "    .vendor_choice = \"%s\",\n    .vendor_folder = \"%s\",", lapis_model_setting(m, "vendor_choice", 0),
                   lapis_model_setting(m, "vendor_choice", 1));
+    if (lapis_model_setting(m, "vendor_cache", 0))
+        emit_line(e, "    .cache = \"%s\",", lapis_model_setting(m, "vendor_cache", 0));
     emit_line(e, "};\n");
     emit_line(e, "int main(int argc, char **argv)\n{\n    return hira_server_main(argc, argv);\n}");
 }

@@ -28,6 +28,7 @@ static const struct setting_row {
     {"describe", 1, 1, false, "describe function;"},
     {"server_environment", 1, 16, true, "server_environment \"NAME=value\";"},
     {"vendor_choice", 2, 2, true, "vendor_choice \"VARIABLE\" \"/folder/of/drivers\";"},
+    {"vendor_cache", 1, 1, true, "vendor_cache \"VARIABLE\";"},
     {"dispatch", 2, 2, false, "dispatch table_type <header.h>;"},
     {"ordered", 1, 1, false, "ordered(all);"},
 };

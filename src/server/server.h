@@ -52,6 +52,7 @@ struct hira_server_api {
     const char *const *environment; /* "NAME=value" set for every server of this API before the vendor is loaded; NULL-terminated */
     const char *const *guest_environment; /* patterns of variables that a guest may set; NULL-terminated */
     const char *vendor_choice, *vendor_folder; /* the variable that says where the vendor's drivers are, and the default; or NULL */
+    const char *cache; /* the variable that says where the vendor keeps what it compiled: a folder of the tenant's; or NULL */
 };
 
 extern const struct hira_server_api hira_server_api;
