@@ -203,6 +203,37 @@ static void check_server(struct doctor *d, const char *api)
              line[0] ? line : "its check failed without a word");
 }
 
+static void run_layers(void *context)
+{
+    char *args[] = {context, "--layers", NULL};
+    HIRA_AUTOCLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    dup2(null, STDIN_FILENO);
+    dup2(null, STDERR_FILENO);
+    execv(args[0], args);
+    _exit(127);
+}
+
+/* What servers that this user starts are confined by. */
+static void check_sandbox(struct doctor *d, const char *api)
+{
+    char path[HIRA_PATH_MAX], line[1024], part[100];
+    snprintf(part, sizeof part, "%s: sandbox", api);
+    if (hira_path_server(d->server_dir, api, path, sizeof path) < 0)
+        return;
+    int status = look_aside(run_layers, path, line, sizeof line);
+    char *missing = status == 0 ? strchr(line, ';') : NULL;
+    if (!missing) {
+        find(d, WARN, part, "install a server of the same version", "the server cannot tell");
+        return;
+    }
+    *missing++ = 0;
+    if (*missing)
+        find(d, WARN, part, "servers are confined less: hirad(8) says by what, and what takes a layer away", "%s; missing: %s",
+             line[0] ? line : "none", missing);
+    else
+        find(d, line[0] ? OK : WARN, part, line[0] ? "" : "HIRA_SANDBOX is off", "%s", line[0] ? line : "none");
+}
+
 static void add_api(void *context, const char *api)
 {
     struct doctor *d = context;
@@ -225,6 +256,7 @@ static void check_apis(struct doctor *d)
             continue;
         check_guest_library(d, api);
         check_server(d, api);
+        check_sandbox(d, api);
     }
 }
 
@@ -245,6 +277,9 @@ static void check_router_apis(struct doctor *d, const json_t *status)
         else
             find(d, OK, "router", "", "%s: %lld servers ready, %lld starting, %lld serving", cli_json_text(api, "name"),
                  ready, starting, (long long)cli_json_number(api, "serving"));
+        if (*cli_json_text(api, "sandbox_missing"))
+            find(d, WARN, "router", "its servers are confined less: see hirad(8)", "%s: the sandbox lacks %s",
+                 cli_json_text(api, "name"), cli_json_text(api, "sandbox_missing"));
     }
 }
 

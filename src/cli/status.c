@@ -89,6 +89,10 @@ static void print_status(const json_t *status)
                (long long)cli_json_number(one, "waiting"));
         if (*cli_json_text(one, "reason"))
             printf("    last failure: %s\n", cli_json_text(one, "reason"));
+        if (*cli_json_text(one, "sandbox"))
+            printf("    sandbox: %s\n", cli_json_text(one, "sandbox"));
+        if (*cli_json_text(one, "sandbox_missing"))
+            printf("    sandbox lacks: %s\n", cli_json_text(one, "sandbox_missing"));
     }
     if (json_array_size(json_object_get(status, "guests")))
         printf("\n%8s %8s %-16s %-16s %8s %s\n", "guest", "user", "program", "API", "server", "time");

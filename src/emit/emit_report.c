@@ -33,7 +33,7 @@ void emit_makefile(struct emit *e)
     emit_line(e, "\t    -L$(HIRA)/lib/hira -lhira-guest");
     emit_blank(e);
     emit_line(e, "hira-server-%s: server.c api.h", m->name);
-    emit_line(e, "\t$(CC) $(flags) $(CFLAGS) -fPIE -pie -o $@ server.c -L$(HIRA)/lib/hira -lhira-server");
+    emit_line(e, "\t$(CC) $(flags) $(CFLAGS) -fPIE -pie -o $@ server.c -L$(HIRA)/lib/hira -lhira-server -lseccomp");
     emit_blank(e);
     emit_line(e, "install: all");
     emit_line(e, "\tinstall -D %s $(DESTDIR)$(HIRA)/lib/hira/%s/%s", library, m->name, library);

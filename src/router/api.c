@@ -57,11 +57,40 @@ void router_api_start_failed(struct router_api *api, const char *text, bool fina
 
 /* ---- the zygote's messages ---- */
 
+/* For whom the oldest FORK under way was; NULL: none was. */
+static struct router_tenant *answered(struct router_api *api)
+{
+    struct router_tenant *tenant = api->asked[0];
+    if (!api->forking)
+        return NULL;
+    memmove(api->asked, api->asked + 1, --api->forking * sizeof *api->asked);
+    return tenant;
+}
+
 static void on_forked(struct router_api *api, const struct hira_forked *forked, int *fds, size_t n_fds)
 {
-    if (api->forking)
-        api->forking--;
-    router_server_create(api, (pid_t)forked->pid, fds[0], fds[1], n_fds > 2 ? fds[2] : -1);
+    struct router_tenant *tenant = answered(api);
+    if (tenant) {
+        router_server_create(api, tenant, (pid_t)forked->pid, fds[0], fds[1], n_fds > 2 ? fds[2] : -1);
+        return;
+    }
+    for (size_t i = 0; i < n_fds; i++) /* not asked for: it sees a hang-up and ends */
+        close(fds[i]);
+}
+
+/* What holds its servers in. Said once, and again when it has changed. */
+static void on_sandbox(struct router_api *api, struct hira_sandbox_message *m)
+{
+    const struct hira_log *log = &api->router->log;
+    m->held[sizeof m->held - 1] = m->missing[sizeof m->missing - 1] = 0;
+    bool changed = !api->told || strcmp(api->missing, m->missing) != 0;
+    snprintf(api->held, sizeof api->held, "%s", m->held);
+    snprintf(api->missing, sizeof api->missing, "%s", m->missing);
+    if (changed && !m->held[0])
+        hira_log(log, HIRA_LOG_WARNING, "router", 0, "servers of %s are not confined: %s", api->name, m->missing);
+    else if (changed && m->missing[0])
+        hira_log(log, HIRA_LOG_WARNING, "router", 0, "servers of %s are confined without: %s", api->name, m->missing);
+    api->told = true;
 }
 
 /* One message; 0 when there is none, negative when the zygote hung up. */
@@ -70,6 +99,7 @@ static int zygote_message(struct router_api *api)
     union {
         struct hira_forked forked;
         struct hira_refused refused;
+        struct hira_sandbox_message sandbox;
     } m;
     int fds[3];
     size_t n_fds = HIRA_ARRAY_SIZE(fds);
@@ -84,10 +114,11 @@ static int zygote_message(struct router_api *api)
         close(fds[--n_fds]);
     if (hira_message_check(&m, (size_t)n, HIRA_MSG_EXITED, sizeof m.forked) == 0) {
         router_server_exited(api, (pid_t)m.forked.pid, m.forked.status);
+    } else if (hira_message_check(&m, (size_t)n, HIRA_MSG_SANDBOX, sizeof m.sandbox) == 0) {
+        on_sandbox(api, &m.sandbox);
     } else if (hira_message_check(&m, (size_t)n, HIRA_MSG_REFUSED, sizeof m.refused) == 0) {
         m.refused.text[sizeof m.refused.text - 1] = 0;
-        if (api->forking)
-            api->forking--;
+        answered(api);
         api->explained = true;
         router_api_start_failed(api, m.refused.text, true);
     }
@@ -152,7 +183,8 @@ static void on_exit_of_zygote(uv_process_t *process, int64_t status, int signal)
 static int spawn(struct router_api *api, int socket, int log)
 {
     struct router *router = api->router;
-    char *args[] = {api->path, "--zygote", "3", "--work-dir", router->options.work_dir, NULL};
+    char *args[6 + ROUTER_SANDBOX_MAX] = {api->path, "--zygote", "3", "--work-dir", router->options.work_dir};
+    memcpy(args + 5, router->options.sandbox, sizeof router->options.sandbox);
     uv_stdio_container_t stdio[4] = {{.flags = UV_IGNORE},
                                      {.flags = UV_INHERIT_FD, .data.fd = log},
                                      {.flags = UV_INHERIT_FD, .data.fd = log},
@@ -203,20 +235,33 @@ static int zygote_start(struct router_api *api)
 
 /* ---- balance ---- */
 
+static struct router_server *ready_server(struct router_api *api, const struct router_tenant *tenant)
+{
+    struct hira_list *pos, *next;
+    hira_list_for_each (pos, next, &api->servers) {
+        struct router_server *server = hira_list_entry(pos, struct router_server, link);
+        if (server->state == SERVER_READY && server->tenant == tenant)
+            return server;
+    }
+    return NULL;
+}
+
 static void hand_over(struct router_api *api)
 {
-    while (!hira_list_empty(&api->waiting) && api->ready) {
-        struct router_guest *guest = hira_list_entry(api->waiting.next, struct router_guest, link);
-        struct hira_list *pos, *next;
-        struct router_server *server = NULL;
-        hira_list_for_each (pos, next, &api->servers) {
-            server = hira_list_entry(pos, struct router_server, link);
-            if (server->state == SERVER_READY)
-                break;
+    struct hira_list *pos, *next;
+    bool again = true;
+    while (again) {
+        again = false;
+        hira_list_for_each (pos, next, &api->waiting) {
+            struct router_guest *guest = hira_list_entry(pos, struct router_guest, link);
+            struct router_server *server = api->ready ? ready_server(api, guest->tenant) : NULL;
+            if (!server)
+                continue;
+            if (router_server_adopt(server, guest) == 0)
+                router_guest_destroy(guest);
+            again = true; /* the list may have changed: adopting calls balance when it fails */
+            break;
         }
-        if (!server || router_server_adopt(server, guest) < 0)
-            continue; /* that server is not ready any more, and balance has been called again: look anew */
-        router_guest_destroy(guest);
     }
 }
 
@@ -225,15 +270,64 @@ static void refill(void *context)
     router_api_balance(context);
 }
 
-/* How many servers are to be ready or on their way. A private router's first guest is mostly its only one. */
-static unsigned wanted(const struct router_api *api)
+/* Servers of a tenant that are ready or on their way, and how many there are to be. A private router's first guest is mostly its only
+ * one. */
+static void count(const struct router_api *api, const struct router_tenant *tenant, unsigned *ret_have, unsigned *ret_want)
+{
+    const struct hira_list *pos;
+    unsigned have = 0, want = 0;
+    for (unsigned i = 0; i < api->forking; i++)
+        have += api->asked[i] == tenant;
+    for (pos = api->servers.next; pos != &api->servers; pos = pos->next) {
+        const struct router_server *server = hira_list_entry(pos, struct router_server, link);
+        have += server->tenant == tenant && (server->state == SERVER_STARTING || server->state == SERVER_READY);
+    }
+    for (pos = api->waiting.next; pos != &api->waiting; pos = pos->next)
+        want += hira_list_entry(pos, struct router_guest, link)->tenant == tenant;
+    bool warm = !api->refill && !(api->router->private && api->adopted == 1) && router_tenant_warm(api->router, tenant);
+    *ret_have = have;
+    *ret_want = want + (warm ? api->router->options.warm : 0);
+}
+
+/* Who lacks a server: who waits for longest, else who is to have one ready. */
+static struct router_tenant *lacking(struct router_api *api)
 {
     struct hira_list *pos, *next;
-    unsigned n = 0;
-    hira_list_for_each (pos, next, &api->waiting)
-        n++;
-    bool warm = !api->refill && !(api->router->private && api->adopted == 1);
-    return n + (warm ? api->router->options.warm : 0);
+    unsigned have, want;
+    hira_list_for_each (pos, next, &api->waiting) {
+        struct router_tenant *tenant = hira_list_entry(pos, struct router_guest, link)->tenant;
+        count(api, tenant, &have, &want);
+        if (have < want)
+            return tenant;
+    }
+    hira_list_for_each (pos, next, &api->router->tenants) {
+        struct router_tenant *tenant = hira_list_entry(pos, struct router_tenant, link);
+        count(api, tenant, &have, &want);
+        if (have < want)
+            return tenant;
+    }
+    return NULL;
+}
+
+/* Ready servers of tenants that have not been seen for long make room. */
+static void retire_cold(struct router_api *api)
+{
+    struct hira_list *pos, *next;
+    hira_list_for_each (pos, next, &api->servers) {
+        struct router_server *server = hira_list_entry(pos, struct router_server, link);
+        if (server->state == SERVER_READY && !router_tenant_warm(api->router, server->tenant))
+            router_server_dismiss(server);
+    }
+}
+
+static bool ask_for_fork(struct router_api *api, struct router_tenant *tenant)
+{
+    struct hira_fork fork = {.head = hira_message_head(HIRA_MSG_FORK, sizeof fork), .uid = tenant->uid};
+    memcpy(fork.tenant, tenant->name, sizeof fork.tenant);
+    if (!api->zygote || hira_fd_send(router_watch_fd(api->zygote), &fork, sizeof fork, NULL, 0) < 0)
+        return false;
+    api->asked[api->forking++] = tenant;
+    return true;
 }
 
 void router_api_balance(struct router_api *api)
@@ -243,8 +337,8 @@ void router_api_balance(struct router_api *api)
     hand_over(api);
     if (api->adopted != adopted)
         router_alarm_set(&router->loop, &api->refill, ROUTER_REFILL_DELAY_MS, refill, api);
-    unsigned under_way = api->forking + api->starting, have = under_way + api->ready, want = wanted(api);
-    if (router->ending || want <= have || under_way >= ROUTER_STARTING_MAX)
+    struct router_tenant *tenant = router->ending ? NULL : lacking(api);
+    if (!tenant || api->forking + api->starting >= ROUTER_STARTING_MAX)
         return;
     if (now < api->retry_at) {
         if (!api->retry && (api->worked || !hira_list_empty(&api->waiting)))
@@ -258,10 +352,9 @@ void router_api_balance(struct router_api *api)
         router_api_start_failed(api, text, true);
         return;
     }
-    struct hira_message fork = hira_message_head(HIRA_MSG_FORK, sizeof fork);
-    for (want = HIRA_MIN(want - have, ROUTER_STARTING_MAX - under_way); want && api->zygote; want--)
-        if (hira_fd_send(router_watch_fd(api->zygote), &fork, sizeof fork, NULL, 0) == 0)
-            api->forking++;
+    while (tenant && api->forking + api->starting < ROUTER_STARTING_MAX && ask_for_fork(api, tenant))
+        tenant = lacking(api);
+    retire_cold(api);
 }
 
 /* ---- which there are ---- */

@@ -80,12 +80,14 @@ static void wait_for_server(struct router_guest *g, struct router_api *api, size
 {
     struct router *router = g->router;
     g->message = malloc(sizeof(struct hira_adopt) + size);
-    if (!g->message) {
+    g->tenant = router_tenant_of(router, g->uid);
+    if (!g->message || !g->tenant) {
         router_guest_refuse(g, ENOMEM, "hirad is out of memory");
         return;
     }
     memcpy(g->message + sizeof(struct hira_adopt), router->buffer, size);
     g->hello_size = size;
+    g->tenant->seen = ++router->n_seen;
     router_alarm_set(&router->loop, &g->deadline, router->options.start_timeout_ms + 1000, wait_timeout, g);
     hira_list_remove(&g->link);
     router->n_half_open--;

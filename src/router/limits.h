@@ -23,6 +23,12 @@
 /* Servers of one API that initialize at once: a storm of guests must not take every core. */
 #define ROUTER_STARTING_MAX 4
 
+/* Tenants for whom servers are kept ready: the latest ones. Each costs a process with an initialized device. */
+#define ROUTER_TENANTS_WARM 8
+
+/* Options for zygotes on hirad's command line: two words each, devices and paths may be many. */
+#define ROUTER_SANDBOX_MAX 130
+
 /* Initializing a device takes seconds at most, also when kernels are loaded from disk. */
 #define ROUTER_START_TIMEOUT_MS 30000
 

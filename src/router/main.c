@@ -27,6 +27,7 @@
 #include "base/fd.h"
 #include "base/tree.h"
 #include "router/router.h"
+#include "server/sandbox.h"
 
 #define FAREWELL_MS 5000      /* private: what has not ended by then is not waited for */
 #define OUTLIVED_MS 300       /* private: a starter does not wait longer for guests that outlive it */
@@ -205,6 +206,7 @@ static int router_init(struct router *router)
 {
     hira_list_init(&router->apis);
     hira_list_init(&router->half_open);
+    hira_list_init(&router->tenants);
     router->listener.lock = -1;
     router->line = -1;
     router->quieter = quieter;
@@ -248,6 +250,7 @@ static void finish(struct router *router)
     if (!router->ending)
         begin_end(router);
     each_api(router, router_api_destroy);
+    router_tenants_destroy(router);
     router_alarm_stop(&router->check);
     router_alarm_stop(&router->deadline);
     router_watch_stop(&router->starter);
@@ -278,6 +281,7 @@ static int run(struct router *router, int private_fd)
             dprintf(private_fd, "READY %s\n", router->options.socket);
         else
             router_sweep(router->options.work_dir);
+        router_tenant_of(router, geteuid()); /* who will most likely come, or alone can */
         router_apis_start(router);
         uv_run(&router->loop, UV_RUN_DEFAULT);
         hira_log(&router->log, HIRA_LOG_INFO, "router", 0, "process %d ends", getpid());
@@ -300,6 +304,7 @@ enum {
     OPT_LEVEL,
     OPT_JSON,
     OPT_PRIVATE,
+    OPT_SANDBOX,
     OPT_HELP,
     OPT_VERSION
 };
@@ -310,6 +315,9 @@ static const struct option options[] = {
     {"warm", required_argument, NULL, OPT_WARM},           {"max-guests", required_argument, NULL, OPT_GUESTS},
     {"start-timeout", required_argument, NULL, OPT_START}, {"hello-timeout", required_argument, NULL, OPT_HELLO},
     {"log-level", required_argument, NULL, OPT_LEVEL},     {"log-json", no_argument, NULL, OPT_JSON},
+    {"sandbox", required_argument, NULL, OPT_SANDBOX},     {"sandbox-uids", required_argument, NULL, OPT_SANDBOX},
+    {"sandbox-memory", required_argument, NULL, OPT_SANDBOX}, {"sandbox-path", required_argument, NULL, OPT_SANDBOX},
+    {"sandbox-device", required_argument, NULL, OPT_SANDBOX}, {"cache-dir", required_argument, NULL, OPT_SANDBOX},
     {"private", required_argument, NULL, OPT_PRIVATE},     {"help", no_argument, NULL, OPT_HELP},
     {"version", no_argument, NULL, OPT_VERSION},           {0}};
 
@@ -325,6 +333,13 @@ static const char help_text[] =
     "  --max-guests N        served at once (default: 1024)\n"
     "  --start-timeout S     a server must be ready within (default: 30)\n"
     "  --hello-timeout S     a guest must speak within (default: 5)\n"
+    "  --sandbox MODE        auto (default): servers are confined as far as this system can; required: that or not\n"
+    "                        at all; off\n"
+    "  --sandbox-uids F:N    started by root: N users from F on for the servers\n"
+    "  --sandbox-memory MIB  that each server may use\n"
+    "  --sandbox-path PATH   seen by servers as well, read-only; may be repeated\n"
+    "  --sandbox-device GLOB devices that servers may use; may be repeated\n"
+    "  --cache-dir DIR       for what vendors' libraries compile, a folder for each tenant\n"
     "  --log-level LEVEL     error, warning, info (default) or debug, on standard error\n"
     "  --log-json            a JSON object a line\n"
     "  --private FD          for hira run\n"
@@ -395,7 +410,28 @@ static int take_level(struct router *router, const char *value)
     return error;
 }
 
-static int take_option(struct router *router, int option, int *private_fd)
+/* Checked here, used by the zygotes. */
+static int take_sandbox(struct router_options *o, int index, const char *value)
+{
+    static struct hira_sandbox check;
+    static char words[ROUTER_SANDBOX_MAX / 2][32];
+    char error[200];
+    if (o->n_sandbox + 2 >= ROUTER_SANDBOX_MAX) {
+        fputs("hirad: too many options for the sandbox\n", stderr);
+        return -E2BIG;
+    }
+    if (hira_sandbox_option(&check, options[index].name, value, error, sizeof error) < 0) {
+        fprintf(stderr, "hirad: %s\n", error);
+        return -EINVAL;
+    }
+    char *word = words[o->n_sandbox / 2];
+    snprintf(word, sizeof words[0], "--%s", options[index].name);
+    o->sandbox[o->n_sandbox++] = word;
+    o->sandbox[o->n_sandbox++] = value;
+    return 0;
+}
+
+static int take_option(struct router *router, int option, int index, int *private_fd)
 {
     struct router_options *o = &router->options;
     switch (option) {
@@ -406,6 +442,8 @@ static int take_option(struct router *router, int option, int *private_fd)
     case OPT_SERVER_DIR:
         o->server_dir = optarg;
         return 0;
+    case OPT_SANDBOX:
+        return take_sandbox(o, index, optarg);
     case OPT_API:
         return take_api(o, optarg);
     case OPT_WARM:
@@ -441,14 +479,14 @@ int main(int argc, char **argv)
                     .hello_timeout_ms = ROUTER_HELLO_TIMEOUT_MS},
     };
     const char *tmp = getenv("TMPDIR");
-    int private_fd = -1;
+    int private_fd = -1, index = 0;
     snprintf(router.options.work_dir, sizeof router.options.work_dir, "%s", tmp && *tmp == '/' ? tmp : "/tmp");
-    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, "", options, &index)) != -1;) {
         if (c == OPT_HELP || c == OPT_VERSION) {
             fputs(c == OPT_HELP ? help_text : "hirad " HIRA_VERSION "\n", stdout);
             return 0;
         }
-        if (take_option(&router, c, &private_fd) < 0)
+        if (take_option(&router, c, index, &private_fd) < 0)
             return usage_error();
     }
     if (optind != argc)

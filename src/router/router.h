@@ -24,6 +24,8 @@ struct router_options {
     const char *server_dir; /* NULL: where hira_path_server looks */
     const char *api;        /* the only one to serve, or NULL */
     char work_dir[HIRA_PATH_MAX];
+    const char *sandbox[ROUTER_SANDBOX_MAX]; /* options handed on to zygotes as they are; NULL-terminated */
+    unsigned n_sandbox;
     unsigned warm, max_guests;
     uint64_t start_timeout_ms, hello_timeout_ms;
 };
@@ -55,6 +57,8 @@ struct router {
     struct router_listener listener;
     struct hira_list apis;
     struct hira_list half_open;
+    struct hira_list tenants;
+    uint64_t n_seen;
     unsigned n_half_open, n_waiting, n_serving;
     uint64_t n_guests_ever, n_refused, started;
     bool private; /* serves one `hira run` */
@@ -71,6 +75,23 @@ struct router {
     char directory[HIRA_PATH_MAX]; /* private: holds socket and servers' folders, removed at the end */
 };
 
+/* ---- tenants ---- */
+
+/* Whose servers are kept apart from everybody else's, and ready for it alone: they have its user and its cache. Today a tenant is
+ * a user of this machine. */
+struct router_tenant {
+    struct hira_list link;
+    char name[HIRA_TENANT_MAX];
+    uid_t uid;
+    uint64_t seen; /* a number that grows with every guest: whose servers are kept ready is decided by it */
+};
+
+/* Made at first use; kept until hirad ends, for each is a user who may connect. NULL: out of memory. */
+struct router_tenant *router_tenant_of(struct router *router, uid_t uid);
+/* Whether servers are kept ready for it: it is among the latest that had a guest. */
+bool router_tenant_warm(const struct router *router, const struct router_tenant *tenant);
+void router_tenants_destroy(struct router *router);
+
 /* ---- apis: a zygote and its servers ---- */
 
 struct router_api {
@@ -82,6 +103,9 @@ struct router_api {
     struct router_watch *zygote; /* its socket */
     struct router_lines lines;
     struct router_alarm *retry, *refill;
+    struct router_tenant *asked[ROUTER_STARTING_MAX]; /* FORKs without answer, first come first served: `forking` of them */
+    char held[256], missing[512]; /* layers of the servers' sandbox, as the zygote told */
+    bool told;                    /* what is missing was logged */
     uint64_t started, retry_at; /* loop's time in ms */
     unsigned failures;          /* zygotes lost in a row */
     unsigned start_failures;    /* servers lost in a row while starting */
@@ -117,6 +141,7 @@ struct router_guest;
 struct router_server {
     struct hira_list link;
     struct router_api *api;
+    struct router_tenant *tenant;
     enum router_server_state state;
     bool unexplained; /* it never became ready, and nobody was told why */
     pid_t pid;
@@ -132,9 +157,11 @@ struct router_server {
 };
 
 /* Takes the descriptors over: socket, standard error, pidfd (or -1). */
-void router_server_create(struct router_api *api, pid_t pid, int socket, int log, int pidfd);
+void router_server_create(struct router_api *api, struct router_tenant *tenant, pid_t pid, int socket, int log, int pidfd);
 /* 0, or -errno: then the server is no good any more, the guest waits on. */
 int router_server_adopt(struct router_server *server, struct router_guest *guest);
+/* Not needed any more, and nobody's yet. */
+void router_server_dismiss(struct router_server *server);
 /* The zygote reaped it. */
 void router_server_exited(struct router_api *api, pid_t pid, int status);
 /* The zygote is gone: only the pidfds tell of the servers' ends now. */
@@ -147,6 +174,7 @@ struct router_guest {
     struct hira_list link; /* half_open or api->waiting */
     struct router *router;
     struct router_api *api; /* NULL: half open */
+    struct router_tenant *tenant; /* while it waits */
     struct router_watch *socket;
     struct router_alarm *deadline;
     pid_t pid;

@@ -86,6 +86,12 @@ static void server_gone(struct router_server *s)
         router_api_balance(api);
 }
 
+void router_server_dismiss(struct router_server *s)
+{
+    server_kill(s);
+    server_gone(s);
+}
+
 static void start_failed(struct router_server *s, const char *text, bool final)
 {
     if (s->state != SERVER_GONE)
@@ -150,7 +156,7 @@ static void on_pidfd(void *context)
     server_ended(s);
 }
 
-void router_server_create(struct router_api *api, pid_t pid, int socket, int log, int pidfd)
+void router_server_create(struct router_api *api, struct router_tenant *tenant, pid_t pid, int socket, int log, int pidfd)
 {
     struct router *router = api->router;
     struct router_server *s = calloc(1, sizeof *s);
@@ -161,6 +167,7 @@ void router_server_create(struct router_api *api, pid_t pid, int socket, int log
         return;
     }
     s->api = api;
+    s->tenant = tenant;
     s->pid = pid;
     s->state = SERVER_STARTING;
     api->starting++;

@@ -153,7 +153,7 @@ bool hira_environment_adopt(const struct hira_zygote_ops *ops, const struct hira
         const char *equals = strchr(e, '=');
         HIRA_AUTOFREE char *name = equals && equals > e ? strndup(e, (size_t)(equals - e)) : NULL;
         const char *old = name ? getenv(name) : NULL;
-        if (!name || !let_through(ops, name) || (old && !strcmp(old, equals + 1)))
+        if (!name || !let_through(ops, name) || (ops->cache && !strcmp(name, ops->cache)) || (old && !strcmp(old, equals + 1)))
             continue;
         setenv(name, equals + 1, 1);
         changed = true;

@@ -18,7 +18,8 @@ void hira_environment_set(const struct hira_zygote_ops *ops);
  * put off. Before the vendor's library reads the variable. */
 void hira_environment_choose(const struct hira_zygote_ops *ops, const char *directory);
 
-/* Sets the guest's variables that ops->guest_environment lets through. True if that changed anything. */
+/* Sets the guest's variables that ops->guest_environment lets through; never ops->cache, which is the tenant's. True if that changed
+ * anything. */
 bool hira_environment_adopt(const struct hira_zygote_ops *ops, const struct hira_hello *hello);
 
 #endif

@@ -59,6 +59,7 @@ int hira_server_main(int argc, char **argv)
         .guest_environment = hira_server_api.guest_environment,
         .vendor_choice = hira_server_api.vendor_choice,
         .vendor_folder = hira_server_api.vendor_folder,
+        .cache = hira_server_api.cache,
     };
     return hira_zygote_main(argc, argv, &ops);
 }

@@ -463,7 +463,7 @@ static int welcome(struct hira_server *server)
                                    .n_functions = server->hello->n_functions,
                                    .max_lanes = server->max_lanes,
                                    .max_arena = server->arena.reserved,
-                                   .server_pid = (uint32_t)getpid()};
+                                   .server_pid = hira_zygote_pid()};
     return server->transport->ops->send(server->transport, &m, size, NULL, 0);
 }
 

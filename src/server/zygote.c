@@ -30,6 +30,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -38,6 +39,7 @@
 #include "base/list.h"
 #include "base/tree.h"
 #include "server/environment.h"
+#include "server/sandbox.h"
 
 #define PATH_SIZE 256
 #define ROUTER_FD 3 /* where hirad's socket is moved, so that everything above can be closed */
@@ -47,6 +49,8 @@ struct child {
     pid_t pid;
     int lock; /* of its folder, while it is forked */
     char directory[PATH_SIZE];
+    char tenant[HIRA_TENANT_MAX];
+    uid_t tenant_uid;
 };
 
 struct zygote {
@@ -55,6 +59,9 @@ struct zygote {
     int router, signals;
     bool late;   /* the vendor is loaded in each server */
     bool orphan; /* hirad is gone: only the children are still to be waited for */
+    struct hira_sandbox sandbox;
+    int argc; /* to start over with */
+    char **argv;
     struct hira_list children;
 };
 
@@ -62,12 +69,18 @@ struct zygote {
 static struct {
     int router, log;
     int lock; /* of the folder */
-    char directory[PATH_SIZE];
-} self = {-1, STDERR_FILENO, -1, ""};
+    pid_t pid; /* as everybody outside the sandbox knows it */
+    char directory[PATH_SIZE], cache[PATH_MAX], program[PATH_MAX];
+} self = {-1, STDERR_FILENO, -1, 0, "", "", ""};
 
 const char *hira_zygote_directory(void)
 {
     return self.directory;
+}
+
+uint32_t hira_zygote_pid(void)
+{
+    return (uint32_t)(self.pid ? self.pid : getpid());
 }
 
 int hira_zygote_log_fd(void)
@@ -107,7 +120,8 @@ static unsigned count_threads(void)
 
 /* ---- private folders ---- */
 
-/* Makes one and locks it: the lock lives as long as the descriptor in whoever inherits it. fd or -errno. */
+/* Makes one and locks it: the lock lives as long as the descriptor in whoever inherits it. What is locked is a file in it: by a
+ * descriptor of the folder a server could leave its own root. fd or -errno. */
 static int make_directory(const char *work_dir, char *path, size_t size)
 {
     int n = snprintf(path, size, "%s/" HIRA_SERVER_DIRECTORY_PREFIX "XXXXXX", work_dir);
@@ -115,11 +129,13 @@ static int make_directory(const char *work_dir, char *path, size_t size)
         return -ENAMETOOLONG;
     if (!mkdtemp(path))
         return -errno;
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char lock[PATH_SIZE + sizeof HIRA_SERVER_LOCK];
+    snprintf(lock, sizeof lock, "%s/" HIRA_SERVER_LOCK, path);
+    int fd = open(lock, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
     if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0) {
         int error = -errno;
         hira_fd_closep(&fd);
-        rmdir(path);
+        hira_tree_remove(path);
         return error;
     }
     return fd;
@@ -137,18 +153,42 @@ static void reset_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static void enter_server(const struct hira_zygote_ops *ops, const char *directory)
+/* What the vendor's library finds of its surroundings, inside the sandbox. */
+static void enter_surroundings(const struct hira_zygote_ops *ops)
 {
-    char name[16];
-    reset_signals();
-    setsid();
+    char name[16], cache[PATH_MAX];
     snprintf(name, sizeof name, "hira-%s", ops->api);
     prctl(PR_SET_NAME, name);
-    snprintf(self.directory, sizeof self.directory, "%s", directory);
-    setenv("TMPDIR", directory, 1);
-    if (chdir(directory) < 0)
-        dprintf(self.log, "cannot enter %s: %s\n", directory, strerror(errno));
-    hira_environment_choose(ops, directory);
+    setenv("TMPDIR", self.directory, 1);
+    if (self.cache[0]) {
+        setenv("HOME", self.cache, 1);
+        setenv("XDG_CACHE_HOME", self.cache, 1);
+    }
+    if (self.cache[0] && ops->cache && (size_t)snprintf(cache, sizeof cache, "%s/%s", self.cache, ops->api) < sizeof cache) {
+        mkdir(cache, 0700);
+        setenv(ops->cache, cache, 1);
+    }
+    if (chdir(self.directory) < 0)
+        dprintf(self.log, "cannot enter %s: %s\n", self.directory, strerror(errno));
+    hira_environment_choose(ops, self.directory);
+}
+
+/* 0; or -1 with a sentence: then it must not go on. */
+static int enter_server(const struct zygote *z, const struct child *child, char *error, size_t size)
+{
+    static struct hira_sandboxed who;
+    reset_signals();
+    setsid();
+    who.tenant_uid = child->tenant_uid;
+    snprintf(who.tenant, sizeof who.tenant, "%s", child->tenant);
+    snprintf(who.directory, sizeof who.directory, "%s", child->directory);
+    if (hira_sandbox_enter(&z->sandbox, &who, error, size) < 0)
+        return -1;
+    self.pid = who.pid;
+    snprintf(self.directory, sizeof self.directory, "%s", child->directory);
+    snprintf(self.cache, sizeof self.cache, "%s", who.cache);
+    enter_surroundings(z->ops);
+    return 0;
 }
 
 /* Waits for a guest. Its socket; 0 when hirad is gone; -errno. */
@@ -175,24 +215,26 @@ static void start_over_for(int guest, const void *adopt, size_t size)
 {
     HIRA_AUTOCLOSE int message = memfd_create("adopt", MFD_CLOEXEC);
     const int kept[] = {self.router, self.log, self.lock, guest, message};
-    char fds[80];
-    char *args[] = {program_invocation_name, "--again", fds, "--directory", self.directory, NULL};
+    char fds[100];
+    char *args[] = {program_invocation_name, "--again", fds, "--directory", self.directory, "--cache", self.cache, NULL};
     if (message < 0 || write(message, adopt, size) != (ssize_t)size)
         return;
     syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(kept); i++)
         fcntl(kept[i], F_SETFD, 0);
-    snprintf(fds, sizeof fds, "%d,%d,%d,%d,%d", self.router, self.log, self.lock, guest, message);
+    snprintf(fds, sizeof fds, "%d,%d,%d,%d,%d,%d", self.router, self.log, self.lock, guest, message, self.pid);
+    execv(self.program, args); /* by its path, from which the loader finds what lies beside it */
     execv("/proc/self/exe", args);
 }
 
-static int again_main(const struct hira_zygote_ops *ops, const char *fds, const char *directory)
+static int again_main(const struct hira_zygote_ops *ops, const char *fds, const char *directory, const char *cache)
 {
     char error[200];
     int guest, message;
     size_t size = sizeof(struct hira_adopt) + HIRA_MESSAGE_MAX;
     struct hira_adopt *adopt = malloc(size);
-    if (!adopt || !directory || sscanf(fds, "%d,%d,%d,%d,%d", &self.router, &self.log, &self.lock, &guest, &message) != 5)
+    if (!adopt || !directory || !cache ||
+        sscanf(fds, "%d,%d,%d,%d,%d,%d", &self.router, &self.log, &self.lock, &guest, &message, &self.pid) != 6)
         return 1;
     for (int i = STDERR_FILENO + 1, last = HIRA_MAX(HIRA_MAX(self.router, self.log), HIRA_MAX(self.lock, guest)); i <= last; i++)
         fcntl(i, F_SETFD, FD_CLOEXEC);
@@ -200,7 +242,11 @@ static int again_main(const struct hira_zygote_ops *ops, const char *fds, const 
     close(message);
     if (n < (ssize_t)(sizeof *adopt + sizeof(struct hira_hello)))
         return 1;
-    enter_server(ops, directory);
+    snprintf(self.directory, sizeof self.directory, "%s", directory);
+    snprintf(self.cache, sizeof self.cache, "%s", cache);
+    reset_signals();
+    hira_sandbox_again();
+    enter_surroundings(ops); /* the process is in its sandbox already */
     if (load(ops, error, sizeof error) < 0 || warm(ops, error, sizeof error) < 0) {
         hira_refuse(guest, ENODEV, "%s", error);
         return 1;
@@ -208,15 +254,19 @@ static int again_main(const struct hira_zygote_ops *ops, const char *fds, const 
     return ops->serve(guest, (struct hira_hello *)(adopt + 1), (size_t)n - sizeof *adopt, adopt);
 }
 
-static int server_main(struct zygote *z)
+static int server_main(struct zygote *z, const struct child *child)
 {
     const struct hira_zygote_ops *ops = z->ops;
     char error[200];
+    if (enter_server(z, child, error, sizeof error) < 0) {
+        hira_refuse(self.router, EPERM, "%s", error);
+        return 1;
+    }
     if ((z->late && load(ops, error, sizeof error) < 0) || warm(ops, error, sizeof error) < 0) {
         hira_refuse(self.router, ENODEV, "%s", error);
         return 1;
     }
-    struct hira_forked ready = {.head = hira_message_head(HIRA_MSG_READY, sizeof ready), .pid = (uint32_t)getpid()};
+    struct hira_forked ready = {.head = hira_message_head(HIRA_MSG_READY, sizeof ready), .pid = hira_zygote_pid()};
     if (hira_fd_send(self.router, &ready, sizeof ready, NULL, 0) < 0)
         return 0;
 
@@ -243,9 +293,8 @@ static _Noreturn void child_main(struct zygote *z, int sock, int log, const stru
     self.router = sock;
     self.log = log;
     self.lock = child->lock;
-    enter_server(z->ops, child->directory);
     /* No exit(): destructors of a vendor's library whose threads still run are nobody's friends. */
-    _exit(server_main(z));
+    _exit(server_main(z, child));
 }
 
 /* ---- the zygote ---- */
@@ -270,9 +319,9 @@ static int fork_child(struct zygote *z, struct child *child)
         return -errno;
     HIRA_AUTOCLOSE int log_in = ends[0];
     HIRA_AUTOCLOSE int log_out = ends[1];
-    child->pid = fork();
+    child->pid = hira_sandbox_fork(&z->sandbox);
     if (child->pid < 0)
-        return -errno;
+        return child->pid;
     if (child->pid == 0) {
         hira_fd_closep(&ours);
         hira_fd_closep(&log_in);
@@ -282,11 +331,13 @@ static int fork_child(struct zygote *z, struct child *child)
     return 0;
 }
 
-static int fork_server(struct zygote *z)
+static int fork_server(struct zygote *z, const struct hira_fork *fork)
 {
     struct child *child = calloc(1, sizeof *child);
     if (!child)
         return -ENOMEM;
+    memcpy(child->tenant, fork->tenant, sizeof child->tenant);
+    child->tenant_uid = fork->uid;
     HIRA_AUTOCLOSE int lock = make_directory(z->work_dir, child->directory, sizeof child->directory);
     child->lock = lock;
     int error = lock < 0 ? lock : fork_child(z, child);
@@ -295,7 +346,7 @@ static int fork_server(struct zygote *z)
         return 0;
     }
     if (lock >= 0)
-        rmdir(child->directory);
+        hira_tree_remove(child->directory);
     free(child);
     return error;
 }
@@ -309,7 +360,8 @@ static void reap(struct zygote *z)
     while (read(z->signals, &info, sizeof info) > 0)
         ;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        struct hira_forked exited = {hira_message_head(HIRA_MSG_EXITED, sizeof exited), (uint32_t)pid, status};
+        struct hira_forked exited = {hira_message_head(HIRA_MSG_EXITED, sizeof exited), (uint32_t)pid,
+                                     hira_sandbox_status(&z->sandbox, status)};
         hira_list_for_each (pos, next, &z->children) {
             struct child *child = hira_list_entry(pos, struct child, link);
             if (child->pid != pid)
@@ -326,15 +378,15 @@ static void reap(struct zygote *z)
 /* A message from hirad. Its hang-up leaves the zygote with nothing to do but to see its children off. */
 static void hear_router(struct zygote *z)
 {
-    struct hira_message message;
+    struct hira_fork message;
     ssize_t n = hira_fd_receive(z->router, &message, sizeof message, NULL, NULL, 0);
     if (n <= 0) {
         z->orphan = true;
         return;
     }
-    if (hira_message_check(&message, (size_t)n, HIRA_MSG_FORK, sizeof message) < 0)
+    if (hira_message_check(&message, (size_t)n, HIRA_MSG_FORK, sizeof message) < 0 || !hira_tenant_valid(message.tenant))
         return;
-    int error = fork_server(z);
+    int error = fork_server(z, &message);
     if (error)
         hira_refuse(z->router, -error, "cannot fork a server: %s", strerror(-error));
 }
@@ -384,27 +436,54 @@ static void stdin_from_null(void)
 
 /* Threads do not survive a fork: a vendor's library that makes some while it is loaded is loaded in each server
  * instead. */
-static void start_over_late(struct zygote *z, char **argv)
+static void start_over_late(struct zygote *z)
 {
-    char *again[] = {argv[0], "--zygote", "3", "--late", "--work-dir", (char *)z->work_dir, NULL};
+    char **again = calloc((size_t)z->argc + 2, sizeof *again);
+    if (!again)
+        return;
+    again[0] = z->argv[0];
+    memcpy(again + 1, z->argv + 1, ((size_t)z->argc - 1) * sizeof *again);
+    again[z->argc] = "--late";
     fcntl(z->router, F_SETFD, 0);
     execv("/proc/self/exe", again);
     fcntl(z->router, F_SETFD, FD_CLOEXEC);
+    free(again);
 }
 
-static int zygote_main(struct zygote *z, char **argv)
+/* Tells how servers will be confined. -1: not well enough for the operator, who was told so. */
+static int report_sandbox(struct zygote *z)
+{
+    struct hira_sandbox_message m = {.head = hira_message_head(HIRA_MSG_SANDBOX, sizeof m), .mode = z->sandbox.mode};
+    struct hira_text held = {0}, missing = {0};
+    hira_sandbox_describe(&z->sandbox, &held, &missing);
+    snprintf(m.held, sizeof m.held, "%s", held.data ? held.data : "");
+    snprintf(m.missing, sizeof m.missing, "%s", missing.data ? missing.data : "");
+    hira_text_fini(&held);
+    hira_text_fini(&missing);
+    hira_fd_send(z->router, &m, sizeof m, NULL, 0);
+    if (!hira_sandbox_refuses(&z->sandbox))
+        return 0;
+    hira_refuse(z->router, EPERM, "the sandbox is required and lacks: %s", m.missing);
+    return -1;
+}
+
+static int zygote_main(struct zygote *z)
 {
     char error[200];
     signal(SIGPIPE, SIG_IGN);
     stdin_from_null();
+    hira_sandbox_init(&z->sandbox);
     if (!z->late && load(z->ops, error, sizeof error) < 0) {
         hira_refuse(z->router, ENODEV, "%s", error);
         return 1;
     }
     if (!z->late && count_threads() > 1) {
-        start_over_late(z, argv);
+        start_over_late(z);
         z->late = true;
     }
+    hira_sandbox_collect(&z->sandbox, z->ops);
+    if (report_sandbox(z) < 0)
+        return 1;
     return serve_router(z);
 }
 
@@ -436,23 +515,37 @@ static int once_child(struct zygote *z, int sock)
 /* The parent stays to remove the folder, for a server may end anywhere. */
 static int once_main(struct zygote *z)
 {
-    char directory[PATH_SIZE];
-    int status, lock = make_directory(z->work_dir, directory, sizeof directory);
-    pid_t pid = lock < 0 ? -1 : fork();
+    struct child child = {.tenant_uid = geteuid()};
+    char error[200];
+    int status;
+    snprintf(child.tenant, sizeof child.tenant, "user-%u", (unsigned)child.tenant_uid);
+    stdin_from_null();
+    hira_sandbox_init(&z->sandbox);
+    hira_sandbox_collect(&z->sandbox, z->ops);
+    if (hira_sandbox_refuses(&z->sandbox)) {
+        hira_refuse(z->router, EPERM, "the sandbox is required and lacks a layer: hira doctor tells which");
+        return 1;
+    }
+    int lock = make_directory(z->work_dir, child.directory, sizeof child.directory);
+    pid_t pid = lock < 0 ? -1 : hira_sandbox_fork(&z->sandbox);
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        stdin_from_null();
-        enter_server(z->ops, directory);
+        if (enter_server(z, &child, error, sizeof error) < 0) {
+            hira_refuse(z->router, EPERM, "%s", error);
+            _exit(1);
+        }
         _exit(once_child(z, z->router));
     }
     hira_fd_closep(&z->router);
     if (pid < 0) {
-        fprintf(stderr, "hira-server-%s: cannot make a server in %s: %s\n", z->ops->api, z->work_dir, strerror(errno));
+        fprintf(stderr, "hira-server-%s: cannot make a server in %s: %s\n", z->ops->api, z->work_dir,
+                strerror(lock < 0 ? -lock : -pid));
         return 1;
     }
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
-    hira_tree_remove(directory);
+    hira_tree_remove(child.directory);
+    status = hira_sandbox_status(&z->sandbox, status);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
@@ -469,56 +562,113 @@ static int check_main(const struct hira_zygote_ops *ops)
     _exit(0);
 }
 
+/* Two lines: what holds a server in, what is missing for it. */
+static int layers_main(struct zygote *z)
+{
+    struct hira_text held = {0}, missing = {0};
+    hira_sandbox_init(&z->sandbox);
+    hira_sandbox_collect(&z->sandbox, z->ops);
+    hira_sandbox_describe(&z->sandbox, &held, &missing);
+    printf("%s;%s\n", held.data ? held.data : "", missing.data ? missing.data : "");
+    hira_text_fini(&held);
+    hira_text_fini(&missing);
+    return 0;
+}
+
 static int usage(const char *name)
 {
     fprintf(stderr,
-            "usage: %s --zygote FD | --once FD | --check [--work-dir DIR]\n"
-            "hirad starts this; --check tells whether the vendor's library works.\n",
+            "usage: %s --zygote FD | --once FD | --check | --layers [--work-dir DIR] [--sandbox MODE]\n"
+            "hirad starts this; --check tells whether the vendor's library works, --layers how servers are confined.\n",
             name);
     return 2;
 }
 
+struct arguments {
+    int mode, fd;
+    const char *again, *directory, *cache;
+};
+
+static const struct option options[] = {{"zygote", required_argument, NULL, 'z'},
+                                        {"once", required_argument, NULL, 'o'},
+                                        {"check", no_argument, NULL, 'c'},
+                                        {"layers", no_argument, NULL, 'y'},
+                                        {"late", no_argument, NULL, 'l'},
+                                        {"work-dir", required_argument, NULL, 'w'},
+                                        {"again", required_argument, NULL, 'a'},
+                                        {"directory", required_argument, NULL, 'd'},
+                                        {"cache", required_argument, NULL, 'k'},
+                                        {"sandbox", required_argument, NULL, 's'},
+                                        {"sandbox-uids", required_argument, NULL, 's'},
+                                        {"sandbox-memory", required_argument, NULL, 's'},
+                                        {"sandbox-path", required_argument, NULL, 's'},
+                                        {"sandbox-device", required_argument, NULL, 's'},
+                                        {"cache-dir", required_argument, NULL, 's'},
+                                        {0}};
+
+static int take_option(struct zygote *z, struct arguments *a, int c, int index)
+{
+    char error[200] = "";
+    if (c == 's' && hira_sandbox_option(&z->sandbox, options[index].name, optarg, error, sizeof error) < 0) {
+        fprintf(stderr, "hira-server-%s: %s\n", z->ops->api, error);
+        return -1;
+    }
+    if (c == 'z' || c == 'o')
+        a->fd = (int)strtol(optarg, NULL, 10);
+    if (c == 'z' || c == 'o' || c == 'c' || c == 'y')
+        a->mode = c;
+    else if (c == 'l')
+        z->late = true;
+    else if (c == 'w')
+        z->work_dir = optarg;
+    else if (c == 'a')
+        a->again = optarg;
+    else if (c == 'd')
+        a->directory = optarg;
+    else if (c == 'k')
+        a->cache = optarg;
+    return c == '?' ? -1 : 0;
+}
+
+static int take_arguments(struct zygote *z, struct arguments *a)
+{
+    const char *set = getenv("HIRA_SANDBOX");
+    char error[200];
+    int index = 0;
+    if (set && *set && hira_sandbox_option(&z->sandbox, "sandbox", set, error, sizeof error) < 0) {
+        fprintf(stderr, "hira-server-%s: $HIRA_SANDBOX: %s\n", z->ops->api, error);
+        return -1;
+    }
+    for (int c; (c = getopt_long(z->argc, z->argv, "", options, &index)) != -1;)
+        if (take_option(z, a, c, index) < 0)
+            return -1;
+    return optind == z->argc && (a->mode || a->again) ? 0 : -1;
+}
+
 int hira_zygote_main(int argc, char **argv, const struct hira_zygote_ops *ops)
 {
-    static const struct option options[] = {
-        {"zygote", required_argument, NULL, 'z'},   {"once", required_argument, NULL, 'o'},
-        {"check", no_argument, NULL, 'c'},          {"late", no_argument, NULL, 'l'},
-        {"work-dir", required_argument, NULL, 'w'}, {"again", required_argument, NULL, 'a'},
-        {"directory", required_argument, NULL, 'd'}, {0}};
     const char *tmp = getenv("TMPDIR");
-    struct zygote z = {.ops = ops, .work_dir = tmp && *tmp ? tmp : "/tmp", .router = -1, .signals = -1};
-    const char *again = NULL, *directory = NULL;
-    int mode = 0, fd = -1;
+    struct zygote z = {.ops = ops, .work_dir = tmp && *tmp ? tmp : "/tmp", .router = -1, .signals = -1, .argc = argc, .argv = argv};
+    struct arguments a = {.fd = -1};
     hira_list_init(&z.children);
-    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (c == 'z' || c == 'o')
-            fd = (int)strtol(optarg, NULL, 10);
-        if (c == 'z' || c == 'o' || c == 'c')
-            mode = c;
-        else if (c == 'l')
-            z.late = true;
-        else if (c == 'w')
-            z.work_dir = optarg;
-        else if (c == 'a')
-            again = optarg;
-        else if (c == 'd')
-            directory = optarg;
-        else
-            return usage(argv[0]);
-    }
-    if (again) /* no exit(), as in any server */
-        _exit(again_main(ops, again, directory));
-    if (!mode || optind != argc)
+    if (take_arguments(&z, &a) < 0)
         return usage(argv[0]);
+    ssize_t n = readlink("/proc/self/exe", self.program, sizeof self.program - 1);
+    self.program[n > 0 ? n : 0] = 0;
+    z.sandbox.work_dir = z.work_dir;
+    if (a.again) /* no exit(), as in any server */
+        _exit(again_main(ops, a.again, a.directory, a.cache));
     signal(SIGCHLD, SIG_DFL); /* ignored, as it may be inherited, children could not be waited for */
     hira_environment_set(ops);
     hira_environment_choose(ops, NULL);
-    if (mode == 'c')
+    if (a.mode == 'c')
         return check_main(ops);
-    z.router = take_descriptor(fd);
+    if (a.mode == 'y')
+        return layers_main(&z);
+    z.router = take_descriptor(a.fd);
     if (z.router < 0) {
-        fprintf(stderr, "%s: descriptor %d is no socket that was handed over\n", argv[0], fd);
+        fprintf(stderr, "%s: descriptor %d is no socket that was handed over\n", argv[0], a.fd);
         return 1;
     }
-    return mode == 'z' ? zygote_main(&z, argv) : once_main(&z);
+    return a.mode == 'z' ? zygote_main(&z) : once_main(&z);
 }

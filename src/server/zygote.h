@@ -13,6 +13,7 @@
 #include "wire/handshake.h"
 
 #define HIRA_SERVER_DIRECTORY_PREFIX "hira-server-" /* private folders, below --work-dir */
+#define HIRA_SERVER_LOCK ".lock"                    /* in each: held as long as its server lives */
 
 struct hira_zygote_ops {
     const char *api;
@@ -40,6 +41,9 @@ struct hira_zygote_ops {
 
     /* The variable that tells the vendor's library where its drivers are, and the folder it looks in without; or NULL. */
     const char *vendor_choice, *vendor_folder;
+
+    /* The variable that tells the vendor's library where to keep what it compiled; or NULL. */
+    const char *cache;
 };
 
 /* The whole main() of an API server. Returns the exit status, in a server and in the zygote alike.
@@ -47,12 +51,17 @@ struct hira_zygote_ops {
  *   --zygote FD     fork servers as hirad, at the other end of FD, asks for them
  *   --once FD       serve the guest at the other end of FD, then end: for tests
  *   --check         load, warm, print one line on the vendor; status 0, or 1 with the reason on standard error
+ *   --layers        print "LAYER, LAYER;MISSING (why), ..." of the sandbox that servers get
  *   --work-dir DIR  where servers make their private folders (default: $TMPDIR, /tmp)
+ *   --sandbox MODE, --sandbox-uids, --sandbox-memory, --sandbox-path, --sandbox-device, --cache-dir   as of hirad, which hands them on
  */
 int hira_zygote_main(int argc, char **argv, const struct hira_zygote_ops *ops);
 
 /* The server's private folder, its working directory too: removed by whoever reaps the server, however it ends. */
 const char *hira_zygote_directory(void);
+
+/* The server's process, by the number that it has outside its sandbox. */
+uint32_t hira_zygote_pid(void);
 
 /* Where a server's own lines for the operator go, also after standard error has been given to the guest. */
 int hira_zygote_log_fd(void);

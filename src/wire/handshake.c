@@ -29,6 +29,13 @@ int hira_message_check(const void *data, size_t size, enum hira_message_type typ
     return 0;
 }
 
+bool hira_tenant_valid(const char name[HIRA_TENANT_MAX])
+{
+    if (!memchr(name, 0, HIRA_TENANT_MAX) || !name[0] || name[0] == '.')
+        return false;
+    return !name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")];
+}
+
 int hira_hello_check(const void *data, size_t size)
 {
     const struct hira_hello *hello = data;

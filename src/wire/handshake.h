@@ -8,6 +8,7 @@
  *   server -> guest    WELCOME | REFUSED            (hirad itself may refuse)
  *   guest -> server    OPEN_LANE, CLOSE_LANE, GROW  one request at a time; each but CLOSE_LANE is answered
  *   server -> guest    LANE + fd, SEGMENT + fd, or REFUSED
+ *   zygote -> hirad    SANDBOX                      first: how servers are confined
  *   hirad -> zygote    FORK                         answered in order, each by FORKED + the router's end of the child's socket +
  *                                                   the reading end of its standard error + its pidfd (where the kernel has
  *                                                   them), or by REFUSED with the reason
@@ -55,6 +56,7 @@ enum hira_message_type {
     HIRA_MSG_STATUS_TEXT,
     HIRA_MSG_RECORD,        /* these two only in recorded streams: see channel/transport.h */
     HIRA_MSG_FILL,
+    HIRA_MSG_SANDBOX,
 };
 
 struct hira_message {
@@ -110,6 +112,20 @@ struct hira_adopt {            /* + guest socket as descriptor; followed by the 
     uint32_t reserved;
 };
 
+#define HIRA_TENANT_MAX 32
+
+struct hira_fork {             /* FORK: a server for this tenant */
+    struct hira_message head;
+    char tenant[HIRA_TENANT_MAX]; /* NUL-terminated; a name that is a file's as well */
+    uint32_t uid, reserved;
+};
+
+struct hira_sandbox_message {  /* SANDBOX: the layers' names, NUL-terminated; of what is missing the reasons too */
+    struct hira_message head;
+    uint32_t mode, reserved;   /* enum hira_sandbox_mode */
+    char held[256], missing[512];
+};
+
 struct hira_forked {           /* FORKED (+ descriptors), READY, EXITED */
     struct hira_message head;
     uint32_t pid;
@@ -138,6 +154,9 @@ static inline struct hira_message hira_message_head(enum hira_message_type type,
 /* Whether `size` received bytes are a message of this type at least `need` bytes long whose header says the same size.
  * 0, -EPROTO (no message of ours), -EPROTONOSUPPORT (another version), -EBADMSG (another type or too short). */
 int hira_message_check(const void *data, size_t size, enum hira_message_type type, size_t need);
+
+/* Whether it is a tenant's name: terminated, letters, digits, '-', '_', '.', not beginning with a '.'. */
+bool hira_tenant_valid(const char name[HIRA_TENANT_MAX]);
 
 /* Checks a HELLO through: header, API name terminated, counts within limits, entries and environment exactly filling it. */
 int hira_hello_check(const void *data, size_t size);

@@ -10,7 +10,7 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 wrapper=
 builddir=$here/../../build/tests/opencl
-limit=60
+limit=120
 
 usage() { sed -n '5,7s/^# //p' "$0" >&2; exit 2; }
 

@@ -16,6 +16,7 @@
 #include "server/zygote.h"
 
 static char api[HIRA_API_NAME_MAX];
+static volatile int *volatile nowhere; /* a fault of the processor's: the first process of a namespace ignores its own signals */
 
 static bool is(const char *name)
 {
@@ -67,7 +68,7 @@ static int warm(char *error, size_t size)
 
 static int welcome(int sock)
 {
-    struct hira_welcome m = {.head = hira_message_head(HIRA_MSG_WELCOME, sizeof m), .server_pid = (uint32_t)getpid()};
+    struct hira_welcome m = {.head = hira_message_head(HIRA_MSG_WELCOME, sizeof m), .server_pid = hira_zygote_pid()};
     return hira_fd_send(sock, &m, sizeof m, NULL, 0);
 }
 
@@ -113,7 +114,7 @@ static int serve(int sock, const struct hira_hello *hello, size_t hello_size, co
             return n ? 1 : 0;
         word[n] = 0;
         if (!strcmp(word, "crash"))
-            raise(SIGSEGV);
+            *nowhere = 1;
         if (!strcmp(word, "exit"))
             return 9;
         if (!strcmp(word, "flood"))
