@@ -317,7 +317,7 @@ static const struct option options[] = {
     {"log-level", required_argument, NULL, OPT_LEVEL},     {"log-json", no_argument, NULL, OPT_JSON},
     {"sandbox", required_argument, NULL, OPT_SANDBOX},     {"sandbox-uids", required_argument, NULL, OPT_SANDBOX},
     {"sandbox-memory", required_argument, NULL, OPT_SANDBOX}, {"sandbox-path", required_argument, NULL, OPT_SANDBOX},
-    {"sandbox-device", required_argument, NULL, OPT_SANDBOX}, {"cache-dir", required_argument, NULL, OPT_SANDBOX},
+    {"sandbox-device", required_argument, NULL, OPT_SANDBOX}, {"sandbox-cgroup", required_argument, NULL, OPT_SANDBOX}, {"cache-dir", required_argument, NULL, OPT_SANDBOX},
     {"private", required_argument, NULL, OPT_PRIVATE},     {"help", no_argument, NULL, OPT_HELP},
     {"version", no_argument, NULL, OPT_VERSION},           {0}};
 
@@ -339,6 +339,7 @@ static const char help_text[] =
     "  --sandbox-memory MIB  that each server may use\n"
     "  --sandbox-path PATH   seen by servers as well, read-only; may be repeated\n"
     "  --sandbox-device GLOB devices that servers may use; may be repeated\n"
+    "  --sandbox-cgroup DIR  of version 2, given to hirad: a group for each server below it\n"
     "  --cache-dir DIR       for what vendors' libraries compile, a folder for each tenant\n"
     "  --log-level LEVEL     error, warning, info (default) or debug, on standard error\n"
     "  --log-json            a JSON object a line\n"

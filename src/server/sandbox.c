@@ -291,6 +291,9 @@ void hira_sandbox_init(struct hira_sandbox *s)
     if (ok)
         s->held = a->held;
     memcpy(s->errors, a->errors, sizeof s->errors);
+    s->errors[HIRA_LAYER_CGROUP] = -hira_cgroup_init(s);
+    if (!s->errors[HIRA_LAYER_CGROUP])
+        s->held |= BIT(HIRA_LAYER_CGROUP);
     munmap(a, sizeof *a);
     prctl(PR_SET_CHILD_SUBREAPER, 1); /* see hira_sandbox_fork */
 }
@@ -313,7 +316,7 @@ void hira_sandbox_describe(const struct hira_sandbox *s, struct hira_text *held,
     }
     for (unsigned i = 0; i < HIRA_N_LAYERS; i++) {
         struct hira_text *text = s->held & BIT(i) ? held : missing;
-        if (!(s->held & BIT(i)) && (OPTIONAL & BIT(i)))
+        if (!(s->held & BIT(i)) && (OPTIONAL & BIT(i)) && !s->cgroup)
             continue;
         hira_text_printf(text, "%s%s", text->size ? ", " : "", names[i]);
         if (text == held)
@@ -327,7 +330,8 @@ void hira_sandbox_describe(const struct hira_sandbox *s, struct hira_text *held,
 
 bool hira_sandbox_refuses(const struct hira_sandbox *s)
 {
-    return s->mode == HIRA_SANDBOX_REQUIRED && (s->held | OPTIONAL) != ALL;
+    unsigned optional = s->cgroup ? 0 : OPTIONAL; /* who names one wants it */
+    return s->mode == HIRA_SANDBOX_REQUIRED && (s->held | optional) != ALL;
 }
 
 /* ---- a server ---- */
@@ -355,7 +359,7 @@ static pid_t fork_twice(const struct hira_sandbox *s, int report, int go)
     _exit(0);
 }
 
-static pid_t hear_pid(pid_t outer, int report, int go)
+static pid_t hear_pid(const struct hira_sandbox *s, pid_t outer, int report, int go)
 {
     int answer = -EIO, status;
     ssize_t n = read(report, &answer, sizeof answer);
@@ -363,15 +367,16 @@ static pid_t hear_pid(pid_t outer, int report, int go)
         ;
     if (n != sizeof answer)
         return -EIO;
-    if (answer > 0 && write(go, "", 1) != 1)
-        return -EIO; /* it ends by itself, as nobody tells it to go on */
-    return answer;
+    int error = answer > 0 && s->held & BIT(HIRA_LAYER_CGROUP) ? hira_cgroup_enter(s, answer) : 0;
+    if (!error && answer > 0 && write(go, "", 1) != 1)
+        error = -EIO;
+    return error ? error : answer; /* it ends by itself if nobody tells it to go on */
 }
 
 pid_t hira_sandbox_fork(const struct hira_sandbox *s)
 {
     int ends[2];
-    if (!(s->held & (BIT(HIRA_LAYER_PROCESSES) | (s->own_user ? 0 : BIT(HIRA_LAYER_USER))))) {
+    if (!(s->held & (BIT(HIRA_LAYER_PROCESSES) | BIT(HIRA_LAYER_CGROUP) | (s->own_user ? 0 : BIT(HIRA_LAYER_USER))))) {
         pid_t pid = fork();
         return pid < 0 ? -errno : pid;
     }
@@ -391,13 +396,24 @@ pid_t hira_sandbox_fork(const struct hira_sandbox *s)
         return fork_twice(s, HIRA_STEAL_FD(report_out), go_in);
     }
     hira_fd_closep(&report_out);
-    return hear_pid(outer, report_in, go_out);
+    return hear_pid(s, outer, report_in, go_out);
 }
 
 /* Aborting is to end by a signal that the process sends to itself, which means nothing to the first of a namespace. */
 static void on_abort(int number)
 {
     _exit(128 + number);
+}
+
+bool hira_sandbox_keeps_processes(const struct hira_sandbox *s)
+{
+    return s->held & BIT(HIRA_LAYER_PROCESSES);
+}
+
+void hira_sandbox_left(const struct hira_sandbox *s, pid_t pid)
+{
+    if (s->held & BIT(HIRA_LAYER_CGROUP))
+        hira_cgroup_leave(s, pid);
 }
 
 void hira_sandbox_again(void)

@@ -56,9 +56,10 @@ struct hira_paths {
 
 struct hira_sandbox {
     enum hira_sandbox_mode mode;
-    const char *work_dir;
+    const char *work_dir, *program;
     uint32_t uid_base, uid_count;
     uint64_t memory;        /* bytes that a server may use; 0: as many as the machine has */
+    const char *cgroup;      /* given to hirad; NULL: one that is marked as given, if there is */
     const char *cache_dir;  /* of all tenants; NULL: the default */
     struct hira_paths more; /* the operator's: seen as well */
     struct hira_paths device_patterns;
@@ -107,8 +108,14 @@ pid_t hira_sandbox_fork(const struct hira_sandbox *s);
  * must end. */
 int hira_sandbox_enter(const struct hira_sandbox *s, struct hira_sandboxed *self, char *error, size_t size);
 
+/* Whether all that a server has started ends with it. */
+bool hira_sandbox_keeps_processes(const struct hira_sandbox *s);
+
 /* In a program that a server executes to be one again: what executing took away. */
 void hira_sandbox_again(void);
+
+/* After it ended and was waited for. */
+void hira_sandbox_left(const struct hira_sandbox *s, pid_t pid);
 
 /* How a child ended, from what waitpid said: the first process of a namespace cannot be killed by its own signals. */
 int hira_sandbox_status(const struct hira_sandbox *s, int status);
@@ -122,6 +129,11 @@ bool hira_paths_cover(const struct hira_paths *paths, const char *path); /* it o
 int hira_view_enter(const struct hira_sandbox *s, const struct hira_sandboxed *self, const char *mount_point, uid_t uid,
                     bool proc);
 void hira_view_collect(struct hira_sandbox *s, const struct hira_zygote_ops *ops);
+
+/* cgroup.c: in the zygote. 0 or -errno. */
+int hira_cgroup_init(struct hira_sandbox *s);
+int hira_cgroup_enter(const struct hira_sandbox *s, pid_t pid);
+void hira_cgroup_leave(const struct hira_sandbox *s, pid_t pid);
 
 /* filter.c */
 int hira_filter_build(struct hira_sandbox *s);

@@ -8,7 +8,7 @@
 #define HIRA_SANDBOX_RESERVED (16ull << 30)
 
 /* Threads and processes: 512 lanes, a vendor's worker for each processor, compilers. Where servers of a tenant share a user
- * the kernel counts all of them together. */
+ * the kernel counts all of them together, unless each has a control group. */
 #define HIRA_SANDBOX_PROCESSES 2048
 #define HIRA_SANDBOX_PROCESSES_OF_TENANT 16384
 
@@ -25,13 +25,10 @@
 #define HIRA_SANDBOX_SCRATCH "256m"
 #define HIRA_SANDBOX_SCRATCH_FILES "65536"
 
-/* A tenant's cache. It is looked at when a server starts; one that has grown beyond is emptied. */
-#define HIRA_SANDBOX_CACHE (2ull << 30)
-
 #define HIRA_SANDBOX_PATHS 512 /* that a server sees */
 
-/* Users for servers where root runs hirad: tenant N's is the first of them plus N (modulo their number). They begin where no distribution and no container
- * manager puts users (systemd's list of ranges ends below), and end where systemd's next range begins. */
+/* Users for servers where root runs hirad: tenant N's is the first of them plus N (modulo their number). They begin where no
+ * distribution and no container manager puts users (systemd's list of ranges ends below), and end before systemd's next one. */
 #define HIRA_SANDBOX_UIDS 1879048192u
 #define HIRA_SANDBOX_UIDS_COUNT 268304384u
 

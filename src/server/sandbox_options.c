@@ -90,8 +90,8 @@ int hira_sandbox_option(struct hira_sandbox *s, const char *name, const char *va
         return take_path(&s->more, name, value, error, size);
     if (!strcmp(name, "sandbox-device"))
         return take_path(&s->device_patterns, name, value, error, size);
-    if (!strcmp(name, "cache-dir")) {
-        s->cache_dir = value;
+    if (!strcmp(name, "cache-dir") || !strcmp(name, "sandbox-cgroup")) {
+        *(name[0] == 'c' ? &s->cache_dir : &s->cgroup) = value;
         return value[0] == '/' ? 0 : take_path(NULL, name, value, error, size);
     }
     return -ENOENT;

@@ -160,8 +160,6 @@ static void add_devices(struct hira_sandbox *s)
 void hira_view_collect(struct hira_sandbox *s, const struct hira_zygote_ops *ops)
 {
     static const char *const variables[] = {"HIRA_VENDOR", "HIRA_VENDOR_ICD"};
-    char exe[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(always); i++)
         if (access(always[i], F_OK) == 0)
             hira_paths_add(&s->paths, always[i]);
@@ -169,10 +167,8 @@ void hira_view_collect(struct hira_sandbox *s, const struct hira_zygote_ops *ops
     add_devices(s);
     for (size_t i = 0; s->devices.n && i < HIRA_ARRAY_SIZE(with_devices); i++)
         hira_paths_add(&s->paths, with_devices[i]);
-    if (n > 0) {
-        exe[n] = 0;
-        hira_paths_add(&s->paths, exe);
-    }
+    if (s->program)
+        hira_paths_add(&s->paths, s->program);
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(variables); i++)
         add_drivers(&s->paths, getenv(variables[i]));
     if (ops && ops->vendor_folder)

@@ -28,6 +28,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/sendfile.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -58,6 +59,7 @@ struct zygote {
     const char *work_dir;
     int router, signals;
     bool late;   /* the vendor is loaded in each server */
+    bool copied; /* this program is a sealed copy of itself */
     bool orphan; /* hirad is gone: only the children are still to be waited for */
     struct hira_sandbox sandbox;
     int argc; /* to start over with */
@@ -351,6 +353,25 @@ static int fork_server(struct zygote *z, const struct hira_fork *fork)
     return error;
 }
 
+/* Without a process namespace what a server has started may outlive it; it has become our child then. */
+static void kill_orphans(struct zygote *z)
+{
+    char path[64];
+    struct hira_text text = {0};
+    struct hira_list *pos, *next;
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    if (hira_sandbox_keeps_processes(&z->sandbox) || hira_text_read_file(&text, path, 1u << 20) < 0)
+        return;
+    for (char *rest = NULL, *word = strtok_r(text.data, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
+        bool known = false;
+        hira_list_for_each (pos, next, &z->children)
+            known |= hira_list_entry(pos, struct child, link)->pid == atoi(word);
+        if (!known)
+            kill(atoi(word), SIGKILL);
+    }
+    hira_text_fini(&text);
+}
+
 static void reap(struct zygote *z)
 {
     struct signalfd_siginfo info;
@@ -366,12 +387,14 @@ static void reap(struct zygote *z)
             struct child *child = hira_list_entry(pos, struct child, link);
             if (child->pid != pid)
                 continue;
+            hira_sandbox_left(&z->sandbox, pid);
             hira_tree_remove(child->directory);
             hira_list_remove(&child->link);
             free(child);
         }
         if (!z->orphan)
             hira_fd_send(z->router, &exited, sizeof exited, NULL, 0);
+        kill_orphans(z);
     }
 }
 
@@ -450,6 +473,35 @@ static void start_over_late(struct zygote *z)
     free(again);
 }
 
+/* By /proc/self/exe a server finds the program that it runs where it lies outside its own root, and could write it as soon as nobody
+ * runs it, if hirad's user may: the next server would then begin with a guest's code outside any sandbox. A program that its user could
+ * write is therefore run from a sealed copy. Returns if that is not needed or cannot be. */
+static void run_from_copy(struct zygote *z)
+{
+    struct stat st;
+    HIRA_AUTOCLOSE int from = open(self.program, O_RDONLY | O_CLOEXEC);
+    if (z->copied || z->sandbox.mode == HIRA_SANDBOX_OFF || from < 0 || fstat(from, &st) < 0 || st.st_uid != geteuid() || !geteuid())
+        return;
+    HIRA_AUTOCLOSE int copy = memfd_create("hira-server", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    char **again = calloc((size_t)z->argc + 3, sizeof *again);
+    for (off_t left = copy < 0 ? 0 : st.st_size; left > 0;) {
+        ssize_t n = sendfile(copy, from, NULL, (size_t)left);
+        if (n <= 0)
+            break;
+        left -= n;
+    }
+    if (again && fstat(from, &st) == 0 && lseek(copy, 0, SEEK_END) == st.st_size &&
+        fcntl(copy, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0) {
+        memcpy(again, z->argv, (size_t)z->argc * sizeof *again);
+        again[z->argc] = "--program";
+        again[z->argc + 1] = self.program;
+        fcntl(z->router, F_SETFD, 0);
+        fexecve(copy, again, environ);
+        fcntl(z->router, F_SETFD, FD_CLOEXEC);
+    }
+    free(again);
+}
+
 /* Tells how servers will be confined. -1: not well enough for the operator, who was told so. */
 static int report_sandbox(struct zygote *z)
 {
@@ -472,6 +524,7 @@ static int zygote_main(struct zygote *z)
     char error[200];
     signal(SIGPIPE, SIG_IGN);
     stdin_from_null();
+    run_from_copy(z);
     hira_sandbox_init(&z->sandbox);
     if (!z->late && load(z->ops, error, sizeof error) < 0) {
         hira_refuse(z->router, ENODEV, "%s", error);
@@ -520,6 +573,7 @@ static int once_main(struct zygote *z)
     int status;
     snprintf(child.tenant, sizeof child.tenant, "user-%u", (unsigned)child.tenant_uid);
     stdin_from_null();
+    run_from_copy(z);
     hira_sandbox_init(&z->sandbox);
     hira_sandbox_collect(&z->sandbox, z->ops);
     if (hira_sandbox_refuses(&z->sandbox)) {
@@ -544,6 +598,7 @@ static int once_main(struct zygote *z)
     }
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
+    hira_sandbox_left(&z->sandbox, pid);
     hira_tree_remove(child.directory);
     status = hira_sandbox_status(&z->sandbox, status);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
@@ -586,7 +641,7 @@ static int usage(const char *name)
 
 struct arguments {
     int mode, fd;
-    const char *again, *directory, *cache;
+    const char *again, *directory, *cache, *program;
 };
 
 static const struct option options[] = {{"zygote", required_argument, NULL, 'z'},
@@ -595,6 +650,7 @@ static const struct option options[] = {{"zygote", required_argument, NULL, 'z'}
                                         {"layers", no_argument, NULL, 'y'},
                                         {"late", no_argument, NULL, 'l'},
                                         {"work-dir", required_argument, NULL, 'w'},
+                                        {"program", required_argument, NULL, 'p'},
                                         {"again", required_argument, NULL, 'a'},
                                         {"directory", required_argument, NULL, 'd'},
                                         {"cache", required_argument, NULL, 'k'},
@@ -603,6 +659,7 @@ static const struct option options[] = {{"zygote", required_argument, NULL, 'z'}
                                         {"sandbox-memory", required_argument, NULL, 's'},
                                         {"sandbox-path", required_argument, NULL, 's'},
                                         {"sandbox-device", required_argument, NULL, 's'},
+                                        {"sandbox-cgroup", required_argument, NULL, 's'},
                                         {"cache-dir", required_argument, NULL, 's'},
                                         {0}};
 
@@ -627,6 +684,8 @@ static int take_option(struct zygote *z, struct arguments *a, int c, int index)
         a->directory = optarg;
     else if (c == 'k')
         a->cache = optarg;
+    else if (c == 'p')
+        a->program = optarg;
     return c == '?' ? -1 : 0;
 }
 
@@ -655,7 +714,11 @@ int hira_zygote_main(int argc, char **argv, const struct hira_zygote_ops *ops)
         return usage(argv[0]);
     ssize_t n = readlink("/proc/self/exe", self.program, sizeof self.program - 1);
     self.program[n > 0 ? n : 0] = 0;
+    z.copied = a.program != NULL;
+    if (z.copied)
+        snprintf(self.program, sizeof self.program, "%s", a.program);
     z.sandbox.work_dir = z.work_dir;
+    z.sandbox.program = self.program;
     if (a.again) /* no exit(), as in any server */
         _exit(again_main(ops, a.again, a.directory, a.cache));
     signal(SIGCHLD, SIG_DFL); /* ignored, as it may be inherited, children could not be waited for */

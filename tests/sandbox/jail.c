@@ -20,6 +20,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -29,7 +30,6 @@
 #include "server/zygote.h"
 
 static char text[8192]; /* of the answer */
-static char program[4096];
 
 __attribute__((format(printf, 1, 2))) static void add(const char *format, ...)
 {
@@ -89,6 +89,24 @@ static int try_descriptors(char **a)
         add("%s%s ", path, S_ISDIR(st.st_mode) ? "(folder)" : "");
     }
     return 0;
+}
+
+/* The program that runs, by the one path that leads out of the root: it must not be one that this user could ever
+ * write. */
+static int try_program(char **a)
+{
+    (void)a;
+    struct statvfs vfs;
+    struct stat st;
+    HIRA_AUTOCLOSE int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstatvfs(fd, &vfs) < 0 || fstat(fd, &st) < 0)
+        return errno;
+    if (vfs.f_flag & ST_RDONLY)
+        return EROFS;
+    int seals = fcntl(fd, F_GET_SEALS);
+    if (seals >= 0 && seals & F_SEAL_WRITE)
+        return EROFS;
+    return st.st_uid == geteuid() ? 0 : EACCES;
 }
 
 static int try_file_size(char **a)
@@ -237,6 +255,19 @@ static int try_memory(char **a)
         return errno;
     munmap(p, size);
     return 0;
+}
+
+/* Memory that no limit of a process counts. */
+static int try_memory_file(char **a)
+{
+    static char block[1 << 20];
+    HIRA_AUTOCLOSE int fd = memfd_create("much", MFD_CLOEXEC);
+    unsigned long long mib = strtoull(a[0], NULL, 10);
+    int error = fd < 0 ? errno : 0;
+    memset(block, 1, sizeof block);
+    for (unsigned long long i = 0; i < mib && !error; i++)
+        error = result(write(fd, block, sizeof block));
+    return error;
 }
 
 /* Memory that another process's descriptor or mapping stands for. */
@@ -409,19 +440,33 @@ static const struct {
     int (*run)(char **arguments);
     unsigned n;
 } attempts[] = {
-    {"read", try_read, 1},           {"write", try_write, 1},
-    {"list", try_list, 1},           {"descriptors", try_descriptors, 0},
-    {"file-size", try_file_size, 1}, {"fill", try_fill, 1},
-    {"connect", try_connect, 1},     {"listen", try_listen, 0},
-    {"unix", try_unix, 1},           {"socketpair", try_socketpair, 1},
-    {"kill", try_kill, 1},           {"processes", try_processes, 1},
-    {"stay", try_stay, 0},           {"abort", try_abort, 0},
-    {"execute", try_execute, 1},     {"files", try_files, 1},
-    {"memory", try_memory, 1},       {"peek", try_peek, 1},
-    {"limits", try_limits, 0},       {"thread", try_thread, 0},
-    {"code", try_code, 1},           {"privileges", try_privileges, 0},
-    {"call", try_call, 1},           {"calls", try_calls, 0},
+    {"read", try_read, 1},
+    {"write", try_write, 1},
+    {"list", try_list, 1},
+    {"descriptors", try_descriptors, 0},
+    {"file-size", try_file_size, 1},
+    {"fill", try_fill, 1},
+    {"connect", try_connect, 1},
+    {"listen", try_listen, 0},
+    {"unix", try_unix, 1},
+    {"socketpair", try_socketpair, 1},
+    {"kill", try_kill, 1},
+    {"processes", try_processes, 1},
+    {"stay", try_stay, 0},
+    {"abort", try_abort, 0},
+    {"execute", try_execute, 1},
+    {"files", try_files, 1},
+    {"memory", try_memory, 1},
+    {"peek", try_peek, 1},
+    {"limits", try_limits, 0},
+    {"thread", try_thread, 0},
+    {"code", try_code, 1},
+    {"privileges", try_privileges, 0},
+    {"call", try_call, 1},
+    {"calls", try_calls, 0},
+    {"memory-file", try_memory_file, 1},
     {"where", try_where, 0},
+    {"program", try_program, 0},
 };
 
 static int attempt(char **words, unsigned n)
@@ -442,11 +487,11 @@ static int attempt_in_child(char **words)
         return errno;
     pid_t pid = fork();
     if (pid == 0) {
-        char *args[10] = {program, "--attempt"};
+        char *args[10] = {"jail", "--attempt"};
         for (int i = 0; i < 7 && words[i]; i++)
             args[i + 2] = words[i];
         dup2(ends[1], STDOUT_FILENO);
-        execv(program, args);
+        execv("/proc/self/exe", args);
         _exit(127);
     }
     close(ends[1]);
@@ -491,8 +536,6 @@ int main(int argc, char **argv)
     static const char *const wishes[] = {"JAIL_*", NULL};
     const struct hira_zygote_ops ops = {
         .api = "jail", .serve = serve, .guest_environment = wishes, .cache = "JAIL_CACHE"};
-    ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
-    program[n > 0 ? n : 0] = 0;
     if (argc > 2 && !strcmp(argv[1], "--attempt")) {
         int error = attempt(argv + 2, (unsigned)argc - 2);
         printf("%d %s", error, text);
