@@ -67,6 +67,7 @@ static const char *const names[HIRA_N_LAYERS] = {"user", "view",       "processe
 struct attempt {
     unsigned held;
     int errors[HIRA_N_LAYERS];
+    bool own_user, known;
 };
 
 static bool wanted(const struct attempt *a, enum hira_layer layer)
@@ -264,48 +265,86 @@ static int try_all(struct hira_sandbox *s, struct attempt *a)
     return aside(try_inner, s, a);
 }
 
+/* In the child that finds out. */
+static void find_out(struct hira_sandbox *s, struct attempt *a)
+{
+    unsigned layers = a->held;
+    s->own_user = a->own_user = geteuid() == 0 && aside(try_own_user, s, a) == 0;
+    int ret = aside(try_all, s, a);
+    if (ret == 0 && !wanted(a, HIRA_LAYER_VIEW)) {
+        /* Perhaps it was only the /proc in it: a container that hides parts of its own gives no other. */
+        struct attempt again = {.held = layers & ~BIT(HIRA_LAYER_PROC), .own_user = s->own_user};
+        again.errors[HIRA_LAYER_PROC] = a->errors[HIRA_LAYER_VIEW];
+        *a = again;
+        ret = aside(try_all, s, a);
+    }
+    a->known = ret == 0;
+}
+
+static void start_finding_out(struct hira_sandbox *s)
+{
+    struct attempt *a = mmap(NULL, sizeof *a, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (a == MAP_FAILED)
+        return;
+    a->held = ALL & ~BIT(HIRA_LAYER_CGROUP) & ~(SANITIZED ? BIT(HIRA_LAYER_SYSCALLS) : 0);
+    s->attempt = a;
+    s->finder = fork();
+    if (s->finder == 0) {
+        find_out(s, a);
+        _exit(0);
+    }
+}
+
+/* Nothing is known if it ended before its time: then nothing holds. */
+static void end_finding_out(struct hira_sandbox *s)
+{
+    struct attempt *a = s->attempt;
+    int status;
+    if (!a)
+        return;
+    while (s->finder > 0 && waitpid(s->finder, &status, 0) < 0 && errno == EINTR)
+        ;
+    s->held = a->known ? a->held : 0;
+    s->own_user = a->known && a->own_user;
+    memcpy(s->errors, a->errors, sizeof s->errors);
+    munmap(a, sizeof *a);
+    s->attempt = NULL;
+}
+
 void hira_sandbox_init(struct hira_sandbox *s)
 {
-    unsigned layers = ALL & ~BIT(HIRA_LAYER_CGROUP);
     if (!s->uid_count) {
         s->uid_base = HIRA_SANDBOX_UIDS;
         s->uid_count = HIRA_SANDBOX_UIDS_COUNT;
     }
     if (s->mode == HIRA_SANDBOX_OFF || SANITIZED_THREADS)
         return;
-    if (SANITIZED)
-        layers &= ~BIT(HIRA_LAYER_SYSCALLS);
-    struct attempt *a = mmap(NULL, sizeof *a, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (a == MAP_FAILED)
-        return;
-    a->held = layers;
-    s->own_user = geteuid() == 0 && aside(try_own_user, s, a) == 0;
-    bool ok = aside(try_all, s, a) == 0;
-    if (ok && !wanted(a, HIRA_LAYER_VIEW) && a->errors[HIRA_LAYER_VIEW]) {
-        /* Perhaps it was only the /proc in it: a container that hides parts of its own gives no other. */
-        int error = a->errors[HIRA_LAYER_VIEW];
-        *a = (struct attempt){.held = layers & ~BIT(HIRA_LAYER_PROC)};
-        a->errors[HIRA_LAYER_PROC] = error;
-        ok = aside(try_all, s, a) == 0;
-    }
-    if (ok)
-        s->held = a->held;
-    memcpy(s->errors, a->errors, sizeof s->errors);
-    s->errors[HIRA_LAYER_CGROUP] = -hira_cgroup_init(s);
-    if (!s->errors[HIRA_LAYER_CGROUP])
-        s->held |= BIT(HIRA_LAYER_CGROUP);
-    munmap(a, sizeof *a);
     prctl(PR_SET_CHILD_SUBREAPER, 1); /* see hira_sandbox_fork */
+    start_finding_out(s);
+    if (!SANITIZED)
+        s->errors[HIRA_LAYER_SYSCALLS] = -hira_filter_build(s);
+}
+
+static void add_layer(struct hira_sandbox *s, enum hira_layer layer, int error)
+{
+    if (error) {
+        s->held &= ~BIT(layer);
+        s->errors[layer] = -error;
+    } else {
+        s->held |= BIT(layer);
+    }
 }
 
 void hira_sandbox_collect(struct hira_sandbox *s, const struct hira_zygote_ops *ops)
 {
+    int filter = s->errors[HIRA_LAYER_SYSCALLS];
+    if (!s->attempt)
+        return;
     hira_view_collect(s, ops);
-    int error = s->held & BIT(HIRA_LAYER_SYSCALLS) ? hira_filter_build(s) : 0;
-    if (error) {
-        s->held &= ~BIT(HIRA_LAYER_SYSCALLS);
-        s->errors[HIRA_LAYER_SYSCALLS] = -error;
-    }
+    end_finding_out(s);
+    if (filter)
+        add_layer(s, HIRA_LAYER_SYSCALLS, -filter);
+    add_layer(s, HIRA_LAYER_CGROUP, hira_cgroup_init(s));
 }
 
 void hira_sandbox_describe(const struct hira_sandbox *s, struct hira_text *held, struct hira_text *missing)

@@ -59,12 +59,15 @@ struct hira_sandbox {
     const char *work_dir, *program;
     uint32_t uid_base, uid_count;
     uint64_t memory;        /* bytes that a server may use; 0: as many as the machine has */
-    const char *cgroup;      /* given to hirad; NULL: one that is marked as given, if there is */
+    const char *cgroup;     /* given to hirad; NULL: one that is marked as given, if there is */
     const char *cache_dir;  /* of all tenants; NULL: the default */
     struct hira_paths more; /* the operator's: seen as well */
     struct hira_paths device_patterns;
 
-    /* From here on what hira_sandbox_init found. */
+    pid_t finder; /* the child that finds out, between hira_sandbox_init and hira_sandbox_collect */
+    void *attempt;
+
+    /* From here on what it found. */
     unsigned held;             /* bit 1 << layer */
     int errors[HIRA_N_LAYERS]; /* why one is missing: errno, 0 when it was not tried */
     bool own_user;             /* servers become a user of their tenant's */
@@ -87,11 +90,10 @@ struct hira_sandboxed {
  * -EINVAL: one sentence is in `error`. */
 int hira_sandbox_option(struct hira_sandbox *s, const char *name, const char *value, char *error, size_t size);
 
-/* Finds out which layers can be had; before there is any thread. */
+/* Begins to find out which layers can be had, in a child; before there is any thread. */
 void hira_sandbox_init(struct hira_sandbox *s);
 
-/* Collects what servers must see, after the vendor's library was loaded (or, where that waits, without it), and builds
- * the filter. */
+/* Ends that, and collects what servers must see, after the vendor's library was loaded (or, where that waits, without it). */
 void hira_sandbox_collect(struct hira_sandbox *s, const struct hira_zygote_ops *ops);
 
 /* "user, view, ..."; and what is missing with the reasons, empty if nothing is. */
