@@ -204,7 +204,7 @@ static int set_limits(const struct hira_sandbox *s)
         error = set_limit(limits[i].which, limits[i].value);
     /* Drivers of devices reserve addresses for all memory that there could be; there only a cgroup can bound it. */
     if (!error && !SANITIZED && !s->devices.n)
-        error = set_limit(RLIMIT_AS, (s->memory ? s->memory : memory_of_machine()) + HIRA_SANDBOX_RESERVED);
+        error = set_limit(RLIMIT_DATA, (s->memory ? s->memory : memory_of_machine()) + HIRA_SANDBOX_RESERVED);
     return error;
 }
 

@@ -3,9 +3,10 @@
 #ifndef HIRA_SERVER_SANDBOX_LIMITS_H
 #define HIRA_SERVER_SANDBOX_LIMITS_H
 
-/* Of addresses, on top of the memory that it may use: what is reserved and never touched. That is the arena (4 GiB), a stack of
- * 8 MiB for each of 512 lanes, and a compiler's libraries. */
-#define HIRA_SANDBOX_RESERVED (16ull << 30)
+/* Of private writable memory, on top of what it may use: what is reserved and never touched. That is a stack of 8 MiB for each of 512
+ * lanes, and a compiler's arenas. Addresses alone are not bounded: pages of zeros stand for an application's memory while the vendor
+ * is asked whether it would take it, and an image may be as large as its description says. */
+#define HIRA_SANDBOX_RESERVED (8ull << 30)
 
 /* Threads and processes: 512 lanes, a vendor's worker for each processor, compilers. Where servers of a tenant share a user
  * the kernel counts all of them together, unless each has a control group. */

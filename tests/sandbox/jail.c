@@ -288,7 +288,7 @@ static int try_peek(char **a)
 
 static int try_limits(char **a)
 {
-    static const int which[] = {RLIMIT_AS, RLIMIT_NPROC, RLIMIT_NOFILE, RLIMIT_FSIZE, RLIMIT_CORE, RLIMIT_MEMLOCK};
+    static const int which[] = {RLIMIT_AS, RLIMIT_DATA, RLIMIT_NPROC, RLIMIT_NOFILE, RLIMIT_FSIZE, RLIMIT_CORE, RLIMIT_MEMLOCK};
     (void)a;
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(which); i++) {
         struct rlimit limit;
