@@ -50,10 +50,10 @@ static void add_folder_of(struct hira_paths *paths, const char *file)
 /* Software that keeps together below /opt. */
 static bool add_package(struct hira_paths *paths, const char *path)
 {
-    const char *rest = path + strlen("/opt/");
-    if (strncmp(path, "/opt/", strlen("/opt/")) != 0)
+    if (strncmp(path, "/opt/", 5) != 0)
         return false;
-    HIRA_AUTOFREE char *package = strndup(path, strlen("/opt/") + strcspn(rest, "/"));
+    const char *end = strchrnul(path + 5, '/');
+    HIRA_AUTOFREE char *package = strndup(path, (size_t)(end - path));
     if (package)
         hira_paths_add(paths, package);
     return true;

@@ -200,9 +200,10 @@ def folders_that_a_guest_names_are_private(place):
         p.can('write', '/tmp/x')
         assert p.tries('write', '/home') == 0 and not os.path.isfile('/home')
         p.fails('read', '/etc/shadow', by=errno.ENOENT)
-        p.fails('listen')
         p.can('privileges')
-        assert 'caps=0,0 bound=0 nnp=1 seccomp=2' in p.text, p.text
+        assert 'caps=0,0 bound=0 nnp=1' in p.text, p.text
+        if 'syscalls' in HELD:
+            p.fails('listen')
 
 
 @test('view')
@@ -416,6 +417,7 @@ def processes_are_bounded(place):
         most = 20000 if os.getuid() == 0 else 4096
         if os.getuid() == 0 and not os.environ.get('HIRA_SOAK'):
             raise Skip('16384 processes are for make soak')
+        p.s.settimeout(120)
         assert p.tries('processes', most) == errno.EAGAIN and int(p.text) < most, p.text
         assert p.tries('execute', '/usr/bin/true') == 0
 
@@ -472,8 +474,9 @@ def required_refuses_when_a_layer_is_missing(place):
     assert a[0] == 'refused' and 'the sandbox is required and lacks: ' in a[2] and 'view' in a[2], a
     r = place.router(preexec=no_user_namespaces)
     with Prisoner(r.path) as p:
-        p.fails('call', 'bpf')
-        p.fails('listen')
+        if 'syscalls' in HELD:
+            p.fails('call', 'bpf')
+            p.fails('listen')
         assert 'confined without' in r.log() and 'view' in r.api('jail')['sandbox_missing'], r.log()
     whole = {'user', 'view', 'processes', 'proc', 'network', 'ipc', 'privileges', 'syscalls', 'limits'} <= set(HELD)
     if whole:
