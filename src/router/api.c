@@ -270,9 +270,10 @@ static void refill(void *context)
     router_api_balance(context);
 }
 
-/* Servers of a tenant that are ready or on their way, and how many there are to be. A private router's first guest is mostly its only
- * one. */
-static void count(const struct router_api *api, const struct router_tenant *tenant, unsigned *ret_have, unsigned *ret_want)
+/* Servers of a tenant that are ready or on their way, and how many there are to be. A private router's first guest is
+ * mostly its only one. */
+static void count(const struct router_api *api, const struct router_tenant *tenant, unsigned *ret_have,
+                  unsigned *ret_want)
 {
     const struct hira_list *pos;
     unsigned have = 0, want = 0;

@@ -309,17 +309,27 @@ enum {
     OPT_VERSION
 };
 
-static const struct option options[] = {
-    {"socket", required_argument, NULL, OPT_SOCKET},       {"server-dir", required_argument, NULL, OPT_SERVER_DIR},
-    {"work-dir", required_argument, NULL, OPT_WORK_DIR},   {"api", required_argument, NULL, OPT_API},
-    {"warm", required_argument, NULL, OPT_WARM},           {"max-guests", required_argument, NULL, OPT_GUESTS},
-    {"start-timeout", required_argument, NULL, OPT_START}, {"hello-timeout", required_argument, NULL, OPT_HELLO},
-    {"log-level", required_argument, NULL, OPT_LEVEL},     {"log-json", no_argument, NULL, OPT_JSON},
-    {"sandbox", required_argument, NULL, OPT_SANDBOX},     {"sandbox-uids", required_argument, NULL, OPT_SANDBOX},
-    {"sandbox-memory", required_argument, NULL, OPT_SANDBOX}, {"sandbox-path", required_argument, NULL, OPT_SANDBOX},
-    {"sandbox-device", required_argument, NULL, OPT_SANDBOX}, {"sandbox-cgroup", required_argument, NULL, OPT_SANDBOX}, {"cache-dir", required_argument, NULL, OPT_SANDBOX},
-    {"private", required_argument, NULL, OPT_PRIVATE},     {"help", no_argument, NULL, OPT_HELP},
-    {"version", no_argument, NULL, OPT_VERSION},           {0}};
+static const struct option options[] = {{"socket", required_argument, NULL, OPT_SOCKET},
+                                        {"server-dir", required_argument, NULL, OPT_SERVER_DIR},
+                                        {"work-dir", required_argument, NULL, OPT_WORK_DIR},
+                                        {"api", required_argument, NULL, OPT_API},
+                                        {"warm", required_argument, NULL, OPT_WARM},
+                                        {"max-guests", required_argument, NULL, OPT_GUESTS},
+                                        {"start-timeout", required_argument, NULL, OPT_START},
+                                        {"hello-timeout", required_argument, NULL, OPT_HELLO},
+                                        {"log-level", required_argument, NULL, OPT_LEVEL},
+                                        {"log-json", no_argument, NULL, OPT_JSON},
+                                        {"sandbox", required_argument, NULL, OPT_SANDBOX},
+                                        {"sandbox-uids", required_argument, NULL, OPT_SANDBOX},
+                                        {"sandbox-memory", required_argument, NULL, OPT_SANDBOX},
+                                        {"sandbox-path", required_argument, NULL, OPT_SANDBOX},
+                                        {"sandbox-device", required_argument, NULL, OPT_SANDBOX},
+                                        {"sandbox-cgroup", required_argument, NULL, OPT_SANDBOX},
+                                        {"cache-dir", required_argument, NULL, OPT_SANDBOX},
+                                        {"private", required_argument, NULL, OPT_PRIVATE},
+                                        {"help", no_argument, NULL, OPT_HELP},
+                                        {"version", no_argument, NULL, OPT_VERSION},
+                                        {0}};
 
 static const char help_text[] =
     "usage: hirad [OPTION...]\n"

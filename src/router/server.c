@@ -156,7 +156,8 @@ static void on_pidfd(void *context)
     server_ended(s);
 }
 
-void router_server_create(struct router_api *api, struct router_tenant *tenant, pid_t pid, int socket, int log, int pidfd)
+void router_server_create(struct router_api *api, struct router_tenant *tenant, pid_t pid, int socket, int log,
+                          int pidfd)
 {
     struct router *router = api->router;
     struct router_server *s = calloc(1, sizeof *s);

@@ -40,8 +40,8 @@ static json_t *api_status(const struct router_api *api)
     int waiting = 0;
     for (pos = api->waiting.next; pos != &api->waiting; pos = pos->next)
         waiting++;
-    return json_pack("{s:s,s:s,s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:s,s:s,s:s}", "name", api->name, "server", api->path, "state",
-                     api_state(api), "zygote", api->process ? (int)api->process->pid : 0, "starting",
+    return json_pack("{s:s,s:s,s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:s,s:s,s:s}", "name", api->name, "server", api->path,
+                     "state", api_state(api), "zygote", api->process ? (int)api->process->pid : 0, "starting",
                      (int)(api->forking + api->starting), "ready", (int)api->ready, "serving", (int)api->serving,
                      "waiting", waiting, "restarts", (int)api->restarts, "reason", api->reason, "sandbox", api->held,
                      "sandbox_missing", api->missing);

@@ -93,7 +93,8 @@ int hira_sandbox_option(struct hira_sandbox *s, const char *name, const char *va
 /* Begins to find out which layers can be had, in a child; before there is any thread. */
 void hira_sandbox_init(struct hira_sandbox *s);
 
-/* Ends that, and collects what servers must see, after the vendor's library was loaded (or, where that waits, without it). */
+/* Ends that, and collects what servers must see, after the vendor's library was loaded (or, where that waits, without
+ * it). */
 void hira_sandbox_collect(struct hira_sandbox *s, const struct hira_zygote_ops *ops);
 
 /* "user, view, ..."; and what is missing with the reasons, empty if nothing is. */

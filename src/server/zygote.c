@@ -70,7 +70,7 @@ struct zygote {
 /* What a server knows of itself; one a process. */
 static struct {
     int router, log;
-    int lock; /* of the folder */
+    int lock;  /* of the folder */
     pid_t pid; /* as everybody outside the sandbox knows it */
     char directory[PATH_SIZE], cache[PATH_MAX], program[PATH_MAX];
 } self = {-1, STDERR_FILENO, -1, 0, "", "", ""};
@@ -122,8 +122,8 @@ static unsigned count_threads(void)
 
 /* ---- private folders ---- */
 
-/* Makes one and locks it: the lock lives as long as the descriptor in whoever inherits it. What is locked is a file in it: by a
- * descriptor of the folder a server could leave its own root. fd or -errno. */
+/* Makes one and locks it: the lock lives as long as the descriptor in whoever inherits it. What is locked is a file in
+ * it: by a descriptor of the folder a server could leave its own root. fd or -errno. */
 static int make_directory(const char *work_dir, char *path, size_t size)
 {
     int n = snprintf(path, size, "%s/" HIRA_SERVER_DIRECTORY_PREFIX "XXXXXX", work_dir);
@@ -166,7 +166,8 @@ static void enter_surroundings(const struct hira_zygote_ops *ops)
         setenv("HOME", self.cache, 1);
         setenv("XDG_CACHE_HOME", self.cache, 1);
     }
-    if (self.cache[0] && ops->cache && (size_t)snprintf(cache, sizeof cache, "%s/%s", self.cache, ops->api) < sizeof cache) {
+    if (self.cache[0] && ops->cache &&
+        (size_t)snprintf(cache, sizeof cache, "%s/%s", self.cache, ops->api) < sizeof cache) {
         mkdir(cache, 0700);
         setenv(ops->cache, cache, 1);
     }
@@ -212,13 +213,15 @@ static int receive_guest(void *buffer, size_t size, size_t *ret_size)
 }
 
 /* The vendor's library has read its variables and made its threads: for a guest that wants other variables this process
- * begins anew, with what only it has: its descriptors, its folder, and what hirad said of the guest. Returns if it cannot. */
+ * begins anew, with what only it has: its descriptors, its folder, and what hirad said of the guest. Returns if it
+ * cannot. */
 static void start_over_for(int guest, const void *adopt, size_t size)
 {
     HIRA_AUTOCLOSE int message = memfd_create("adopt", MFD_CLOEXEC);
     const int kept[] = {self.router, self.log, self.lock, guest, message};
     char fds[100];
-    char *args[] = {program_invocation_name, "--again", fds, "--directory", self.directory, "--cache", self.cache, NULL};
+    char *args[] = {program_invocation_name, "--again", fds,        "--directory",
+                    self.directory,          "--cache", self.cache, NULL};
     if (message < 0 || write(message, adopt, size) != (ssize_t)size)
         return;
     syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
@@ -238,7 +241,8 @@ static int again_main(const struct hira_zygote_ops *ops, const char *fds, const 
     if (!adopt || !directory || !cache ||
         sscanf(fds, "%d,%d,%d,%d,%d,%d", &self.router, &self.log, &self.lock, &guest, &message, &self.pid) != 6)
         return 1;
-    for (int i = STDERR_FILENO + 1, last = HIRA_MAX(HIRA_MAX(self.router, self.log), HIRA_MAX(self.lock, guest)); i <= last; i++)
+    for (int i = STDERR_FILENO + 1, last = HIRA_MAX(HIRA_MAX(self.router, self.log), HIRA_MAX(self.lock, guest));
+         i <= last; i++)
         fcntl(i, F_SETFD, FD_CLOEXEC);
     ssize_t n = pread(message, adopt, size, 0);
     close(message);
@@ -407,7 +411,8 @@ static void hear_router(struct zygote *z)
         z->orphan = true;
         return;
     }
-    if (hira_message_check(&message, (size_t)n, HIRA_MSG_FORK, sizeof message) < 0 || !hira_tenant_valid(message.tenant))
+    if (hira_message_check(&message, (size_t)n, HIRA_MSG_FORK, sizeof message) < 0 ||
+        !hira_tenant_valid(message.tenant))
         return;
     int error = fork_server(z, &message);
     if (error)
@@ -473,14 +478,16 @@ static void start_over_late(struct zygote *z)
     free(again);
 }
 
-/* By /proc/self/exe a server finds the program that it runs where it lies outside its own root, and could write it as soon as nobody
- * runs it, if hirad's user may: the next server would then begin with a guest's code outside any sandbox. A program that its user could
- * write is therefore run from a sealed copy. Returns if that is not needed or cannot be. */
+/* By /proc/self/exe a server finds the program that it runs where it lies outside its own root, and could write it as
+ * soon as nobody runs it, if hirad's user may: the next server would then begin with a guest's code outside any
+ * sandbox. A program that its user could write is therefore run from a sealed copy. Returns if that is not needed or
+ * cannot be. */
 static void run_from_copy(struct zygote *z)
 {
     struct stat st;
     HIRA_AUTOCLOSE int from = open(self.program, O_RDONLY | O_CLOEXEC);
-    if (z->copied || z->sandbox.mode == HIRA_SANDBOX_OFF || from < 0 || fstat(from, &st) < 0 || st.st_uid != geteuid() || !geteuid())
+    if (z->copied || z->sandbox.mode == HIRA_SANDBOX_OFF || from < 0 || fstat(from, &st) < 0 ||
+        st.st_uid != geteuid() || !geteuid())
         return;
     HIRA_AUTOCLOSE int copy = memfd_create("hira-server", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     char **again = calloc((size_t)z->argc + 3, sizeof *again);
@@ -707,7 +714,8 @@ static int take_arguments(struct zygote *z, struct arguments *a)
 int hira_zygote_main(int argc, char **argv, const struct hira_zygote_ops *ops)
 {
     const char *tmp = getenv("TMPDIR");
-    struct zygote z = {.ops = ops, .work_dir = tmp && *tmp ? tmp : "/tmp", .router = -1, .signals = -1, .argc = argc, .argv = argv};
+    struct zygote z = {
+        .ops = ops, .work_dir = tmp && *tmp ? tmp : "/tmp", .router = -1, .signals = -1, .argc = argc, .argv = argv};
     struct arguments a = {.fd = -1};
     hira_list_init(&z.children);
     if (take_arguments(&z, &a) < 0)

@@ -53,7 +53,8 @@ struct hira_zygote_ops {
  *   --check         load, warm, print one line on the vendor; status 0, or 1 with the reason on standard error
  *   --layers        print "LAYER, LAYER;MISSING (why), ..." of the sandbox that servers get
  *   --work-dir DIR  where servers make their private folders (default: $TMPDIR, /tmp)
- *   --sandbox MODE, --sandbox-uids, --sandbox-memory, --sandbox-path, --sandbox-device, --sandbox-cgroup, --cache-dir   as of hirad, which hands them on
+ *   --sandbox MODE, --sandbox-uids, --sandbox-memory, --sandbox-path, --sandbox-device, --sandbox-cgroup, --cache-dir
+ *                   as of hirad, which hands them on
  */
 int hira_zygote_main(int argc, char **argv, const struct hira_zygote_ops *ops);
 
