@@ -416,7 +416,7 @@ static void emit_reply(struct emit *e, const struct lapis_function *f)
         if (emit_is_new(v))
             emit_line(e, "hira_made(s, id_%s, %s, (void *)(uintptr_t)made_%s, ok);", v->name, emit_type_id(e, v->element->handle), v->name);
         if (v->kind == LAPIS_V_HANDLE && v->deallocates)
-            emit_line(e, "if (ok)\n        hira_gone(s, %s, (void *)(uintptr_t)%s);", emit_type_id(e, v->handle), v->name);
+            emit_line(e, "if (ok)\n        hira_gone(s);");
     }
     if (r->kind == LAPIS_V_HANDLE && r->allocates)
         emit_line(e, "hira_made(s, id_ret, %s, (void *)(uintptr_t)ret, ok);", emit_type_id(e, r->handle));
@@ -465,7 +465,11 @@ static void emit_serve(struct emit *e, const struct lapis_function *f)
     if (until)
         emit_line(e, "const bool until_done = %s;", until);
     emit_checks(e, f);
-    emit_line(e, "if (!hira_serve_ready(s))\n        return;");
+    emit_line(e, "if (!hira_serve_ready(s)%s)\n        return;", until ? " || (until_done && !hira_may_keep(s))" : "");
+    for (size_t i = 0; i < f->n_params; i++)
+        if (f->params[i].kind == LAPIS_V_HANDLE && f->params[i].deallocates)
+            emit_line(e, "if (!hira_claim(s, %s, (void *)(uintptr_t)%s))\n        return;", emit_type_id(e, f->params[i].handle),
+                      f->params[i].name);
     emit_new_places(e, f, until != NULL);
     emit_fill_counters(e, f);
     for (size_t k = 0; makes && k < f->n_params; k++)

@@ -18,7 +18,16 @@ static uint64_t words_left(const struct hira_serve *s)
 
 static void *refuse(struct hira_serve *s)
 {
-    s->bad = true;
+    hira_misfit(s);
+    s->p = s->end;
+    return NULL;
+}
+
+/* Out of memory: the call fails, and nothing more of it is decoded. */
+void *hira_starve(struct hira_serve *s)
+{
+    s->starved = true;
+    s->status = s->status == HIRA_REPLY_OK ? HIRA_REPLY_FAILED : s->status;
     s->p = s->end;
     return NULL;
 }
@@ -35,14 +44,14 @@ void *hira_scratch(struct hira_serve *s, uint64_t size)
         memset(p, 0, padded);
         return p;
     }
-    struct hira_chunk *chunk = SCRATCH_MAX - m->chunk_bytes < padded ? NULL : calloc(1, sizeof *chunk + padded);
-    if (!chunk) {
-        s->status = s->status == HIRA_REPLY_OK ? HIRA_REPLY_FAILED : s->status;
-        s->p = s->end;
-        s->bad |= SCRATCH_MAX - m->chunk_bytes < padded;
-        return NULL;
-    }
-    m->chunk_bytes += padded;
+    if (SCRATCH_MAX - m->chunk_bytes < padded)
+        return refuse(s);
+    if (!hira_private_take(padded))
+        return hira_starve(s);
+    m->chunk_bytes += padded; /* given back with the call's memory, whether there is a chunk or not */
+    struct hira_chunk *chunk = calloc(1, sizeof *chunk + padded);
+    if (!chunk)
+        return hira_starve(s);
     chunk->next = m->chunks;
     m->chunks = chunk;
     return chunk->data;
@@ -68,6 +77,7 @@ static void *decline_handle(struct hira_serve *s, unsigned type)
     return NULL;
 }
 
+/* Only what the guest says is there is copied: so pins are bounded by the record, as is what they are remembered in. */
 static bool remember_pin(struct hira_serve *s, struct hira_slot *slot)
 {
     if (s->n_pins == s->pins_capacity) {
@@ -179,13 +189,14 @@ static void *get_out(struct hira_serve *s, uint64_t *ret_size, bool payload, boo
     *ret_size = 0;
     if (kind == HIRA_MEM_NULL)
         return NULL;
-    if (s->n_outs == HIRA_OUTS_MAX)
+    /* An honest guest gives what does not fit the reply a block: nobody makes the server allocate by a number alone. */
+    if (s->n_outs == HIRA_OUTS_MAX || (kind == HIRA_MEM_INLINE && size > HIRA_REPLY_SIZE))
         return refuse(s);
     void *shared = kind == HIRA_MEM_INLINE ? NULL : arena_bytes(s, kind, size, &offset);
     void *data = shared, *from = shared;
     if (kind == HIRA_MEM_INLINE && both)
         from = inline_bytes(s, size);
-    if (s->bad)
+    if (s->bad || s->starved)
         return NULL;
     if (kind == HIRA_MEM_INLINE || !payload) {
         data = hira_scratch(s, size);
@@ -248,11 +259,15 @@ void *hira_get_properties(struct hira_serve *s, uint64_t end, unsigned (*type_of
     return to;
 }
 
+static _Atomic uint32_t n_registrations;
+
 /* A vendor that failed the registering call may have called back all the same, or do so later: what it got is never taken back. */
 void hira_registration_drop(struct hira_registration *r)
 {
-    if (r && atomic_fetch_sub_explicit(&r->references, 1, memory_order_acq_rel) == 1)
+    if (r && atomic_fetch_sub_explicit(&r->references, 1, memory_order_acq_rel) == 1) {
+        atomic_fetch_sub_explicit(&n_registrations, 1, memory_order_relaxed);
         free(r);
+    }
 }
 
 void *hira_get_list(struct hira_serve *s, uint64_t *ret_size)
@@ -286,11 +301,10 @@ struct hira_registration *hira_get_callback(struct hira_serve *s, unsigned index
     *ret_cookie = (void *)(uintptr_t)user_data;
     if (!function || s->bad)
         return NULL;
-    struct hira_registration *r = malloc(sizeof *r);
-    if (!r) {
-        s->status = HIRA_REPLY_FAILED;
-        return NULL;
-    }
+    struct hira_registration *r = atomic_load_explicit(&n_registrations, memory_order_relaxed) < HIRA_REGISTRATIONS_MAX ? malloc(sizeof *r) : NULL;
+    if (!r)
+        return (struct hira_registration *)hira_starve(s);
+    atomic_fetch_add_explicit(&n_registrations, 1, memory_order_relaxed);
     *r = (struct hira_registration){.function = function, .user_data = user_data, .references = 2, .index = (uint16_t)index,
                                    .once = once};
     if (s->first) {
@@ -301,6 +315,17 @@ struct hira_registration *hira_get_callback(struct hira_serve *s, unsigned index
     s->registration = r;
     *ret_cookie = r;
     return r;
+}
+
+bool hira_may_keep(struct hira_serve *s)
+{
+    if (hira_private_room())
+        return true;
+    hira_pending_poll();
+    if (hira_private_room())
+        return true;
+    hira_starve(s);
+    return false;
 }
 
 bool hira_serve_ready(struct hira_serve *s)
@@ -407,12 +432,30 @@ void hira_made(struct hira_serve *s, uint64_t id, unsigned type, void *vendor, b
     }
 }
 
-void hira_gone(struct hira_serve *s, unsigned type, void *vendor)
+bool hira_claim(struct hira_serve *s, unsigned type, void *vendor)
 {
-    uint64_t id = hira_slot_find(vendor, type);
-    for (uint32_t i = 0; i < s->n_pins; i++)
+    struct hira_slot *slot = NULL;
+    uint32_t mine = 0;
+    for (uint32_t i = 0; vendor && i < s->n_pins; i++)
         if (s->pins[i]->vendor == vendor && HIRA_ID_TYPE(atomic_load(&s->pins[i]->id)) == type)
-            atomic_store_explicit(&s->pins[i]->owed, 0, memory_order_relaxed);
-    if (id)
-        hira_slot_release(id);
+            slot = s->pins[i];
+    for (uint32_t i = 0; slot && i < s->n_pins; i++)
+        mine += s->pins[i] == slot;
+    if (!slot)
+        return !vendor;
+    if (s->claimed || !hira_slot_claim(slot, mine)) {
+        decline_handle(s, type);
+        return false;
+    }
+    s->claimed = slot;
+    return true;
+}
+
+void hira_gone(struct hira_serve *s)
+{
+    struct hira_slot *slot = HIRA_STEAL(s->claimed);
+    if (!slot)
+        return;
+    atomic_store_explicit(&slot->owed, 0, memory_order_relaxed);
+    hira_slot_unpin(slot); /* the guest's own pin; this call's goes with the others */
 }

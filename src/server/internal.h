@@ -29,6 +29,7 @@ struct hira_memory {
     struct hira_memory *next;
     struct hira_chunk *chunks;  /* beyond `scratch` */
     char *spilled;              /* a copied payload from the arena */
+    uint64_t spilled_bytes;
     size_t used;
     uint64_t chunk_bytes;
     _Alignas(HIRA_CACHE_LINE) char record[HIRA_RECORD_MAX];
@@ -67,6 +68,7 @@ struct hira_server {
     pthread_mutex_t memory_lock;
     struct hira_memory *free_memory;
     uint32_t n_free_memory;
+    _Atomic uint64_t private_bytes; /* of all calls, those included whose commands go on: at most HIRA_PRIVATE_MAX */
     char directory[64];
 };
 
@@ -83,6 +85,29 @@ int hira_find_function(const char *name, size_t length, uint32_t signature);
 
 struct hira_memory *hira_memory_new(void);
 void hira_memory_free(struct hira_memory *memory);
+
+/* Counts memory that a guest makes us keep. Take: false when it keeps too much already. */
+static inline bool hira_private_take(uint64_t bytes)
+{
+    uint64_t before = atomic_fetch_add_explicit(&hira_server.private_bytes, bytes, memory_order_relaxed);
+    if (hira_likely(before <= HIRA_PRIVATE_MAX && bytes <= HIRA_PRIVATE_MAX - before))
+        return true;
+    atomic_fetch_sub_explicit(&hira_server.private_bytes, bytes, memory_order_relaxed);
+    return false;
+}
+
+static inline void hira_private_give(uint64_t bytes)
+{
+    atomic_fetch_sub_explicit(&hira_server.private_bytes, bytes, memory_order_relaxed);
+}
+
+static inline bool hira_private_room(void)
+{
+    return atomic_load_explicit(&hira_server.private_bytes, memory_order_relaxed) <= HIRA_PRIVATE_MAX - sizeof(struct hira_memory);
+}
+
+/* Decoding stops for want of memory: the call fails, the guest is not dropped. NULL. */
+void *hira_starve(struct hira_serve *s);
 
 /* Serves one record already copied to lane->memory. False: the guest is to be dropped. */
 bool hira_serve_record(struct hira_server_lane *lane, uint32_t size);
@@ -109,6 +134,10 @@ struct hira_slot *hira_slot_pin(uint64_t id, unsigned type);
 void hira_slot_unpin(struct hira_slot *slot);
 bool hira_slot_install(uint64_t id, unsigned type, void *vendor, int64_t poison);
 bool hira_slot_release(uint64_t id);
+/* Takes the name of a pinned slot away and waits until the guest and the caller (`mine` pins) alone hold it. False: it is no good any
+ * more, or others still hold it. */
+bool hira_slot_claim(struct hira_slot *slot, uint32_t mine);
+void hira_slot_unclaim(struct hira_slot *slot);
 uint64_t hira_slot_find(void *vendor, unsigned type); /* id or 0 */
 
 /* ---- mappings ---- */

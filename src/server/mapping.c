@@ -20,6 +20,7 @@ struct hira_mapping {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct hira_mapping *first;
+static _Atomic uint32_t n_mappings;
 
 bool hira_in_arena(const void *p)
 {
@@ -44,8 +45,10 @@ static void copy_region(const struct hira_region *r, char *application, char *ve
 
 static void unreference(struct hira_mapping *m)
 {
-    if (--m->references == 0)
+    if (--m->references == 0) {
+        atomic_fetch_sub_explicit(&n_mappings, 1, memory_order_relaxed);
         free(m);
+    }
 }
 
 /* Lock held. */
@@ -62,6 +65,8 @@ void hira_mapping_add(struct hira_serve *s, uint64_t number, void *owner, void *
     struct hira_mapping *m = calloc(1, sizeof *m);
     if (!m)
         hira_server_stop("out of memory");
+    if (atomic_fetch_add_explicit(&n_mappings, 1, memory_order_relaxed) >= HIRA_MAPPINGS_MAX)
+        hira_server_stop("it maps without end");
     *m = (struct hira_mapping){.number = number, .owner = owner, .data = data, .at = at, .region = *region, .fill = wants_fill,
                                .references = 1};
     m->region.row = region->row ? region->row : region->width;

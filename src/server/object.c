@@ -220,6 +220,33 @@ bool hira_slot_release(uint64_t id)
     return mine;
 }
 
+bool hira_slot_claim(struct hira_slot *slot, uint32_t mine)
+{
+    pthread_mutex_lock(&lock);
+    uint64_t id = atomic_load_explicit(&slot->id, memory_order_relaxed);
+    if (!(id & RELEASED))
+        atomic_store_explicit(&slot->id, id | RELEASED, memory_order_relaxed);
+    pthread_mutex_unlock(&lock);
+    if (id & RELEASED)
+        return false;
+    for (int i = 0; i < 2000; i++) {
+        if (atomic_load_explicit(&slot->pins, memory_order_acquire) <= mine + 1)
+            return true;
+        if (hira_server.alone)
+            break;
+        usleep(100);
+    }
+    hira_slot_unclaim(slot);
+    return false;
+}
+
+void hira_slot_unclaim(struct hira_slot *slot)
+{
+    pthread_mutex_lock(&lock);
+    atomic_store_explicit(&slot->id, atomic_load_explicit(&slot->id, memory_order_relaxed) & ~RELEASED, memory_order_relaxed);
+    pthread_mutex_unlock(&lock);
+}
+
 uint64_t hira_slot_find(void *vendor, unsigned type)
 {
     pthread_mutex_lock(&lock);

@@ -45,9 +45,11 @@ struct hira_memory *hira_memory_new(void)
     pthread_mutex_unlock(&server->memory_lock);
     if (!m && !(m = aligned_alloc(HIRA_CACHE_LINE, sizeof *m)))
         hira_server_stop("out of memory");
+    atomic_fetch_add_explicit(&server->private_bytes, sizeof *m, memory_order_relaxed);
     m->next = NULL;
     m->chunks = NULL;
     m->spilled = NULL;
+    m->spilled_bytes = 0;
     m->used = 0;
     m->chunk_bytes = 0;
     return m;
@@ -56,8 +58,10 @@ struct hira_memory *hira_memory_new(void)
 /* Ready for the next call. */
 static void memory_reset(struct hira_memory *m)
 {
+    if (hira_unlikely(m->chunk_bytes | m->spilled_bytes))
+        hira_private_give(m->chunk_bytes + m->spilled_bytes);
     m->used = 0;
-    m->chunk_bytes = 0;
+    m->chunk_bytes = m->spilled_bytes = 0;
     free(m->spilled);
     m->spilled = NULL;
     while (m->chunks) {
@@ -73,6 +77,7 @@ void hira_memory_free(struct hira_memory *m)
     if (!m)
         return;
     memory_reset(m);
+    hira_private_give(sizeof *m);
     pthread_mutex_lock(&server->memory_lock);
     if (server->n_free_memory < FREE_MEMORY_MAX) {
         m->next = server->free_memory;
@@ -127,8 +132,15 @@ static bool take_spilled(struct hira_serve *s, struct hira_memory *m)
 {
     uint64_t offset = hira_get_word(s), size = hira_get_word(s);
     const void *shared = s->bad || size > HIRA_SPILL_MAX || size % 8 ? NULL : hira_arena_at(&hira_server.arena, offset, size);
-    if (!shared || !(m->spilled = malloc(size ? size : 8)))
+    if (!shared)
         return false;
+    bool room = hira_private_take(size);
+    m->spilled_bytes = room ? size : 0;
+    m->spilled = room ? malloc(size ? size : 8) : NULL;
+    if (!m->spilled) {
+        hira_starve(s);
+        return true;
+    }
     memcpy(m->spilled, shared, size);
     s->p = (uint64_t *)m->spilled;
     s->end = s->p + size / 8;
@@ -153,7 +165,7 @@ static void call_function(struct hira_serve *s, uint16_t function)
         return;
     uint16_t ours = function < server->n_map ? server->map[function] : NO_FUNCTION;
     if (ours == NO_FUNCTION || !hira_server_api.functions[ours].serve)
-        s->bad = true; /* unknown here, or one that the guest answers by itself */
+        hira_misfit(s); /* unknown here, or one that the guest answers by itself */
     else
         hira_server_api.functions[ours].serve(s);
 }
@@ -191,7 +203,7 @@ bool hira_serve_record(struct hira_server_lane *lane, uint32_t size)
     s.lane = lane;
     s.p = record->words;
     s.end = (const uint64_t *)(m->record + (size & ~7u));
-    s.bad = s.kept = false;
+    s.bad = s.starved = s.kept = false;
     s.sync = flags & HIRA_RECORD_SYNC;
     s.quiet = flags & HIRA_RECORD_QUIET;
     s.status = HIRA_REPLY_OK;
@@ -204,6 +216,7 @@ bool hira_serve_record(struct hira_server_lane *lane, uint32_t size)
     s.pins_capacity = HIRA_PINS_LOCAL;
     s.first = NULL;
     s.registration = NULL;
+    s.claimed = NULL;
     s.mapping = NULL;
     s.stream = NULL;
     s.n_cells = 0;
@@ -214,6 +227,8 @@ bool hira_serve_record(struct hira_server_lane *lane, uint32_t size)
     call_function(&s, function);
     hira_serving = outer;
     bool bad = s.bad;
+    if (s.claimed)
+        hira_slot_unclaim(s.claimed);
     hira_pending_fail(s.cells, s.n_cells); /* nothing took them over: the call did not come about */
     hira_registration_drop(s.registration);
     hira_mapping_done(s.mapping, false);
@@ -488,7 +503,7 @@ int hira_serve_guest(struct hira_transport *transport, const struct hira_hello *
         return 1;
     }
     for (;;) {
-        char message[256];
+        _Alignas(8) char message[256];
         ssize_t n = transport->ops->receive(transport, message, sizeof message, NULL, NULL);
         if (n <= 0)
             hira_server_stop(n ? "its control message is malformed" : NULL);

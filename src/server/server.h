@@ -81,6 +81,7 @@ struct hira_serve {
     struct hira_server_lane *lane;
     const uint64_t *p, *end;
     bool bad;                        /* not what an honest guest sends: it is dropped */
+    bool starved;                    /* out of memory: the rest was not decoded, and not fitting it proves nothing */
     bool sync, quiet, kept;
     uint8_t status;                  /* HIRA_REPLY_*, when not OK the vendor is not called */
     uint8_t invalid;
@@ -91,6 +92,7 @@ struct hira_serve {
     struct hira_slot *pins_local[HIRA_PINS_LOCAL], **pins;
     uint32_t pins_capacity;
     struct hira_slot *first;         /* the first handle named: takes the blame of a failed asynchronous call */
+    struct hira_slot *claimed;       /* see hira_claim */
     struct hira_registration *registration;
     struct hira_stream *stream;
     uint64_t stream_size, stream_moved;
@@ -99,11 +101,17 @@ struct hira_serve {
     uint64_t n_cells, cells[HIRA_OUTS_MAX];
 };
 
+/* What came does not fit: the guest is dropped, unless decoding has stopped for want of memory. */
+static inline void hira_misfit(struct hira_serve *s)
+{
+    s->bad |= !s->starved;
+}
+
 static inline uint64_t hira_get_word(struct hira_serve *s)
 {
     if (hira_likely(s->p < s->end))
         return *s->p++;
-    s->bad = true;
+    hira_misfit(s);
     return 0;
 }
 
@@ -157,7 +165,7 @@ uint64_t hira_get_count(struct hira_serve *s, uint64_t *ret_size, uint64_t eleme
 static inline void hira_expect(struct hira_serve *s, bool condition)
 {
     if (hira_unlikely(!condition))
-        s->bad = true;
+        hira_misfit(s);
 }
 
 /* count * size without wrapping: UINT64_MAX when it does not fit. */
@@ -174,6 +182,9 @@ static inline uint64_t hira_least(uint64_t a, uint64_t b)
 
 /* True: everything was decoded and may be given to the vendor. */
 bool hira_serve_ready(struct hira_serve *s);
+
+/* Whether this call's memory may stay until its command has ended. False and sticky when the guest keeps too much already. */
+bool hira_may_keep(struct hira_serve *s);
 
 /* The memory of this call stays until the command of the handle that it makes has ended: see hira_made. */
 void hira_keep(struct hira_serve *s);
@@ -206,8 +217,12 @@ void hira_made(struct hira_serve *s, uint64_t id, unsigned type, void *vendor, b
 void hira_handles_to_ids(struct hira_serve *s, void *data, uint64_t bytes, unsigned type, bool owned);
 uint64_t hira_handle_to_id(void *vendor, unsigned type, bool owned);
 
-/* The object named by a handle of this call is gone (`deallocates`). */
-void hira_gone(struct hira_serve *s, unsigned type, void *vendor);
+/* Before a call that ends the object of this handle (`deallocates`; NULL: none): its name is taken away, and what other lanes still do
+ * with it is waited for, for a while. False and sticky when they go on, or have ended it: no two calls end one object, none uses one
+ * that another ends. */
+bool hira_claim(struct hira_serve *s, unsigned type, void *vendor);
+/* After it: the claimed object is gone. Without this its name is given back. */
+void hira_gone(struct hira_serve *s);
 
 /* The spec's state beside a vendor handle of an object that this call names or that is alive; NULL if unknown. */
 void *hira_server_state(void *vendor, unsigned type);

@@ -14,7 +14,7 @@ static void *get_stream(struct hira_serve *s, uint64_t *ret_size, bool out)
     uint64_t word = hira_get_word(s), offset = hira_get_word(s);
     struct hira_stream *stream = s->stream || offset % 4096 ? NULL : hira_arena_at(&hira_server.arena, offset, HIRA_STREAM_SIZE);
     if (!stream || !s->sync) {
-        s->bad = true;
+        hira_misfit(s);
         return NULL;
     }
     s->stream = stream;

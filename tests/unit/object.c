@@ -162,6 +162,33 @@ static void test_used_again_while_pinned(void)
     tap_case("an index is used again while long calls still use what it named before");
 }
 
+/* Two calls that would end one object: the second is told that there is none, and while the first lasts nobody may begin. */
+static void test_claimed(void)
+{
+    struct thing a = new_thing();
+    uint64_t id = HIRA_ID(10, 1, T_QUEUE);
+    CHECK(hira_slot_install(id, T_QUEUE, &a, 0));
+    struct hira_slot *first = hira_slot_pin(id, T_QUEUE), *second = hira_slot_pin(id, T_QUEUE);
+    CHECK(!hira_slot_claim(first, 1)); /* the second still uses it, and goes on doing so */
+    CHECK(atomic_load(&first->id) == id);
+    hira_slot_unpin(second);
+    CHECK(hira_slot_claim(first, 1));
+    CHECK(!hira_slot_claim(first, 1));
+    CHECK(!hira_slot_pin(id, T_QUEUE));
+    CHECK(!hira_slot_release(id));
+    hira_slot_unclaim(first); /* the vendor refused */
+    second = hira_slot_pin(id, T_QUEUE);
+    CHECK(second == first);
+    CHECK(hira_slot_claim(first, 2)); /* named twice by one call */
+    hira_slot_unpin(second);
+    atomic_store(&first->owed, 0);
+    hira_slot_unpin(first);
+    hira_slot_unpin(first);   /* the guest's own */
+    CHECK(a.references == 1); /* the vendor has ended it by itself */
+    CHECK(hira_slot_install(id, T_QUEUE, &a, 0) && hira_slot_release(id));
+    tap_case("an object that a call ends is that call's alone");
+}
+
 static void test_generations(void)
 {
     bool ok = true;
@@ -309,6 +336,7 @@ int main(void)
     test_wrong_names();
     test_pinned();
     test_used_again_while_pinned();
+    test_claimed();
     test_generations();
     test_server_named();
     test_called_back();
