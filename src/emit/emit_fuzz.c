@@ -97,15 +97,58 @@ static void touch(struct emit *e, const struct lapis_value *v, const char *at, c
     case LAPIS_V_RECORD:
         touch_fields(e, v, at, record, record_at, depth);
         break;
+    case LAPIS_V_CALLBACK:
+        if (!depth && !record)
+            emit_line(e, "hira_fuzz_callback((void *)(uintptr_t)%s, %s, later_%s_%s, %s);", at,
+                      v->companion ? emit_format(e, "(void *)(uintptr_t)%s", v->companion) : "NULL", e->function->name, v->name,
+                      v->callback->once ? "true" : "false");
+        break;
     default:
         break;
+    }
+}
+
+/* An argument of the vendor's for a callback. Counts stay small: the memory that they count is. */
+static const char *callback_argument(struct emit *e, const struct lapis_value *a)
+{
+    const char *type = emit_type(e, a->ctype);
+    switch (a->kind) {
+    case LAPIS_V_HANDLE:
+        return emit_format(e, "(%s)(uintptr_t)hira_fuzz_known(%s)", type, emit_type_id(e, a->handle));
+    case LAPIS_V_USERDATA:
+        return "cookie";
+    case LAPIS_V_STRING:
+        return "(void *)(uintptr_t)\"text\"";
+    case LAPIS_V_BUFFER:
+        return "(void *)(uintptr_t)hira_fuzz_zeros";
+    default:
+        return a->ctype->kind == LAPIS_POINTER || a->ctype->kind == LAPIS_FUNCTION ? "NULL"
+                                                                                   : emit_format(e, "(%s)(hira_fuzz_choose() & 7)", type);
+    }
+}
+
+/* For each callback that a function takes: calls it with arguments of its types. */
+static void emit_callers(struct emit *e, const struct lapis_function *f)
+{
+    for (size_t i = 0; i < f->n_params; i++) {
+        const struct lapis_value *v = &f->params[i];
+        if (v->kind != LAPIS_V_CALLBACK)
+            continue;
+        emit_line(e, "static void later_%s_%s(void *function, void *cookie)", f->name, v->name);
+        emit_line(e, "{");
+        emit_line(e, "    ((%s)(uintptr_t)function)(", emit_type(e, v->ctype));
+        for (size_t k = 0; k < v->callback->n_args; k++)
+            emit_line(e, "        %s%s", callback_argument(e, &v->callback->args[k]), k + 1 < v->callback->n_args ? "," : "");
+        emit_line(e, "    );");
+        emit_line(e, "}");
+        emit_blank(e);
     }
 }
 
 /* Memory that the vendor writes: nothing that is later taken for a handle may be none. */
 static void write_out(struct emit *e, const struct lapis_value *v)
 {
-    const char *n = v->name, *bytes = emit_format(e, "bytes_%s", n), *owned = v->element && v->element->allocates ? "true" : "false";
+    const char *n = v->name, *bytes = emit_format(e, "bytes_%s", n);
     if (v->is_error) {
         emit_line(e, "if (%s)", n);
         emit_line(e, "    *%s = ok ? %s : %s;", n, v->error_success ? v->error_success : "0", v->error_failure ? v->error_failure : "-1");
@@ -118,7 +161,10 @@ static void write_out(struct emit *e, const struct lapis_value *v)
         emit_line(e, "    *%s = ok ? (%s)(uintptr_t)hira_fuzz_made(%s) : 0;", n, emit_type(e, v->ctype->pointee),
                   emit_type_id(e, v->element->handle));
     } else if (v->element && v->element->kind == LAPIS_V_HANDLE) {
-        emit_line(e, "hira_fuzz_write_handles((void *)%s, %s, %s, %s);", n, bytes, emit_type_id(e, v->element->handle), owned);
+        /* What it makes is counted, by what it has written before: see emit_stub. */
+        emit_line(e, "hira_fuzz_write_handles((void *)%s, %s, %s, %s);", n,
+                  v->filled ? emit_format(e, "hira_least(%s, %s)", bytes, emit_bytes(e, v, n, v->filled)) : bytes,
+                  emit_type_id(e, v->element->handle), v->element->allocates ? "ok" : "false");
     } else if (v->selector) {
         emit_line(e, "if (values_type((uint64_t)%s))", v->selector);
         emit_line(e, "    hira_fuzz_write_handles((void *)%s, %s, values_type((uint64_t)%s), false);", n, bytes, v->selector);
@@ -179,9 +225,21 @@ static bool has_size(const struct lapis_value *v)
     return (v->kind == LAPIS_V_BUFFER && !v->is_error && !emit_is_new(v)) || (v->kind == LAPIS_V_STRING && v->count);
 }
 
+static bool is_written(const struct lapis_value *v)
+{
+    return (v->kind == LAPIS_V_BUFFER || (v->kind == LAPIS_V_STRING && v->count)) && v->direction != LAPIS_IN;
+}
+
+/* An array of new handles. */
+static bool makes_some(const struct lapis_value *v)
+{
+    return is_written(v) && !emit_is_new(v) && v->element && v->element->kind == LAPIS_V_HANDLE && v->element->allocates;
+}
+
 static void emit_stub(struct emit *e, const struct lapis_function *f)
 {
     e->function = f;
+    emit_callers(e, f);
     emit_line(e, "static %s", emit_prototype(e, f, emit_format(e, "stub_%s", f->name)));
     emit_line(e, "{");
     e->indent = 1;
@@ -195,9 +253,12 @@ static void emit_stub(struct emit *e, const struct lapis_function *f)
             touch(e, &f->params[i], f->params[i].name, NULL, NULL, 0);
     }
     emit_line(e, "HIRA_UNUSED const bool ok = %s;", f->retains || f->releases ? "true" : "hira_fuzz_succeeds()");
+    for (size_t i = 0; i < f->n_params; i++)
+        if (is_written(&f->params[i]) && !makes_some(&f->params[i]))
+            write_out(e, &f->params[i]);
     for (size_t i = 0; i < f->n_params; i++) {
         const struct lapis_value *v = &f->params[i];
-        if ((v->kind == LAPIS_V_BUFFER || (v->kind == LAPIS_V_STRING && v->count)) && v->direction != LAPIS_IN)
+        if (makes_some(v))
             write_out(e, v);
         if (v->kind == LAPIS_V_HANDLE && v->deallocates)
             emit_line(e, "if (ok)\n        hira_fuzz_release((void *)(uintptr_t)%s);", v->name);

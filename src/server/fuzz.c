@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/list.h"
 #include "server/internal.h"
 
 #define ARENA_SIZE (1u << 20)
@@ -29,11 +30,26 @@ struct object {
     uint64_t alive;
     unsigned type;
     _Atomic int references; /* several lanes may serve at once: see tests/fuzz/racing.c */
+    struct hira_list link;
 };
 
+/* A callback that the vendor was given, to be called when it likes. */
+struct callback {
+    void (*run)(void *function, void *cookie);
+    void *function, *cookie;
+    bool once;
+};
+
+#define CALLBACKS_MAX 64u
+
 static struct object *known[256];
+static struct hira_list objects = {&objects, &objects}; /* those made since the input began */
+static pthread_mutex_t objects_lock = PTHREAD_MUTEX_INITIALIZER;
+static _Thread_local struct callback callbacks[CALLBACKS_MAX];
+static _Thread_local unsigned n_callbacks;
 static _Thread_local uint64_t choices;
 static _Thread_local volatile uint64_t sink; /* what is read must be read */
+const uint64_t hira_fuzz_zeros[512];
 static bool settling; /* between two inputs: everything ends well */
 
 static uint64_t next_random(uint64_t *state)
@@ -103,7 +119,19 @@ void *hira_fuzz_made(unsigned type)
     o->alive = ALIVE;
     o->type = type;
     atomic_init(&o->references, 1);
+    pthread_mutex_lock(&objects_lock);
+    hira_list_append(&objects, &o->link);
+    pthread_mutex_unlock(&objects_lock);
     return o;
+}
+
+static void object_free(struct object *o)
+{
+    pthread_mutex_lock(&objects_lock);
+    hira_list_remove(&o->link);
+    pthread_mutex_unlock(&objects_lock);
+    o->alive = 0;
+    free(o);
 }
 
 void *hira_fuzz_known(unsigned type)
@@ -139,10 +167,30 @@ void hira_fuzz_release(void *handle)
         return;
     if (o->alive != ALIVE)
         found("what is no handle was released");
-    if (--o->references == 0) {
-        o->alive = 0;
-        free(o);
-    }
+    if (--o->references == 0)
+        object_free(o);
+}
+
+static void callback_end(const struct callback *c)
+{
+    if (c->once)
+        c->run(c->function, c->cookie);
+    else if (c->cookie) /* a real vendor keeps it for ever */
+        hira_registration_drop(c->cookie);
+}
+
+void hira_fuzz_callback(void *function, void *cookie, void (*run)(void *function, void *cookie), bool once)
+{
+    const struct callback c = {run, function, cookie, once};
+    uint64_t when = hira_fuzz_choose();
+    if (!function)
+        return;
+    if (when % 2 || n_callbacks == CALLBACKS_MAX)
+        run(function, cookie);
+    if (once && (when % 2 || n_callbacks == CALLBACKS_MAX))
+        return;
+    if (n_callbacks < CALLBACKS_MAX)
+        callbacks[n_callbacks++] = c;
 }
 
 void hira_fuzz_write_handles(void *handles, uint64_t bytes, unsigned type, bool owned)
@@ -155,6 +203,12 @@ void hira_fuzz_write_handles(void *handles, uint64_t bytes, unsigned type, bool 
 /* ---- the server around the generated code ---- */
 
 static struct hira_server_lane *the_lane;
+static struct hira_callee reverse; /* the guest's end of the callbacks' lane */
+
+/* Ids that this input has named: whatever lives under them is released when it is over. */
+#define NAMES_MAX 1024u
+static uint64_t names[NAMES_MAX];
+static unsigned n_names;
 
 void hira_fuzz_install(void)
 {
@@ -164,6 +218,7 @@ void hira_fuzz_install(void)
             *(void **)api->functions[i].vendor = hira_fuzz_api.functions[i].stub;
     for (uint32_t type = 1; type < api->n_types; type++) {
         known[type] = hira_fuzz_made(type);
+        hira_list_remove(&known[type]->link);
         hira_handle_to_id(known[type], type, false);
     }
 }
@@ -192,19 +247,66 @@ static void start(void)
     must(hira_lane_map(&the_lane->callee.map, lane) == 0, "no lane");
     atomic_store(&the_lane->retired, UINT64_MAX);
     atomic_store(&server->lanes[0], the_lane);
+    HIRA_AUTOCLOSE int callbacks_fd = hira_fd_shared_memory("fuzz-callbacks", HIRA_LANE_SIZE);
+    must(hira_upcalls_open(callbacks_fd) == 0 && hira_lane_map(&reverse.map, callbacks_fd) == 0, "no callbacks");
     hira_fuzz_install();
 }
 
-/* Every input begins with the same objects: those of the one before are released, their commands end. */
+/* Remembers what of a record may be the name of an object. */
+static void note_names(const uint64_t *words, size_t n)
+{
+    for (size_t i = 0; i < n && n_names < NAMES_MAX; i++) {
+        unsigned type = HIRA_ID_TYPE(words[i]);
+        if (type && type < hira_server_api.n_types && !(words[i] & HIRA_ID_SERVER))
+            names[n_names++] = words[i];
+    }
+}
+
+/* The guest's side of the callbacks: takes them all, and sees that each is a record. */
+static void take_callbacks(void)
+{
+    static _Alignas(HIRA_CACHE_LINE) char copy[HIRA_RECORD_MAX];
+    int size;
+    while ((size = hira_callee_next(&reverse, (struct hira_record *)copy, false)) > 0) {
+        const struct hira_record *record = (const struct hira_record *)copy;
+        must(record->function < hira_server_api.n_callbacks && size >= (int)sizeof *record + 16, "a callback is malformed");
+        hira_callee_release(&reverse);
+        hira_callee_retire(&reverse);
+    }
+    must(size == 0, "the callbacks' lane is malformed");
+}
+
+/* What the input made and nobody released: the guest lets go of it. What is still there then, the server has lost. Objects of types
+ * that are not counted end with the process only. */
+static void release_objects(void)
+{
+    struct hira_list *pos, *next;
+    hira_list_for_each (pos, next, &objects) {
+        struct object *o = hira_list_entry(pos, struct object, link);
+        uint64_t id;
+        for (unsigned type = o->type; (id = hira_slot_find(o, type));)
+            if (!hira_slot_release(id))
+                break;
+    }
+    hira_pending_poll();
+    hira_list_for_each (pos, next, &objects) {
+        struct object *o = hira_list_entry(pos, struct object, link);
+        must(!hira_server_api.types[o->type].release, "an object of the vendor's was lost");
+        object_free(o);
+    }
+}
+
+/* Every input begins with the same objects: those of the one before are released, their commands end, and their callbacks come. */
 static void settle(void)
 {
     settling = true;
     hira_pending_poll();
-    for (uint32_t index = 0; index < IDS; index++)
-        for (uint32_t generation = 0; generation < GENERATIONS; generation++)
-            for (uint32_t type = 1; type < hira_server_api.n_types; type++)
-                hira_slot_release(HIRA_ID(index, generation, type));
-    hira_pending_poll();
+    while (n_callbacks)
+        callback_end(&callbacks[--n_callbacks]);
+    while (n_names)
+        hira_slot_release(names[--n_names]);
+    release_objects();
+    take_callbacks();
     settling = false;
 }
 
@@ -237,6 +339,7 @@ int hira_fuzz_one(const uint8_t *data, size_t size)
         size_t taken = take_record(data, size, record);
         bool ends = record->function == HIRA_FN_RELEASE && record->words[0] & HIRA_ID_SERVER; /* the known ones keep their names */
         memcpy(hira_server.arena.base + HIRA_FUZZ_MIRROR, record->words, record->size - sizeof *record);
+        note_names(record->words, (record->size - sizeof *record) / 8);
         if (!ends && !hira_serve_record(the_lane, record->size))
             break; /* a real server is gone now */
         data += taken;

@@ -61,6 +61,8 @@ extern const struct hira_fuzz_api hira_fuzz_api;
 
 /* ---- what the stub vendor uses ---- */
 
+extern const uint64_t hira_fuzz_zeros[512]; /* what callbacks are given */
+
 uint64_t hira_fuzz_choose(void);   /* mostly small */
 bool hira_fuzz_succeeds(void);     /* mostly */
 void hira_fuzz_read(const void *data, uint64_t size);
@@ -75,6 +77,9 @@ void *hira_fuzz_known(unsigned type);
 void hira_fuzz_use(const void *handle, unsigned type); /* NULL allowed */
 void hira_fuzz_retain(void *handle);
 void hira_fuzz_release(void *handle);
+
+/* A callback that came with a call: it is called (by `run`) at once, later, or both. NULL function: none. Cookie NULL: it has none. */
+void hira_fuzz_callback(void *function, void *cookie, void (*run)(void *function, void *cookie), bool once);
 
 /* ---- what a driver uses ---- */
 
