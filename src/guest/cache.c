@@ -107,12 +107,13 @@ void hira_cache_put(unsigned function, const void *handle, uint64_t selector, ui
     struct hira_answers *answers = make_answers(at);
     struct answer_node *_Atomic *bucket = answers ? bucket_of(answers, function, selector, extra) : NULL;
     if (bucket && answers->n < answers->most && !find(bucket, function, selector, extra)) {
-        struct answer_node *node = malloc(sizeof *node + size);
+        struct answer_node *node = malloc(sizeof *node + size + 1);
         if (node) {
             *node = (struct answer_node){atomic_load_explicit(bucket, memory_order_relaxed), function, selector, extra,
                                          {ret, size, node->data}};
             if (size)
                 memcpy(node->data, data, size);
+            node->data[size] = 0; /* a string has an end, whatever the server said */
             atomic_store_explicit(bucket, node, memory_order_release);
             answers->n++;
         }

@@ -36,7 +36,8 @@ static void dep_all(struct hira_call *c);
 /* Nothing will be sent: every put finds no room, and sending reports the failure. */
 static bool begin_nothing(struct hira_call *c)
 {
-    c->p = c->end = NULL;
+    static uint64_t nowhere[1];
+    c->p = c->end = nowhere;
     c->failed = true;
     c->async = c->quiet = c->until_done = false;
     return false;
@@ -615,7 +616,7 @@ bool hira_call_sync(struct hira_call *c)
         c->spill = HIRA_ARENA_NONE;
     }
     const struct hira_reply *reply = caller->map.reply;
-    uint32_t size = HIRA_MIN(reply->size, HIRA_REPLY_SIZE);
+    uint32_t said = *(const volatile uint32_t *)&reply->size, size = HIRA_MIN(HIRA_MAX(said, (uint32_t)sizeof *reply), HIRA_REPLY_SIZE) & ~7u;
     c->reply = reply->words;
     c->reply_end = (const uint64_t *)((const char *)reply + size);
     c->status = (uint8_t)reply->status;
@@ -637,6 +638,8 @@ bool hira_call_sync(struct hira_call *c)
     return false;
 }
 
+static void take_more_output(void);
+
 void hira_call_end(struct hira_call *c, bool ok)
 {
     if (c->until_done && ok) {
@@ -653,7 +656,7 @@ void hira_call_end(struct hira_call *c, bool ok)
     c->n_news = 0;
     if (hira_unlikely(c->more_output)) {
         c->more_output = false;
-        hira_nop();
+        take_more_output();
     }
 }
 
@@ -684,8 +687,9 @@ uint64_t hira_take_out(struct hira_call *c, void *data, uint64_t size, bool stor
     uint64_t word = hira_take_word(c), valid = HIRA_MIN(HIRA_MEM_LENGTH(word), size);
     if (HIRA_MEM_KIND(word) == HIRA_MEM_INLINE) {
         uint64_t words = HIRA_MIN(HIRA_WORDS(valid), (uint64_t)(c->reply_end - c->reply));
+        valid = HIRA_MIN(valid, words * 8); /* what is not there is not valid either */
         if (store)
-            memcpy(data, c->reply, HIRA_MIN(valid, words * 8));
+            memcpy(data, c->reply, valid);
         c->reply += words;
         return valid;
     }
@@ -701,7 +705,7 @@ const char *hira_take_string(struct hira_call *c)
     const uint64_t *text = c->reply;
     if (HIRA_MEM_KIND(word) != HIRA_MEM_INLINE || HIRA_WORDS(size) > (uint64_t)(c->reply_end - c->reply))
         return NULL;
-    c->reply += HIRA_WORDS(size);
+    c->reply += HIRA_WORDS(size); /* with or without its end: the cache puts one behind it */
     uint64_t key = hira_mix_bytes(size, text, size);
     hira_cache_put(HIRA_FN_NOP, NULL, key, size, 0, text, size);
     const struct hira_answer *kept = hira_cache_get(HIRA_FN_NOP, NULL, key, size);
@@ -725,9 +729,19 @@ static void take_output(struct hira_call *c)
     errno = saved;
 }
 
-void hira_nop(void)
+/* One after the other, not one within the other: what a vendor prints has no end that would fit a stack. */
+static void take_more_output(void)
 {
     struct hira_call c;
-    if (hira_call_begin(&c, HIRA_FN_NOP, HIRA_CALL_SYNC) && hira_call_sync(&c))
+    bool more = true;
+    while (more && hira_call_begin(&c, HIRA_FN_NOP, HIRA_CALL_SYNC) && hira_call_sync(&c)) {
+        more = c.more_output;
+        c.more_output = false;
         hira_call_end(&c, true);
+    }
+}
+
+void hira_nop(void)
+{
+    take_more_output();
 }

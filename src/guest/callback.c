@@ -82,17 +82,45 @@ const void *hira_up_memory(struct hira_upcall *u, uint64_t *ret_size)
     return data;
 }
 
-/* False: the application's function has forked, and this is the child. */
-static bool run(struct hira_record *record, uint32_t size)
+/* What the application has registered: whatever a server sends, nothing else is ever called. A table that only grows; an application
+ * with more functions than it holds makes them at run time, and is believed. */
+#define FUNCTIONS_MAX 1024u
+static _Atomic uintptr_t functions[FUNCTIONS_MAX];
+static _Atomic bool too_many;
+
+static bool find_function(uintptr_t function, bool add)
+{
+    uintptr_t place = (function ^ function >> 12) * 0x9e3779b97f4a7c15ull >> 32;
+    for (unsigned i = 0; i < FUNCTIONS_MAX; i++) {
+        _Atomic uintptr_t *slot = &functions[(place + i) % FUNCTIONS_MAX];
+        uintptr_t there = atomic_load_explicit(slot, memory_order_acquire);
+        if (there == function)
+            return true;
+        if (!there && !add)
+            return false;
+        if (!there && (atomic_compare_exchange_strong(slot, &there, function) || there == function))
+            return true;
+    }
+    if (add)
+        atomic_store(&too_many, true);
+    return atomic_load(&too_many);
+}
+
+bool hira_callback_run(uint64_t index, struct hira_upcall *u)
 {
     const unsigned mine = life;
-    struct hira_reply *reply = reverse.map.reply;
-    struct hira_upcall u = {.p = record->words, .end = (uint64_t *)((char *)record + size), .result = reply->words,
-                            .result_end = (uint64_t *)((char *)reply + HIRA_REPLY_SIZE)};
     hira_pending_apply();
-    if (record->function < hira_guest_api.n_upcalls)
-        hira_guest_api.upcalls[record->function](&u);
-    if (mine != life)
+    if (index < hira_guest_api.n_upcalls && u->p < u->end && *u->p && find_function((uintptr_t)*u->p, false))
+        hira_guest_api.upcalls[index](u);
+    return mine == life;
+}
+
+bool hira_callback_take(const struct hira_record *record, uint32_t size)
+{
+    struct hira_reply *reply = reverse.map.reply;
+    struct hira_upcall u = {.p = record->words, .end = (const uint64_t *)((const char *)record + (size & ~7u)), .result = reply->words,
+                            .result_end = (uint64_t *)((char *)reply + HIRA_REPLY_SIZE)};
+    if (!hira_callback_run(record->function, &u))
         return false;
     if (record->flags & HIRA_RECORD_SYNC) {
         reply->status = HIRA_REPLY_OK;
@@ -101,15 +129,6 @@ static bool run(struct hira_record *record, uint32_t size)
     hira_callee_retire(&reverse);
     atomic_store_explicit(&n_run, reverse.sequence, memory_order_release);
     return true;
-}
-
-bool hira_callback_run(uint64_t index, struct hira_upcall *u)
-{
-    const unsigned mine = life;
-    hira_pending_apply();
-    if (index < hira_guest_api.n_upcalls)
-        hira_guest_api.upcalls[index](u);
-    return mine == life;
 }
 
 void hira_callbacks_settle(uint64_t posted)
@@ -129,7 +148,7 @@ static void *callback_thread(void *unused)
         if (size <= 0)
             return NULL; /* the server is gone: what it did not call will not be called, as when a device is lost */
         hira_callee_release(&reverse);
-        if (!run((struct hira_record *)copy, (uint32_t)size))
+        if (!hira_callback_take((struct hira_record *)copy, (uint32_t)size))
             break;
     }
     for (;;) /* natively a callback that forks returns to a library whose other threads are not there either */
@@ -176,6 +195,8 @@ void hira_put_callback(struct hira_call *c, void (*function)(void), const void *
 {
     if (function && !c->failed && !hira_callbacks_start())
         c->failed = true;
+    if (function)
+        find_function((uintptr_t)function, true);
     hira_put_word(c, (uint64_t)(uintptr_t)function);
     hira_put_word(c, (uint64_t)(uintptr_t)user_data);
 }

@@ -172,29 +172,33 @@ static int explain(int error, const char *what)
     return error;
 }
 
+int hira_take_welcome(struct hira_connection *k, union hira_welcome_message *m, size_t n)
+{
+    if (hira_message_check(m, n, HIRA_MSG_REFUSED, sizeof m->refused) == 0) {
+        m->refused.text[sizeof m->refused.text - 1] = 0;
+        return explain(m->refused.error > 0 && m->refused.error < 4096 ? -m->refused.error : -EPROTO, m->refused.text);
+    }
+    size_t map_size = (hira_guest_api.n_functions + 7) / 8;
+    int error = hira_message_check(m, n, HIRA_MSG_WELCOME, sizeof m->welcome + map_size);
+    if (error)
+        return explain(error, "the router answers in another language");
+    if (m->welcome.n_functions != hira_guest_api.n_functions || !(k->known = malloc(map_size)))
+        return -ENOMEM;
+    memcpy(k->known, m->bytes + sizeof m->welcome, map_size);
+    k->max_lanes = HIRA_MIN(m->welcome.max_lanes, HIRA_LANES_MAX);
+    error = hira_arena_init(&k->arena, hira_address_space(HIRA_MIN(m->welcome.max_arena, HIRA_ARENA_MAX)));
+    if (error)
+        free(HIRA_STEAL(k->known));
+    return error;
+}
+
 static int receive_welcome(struct hira_connection *k)
 {
-    union {
-        struct hira_welcome welcome;
-        struct hira_refused refused;
-        char bytes[sizeof(struct hira_welcome) + HIRA_FUNCTIONS_MAX / 8];
-    } m;
+    union hira_welcome_message m;
     ssize_t n = k->transport.ops->receive(&k->transport, &m, sizeof m, NULL, NULL);
     if (n <= 0)
         return explain(n ? (int)n : -EPIPE, "the router hung up");
-    if (hira_message_check(&m, (size_t)n, HIRA_MSG_REFUSED, sizeof m.refused) == 0) {
-        m.refused.text[sizeof m.refused.text - 1] = 0;
-        return explain(m.refused.error > 0 ? -m.refused.error : -EPROTO, m.refused.text);
-    }
-    size_t map_size = (hira_guest_api.n_functions + 7) / 8;
-    int error = hira_message_check(&m, (size_t)n, HIRA_MSG_WELCOME, sizeof m.welcome + map_size);
-    if (error)
-        return explain(error, "the router answers in another language");
-    if (m.welcome.n_functions != hira_guest_api.n_functions || !(k->known = malloc(map_size)))
-        return -ENOMEM;
-    memcpy(k->known, m.bytes + sizeof m.welcome, map_size);
-    k->max_lanes = HIRA_MIN(m.welcome.max_lanes, HIRA_LANES_MAX);
-    return hira_arena_init(&k->arena, hira_address_space(m.welcome.max_arena));
+    return hira_take_welcome(k, &m, (size_t)n);
 }
 
 static void thread_ended(void *lane);

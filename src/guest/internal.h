@@ -38,6 +38,16 @@ extern struct hira_connection hira_connection;
 /* Connects if need be. False: there is no server (errno says why), or it is gone. */
 bool hira_connect(void);
 
+/* What answers a HELLO. */
+union hira_welcome_message {
+    struct hira_welcome welcome;
+    struct hira_refused refused;
+    char bytes[sizeof(struct hira_welcome) + HIRA_FUNCTIONS_MAX / 8];
+};
+
+/* Takes such a message of `n` bytes to heart. 0, or -errno: the connection is as it was. */
+int hira_take_welcome(struct hira_connection *k, union hira_welcome_message *m, size_t n);
+
 /* For tests: the next connection goes over this transport, which is taken over, not to a router. */
 void hira_connect_over(const struct hira_transport *transport);
 
@@ -52,10 +62,12 @@ bool hira_alive(void *context);
 /* The reverse lane and its thread; started once. False: it cannot be had. */
 bool hira_callbacks_start(void);
 
-/* Runs a callback. False: it has forked, and this is the child. */
+/* Runs a callback, if the application has registered its function. False: it has forked, and this is the child. */
 bool hira_callback_run(uint64_t index, struct hira_upcall *u);
 /* Waits until so many callbacks of the reverse lane have been run, unless this thread is running one of them. */
 void hira_callbacks_settle(uint64_t posted);
+/* The same for one that has arrived on the reverse lane, `size` bytes copied to private memory. */
+bool hira_callback_take(const struct hira_record *record, uint32_t size);
 
 /* A forked child: everything inherited is the parent's. */
 void hira_objects_forget(void);
