@@ -150,7 +150,8 @@ static bool take_spilled(struct hira_serve *s, struct hira_memory *m)
 static void serve_release(struct hira_serve *s)
 {
     uint64_t id = hira_get_word(s);
-    if (!hira_slot_release(id) && hira_serve_ready(s))
+    hira_get_end(s);
+    if (hira_serve_ready(s) && !hira_slot_release(id))
         s->status = HIRA_REPLY_FAILED;
 }
 
@@ -161,8 +162,10 @@ static void call_function(struct hira_serve *s, uint16_t function)
         serve_release(s);
         return;
     }
-    if (function == HIRA_FN_NOP)
+    if (function == HIRA_FN_NOP) {
+        hira_get_end(s);
         return;
+    }
     uint16_t ours = function < server->n_map ? server->map[function] : NO_FUNCTION;
     if (ours == NO_FUNCTION || !hira_server_api.functions[ours].serve)
         hira_misfit(s); /* unknown here, or one that the guest answers by itself */
@@ -221,6 +224,8 @@ bool hira_serve_record(struct hira_server_lane *lane, uint32_t size)
     s.stream = NULL;
     s.n_cells = 0;
 
+    if (flags & ~(HIRA_RECORD_SYNC | HIRA_RECORD_SPILLED | HIRA_RECORD_DEPS | HIRA_RECORD_QUIET))
+        return false;
     if ((flags & HIRA_RECORD_DEPS && !wait_deps(&s)) || (flags & HIRA_RECORD_SPILLED && !take_spilled(&s, m)))
         return false;
     hira_serving = &s;
@@ -345,8 +350,9 @@ static void *lane_thread(void *context)
     prctl(PR_SET_NAME, name);
     for (;;) {
         uint32_t size = next_record(lane);
-        lane->ended = ((const struct hira_record *)lane->memory->record)->function == HIRA_FN_THREAD_END;
-        if (!lane->ended && !hira_serve_record(lane, size))
+        const struct hira_record *record = (const struct hira_record *)lane->memory->record;
+        lane->ended = record->function == HIRA_FN_THREAD_END;
+        if (lane->ended ? size != sizeof *record || record->flags : !hira_serve_record(lane, size))
             hira_server_stop("a record is malformed");
         if (lane->ended) {
             give_way(lane);

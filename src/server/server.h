@@ -125,6 +125,13 @@ static inline double hira_get_double(struct hira_serve *s)
 
 void hira_get_bytes(struct hira_serve *s, void *data, uint64_t size);
 
+/* After the last get: a record that goes on is as little what an honest guest sends as one that ends early. */
+static inline void hira_get_end(struct hira_serve *s)
+{
+    if (hira_unlikely(s->p != s->end))
+        hira_misfit(s);
+}
+
 /* The vendor's handle for an id of this type; NULL for 0. */
 void *hira_get_handle(struct hira_serve *s, unsigned type);
 
