@@ -6,6 +6,8 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 # Passed to the script behind a target: `make bench ARGS=--json`, `make check ARGS="names opencl"`.
 ARGS ?=
+# Seconds for each target of `make fuzz`.
+TIME ?= 60
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-clients build demo check soak check-clients bench fuzz lint format install clean
@@ -48,8 +50,9 @@ bench: ## time Hira against native, each number beside its physical limit (ARGS=
 	@scripts/build $(BUILD)
 	@python3 bench/run.py --builddir $(BUILD) $(ARGS)
 
-fuzz: ## fuzz what reads untrusted bytes
-	@if [ -x fuzz/run ]; then exec fuzz/run $(ARGS); else echo 'make fuzz: there are no fuzzers in this tree yet' >&2; exit 1; fi
+fuzz: ## fuzz what reads untrusted bytes, TIME seconds for each reader (ARGS="TARGET..." for some)
+	@scripts/setup build fuzz
+	@fuzz/run -t $(TIME) $(ARGS)
 
 lint: ## clang-tidy over src, shellcheck over scripts, the rule on names, the layout
 	@scripts/setup build check

@@ -566,11 +566,74 @@ size_t hira_fuzz_mutate(uint8_t *data, size_t size, size_t max, uint64_t seed, s
     return size;
 }
 
+/* ---- the dictionary ---- */
+
+static void put_entry(const char *name, uint64_t value, unsigned bytes)
+{
+    printf("%s%s\"", name, *name ? "=" : "");
+    for (unsigned i = 0; i < bytes; i++)
+        printf("\\x%02x", (unsigned)(value >> 8 * i & 0xff));
+    printf("\"\n");
+}
+
+void hira_fuzz_dictionary(void)
+{
+    static const char *const kinds[] = {"null", "inline", "arena", "block", "stream"};
+    printf("# Words of the records of %s, as they stand in them: from its specification.\n", hira_server_api.name);
+    for (uint32_t i = 0; i < hira_server_api.n_functions; i++)
+        if (hira_fuzz_api.functions[i].arguments)
+            put_entry(hira_server_api.functions[i].name, i, 2);
+    for (uint32_t type = 1; type < hira_server_api.n_types; type++) {
+        put_entry("", HIRA_ID(HIRA_ID_SERVER | type, type, type), 8);
+        put_entry("", HIRA_ID(1, 1, type), 8);
+    }
+    for (unsigned kind = HIRA_MEM_NULL; kind <= HIRA_MEM_STREAM; kind++)
+        for (uint64_t length = 0; length <= 16; length += 4)
+            if (kind || !length) {
+                char name[32];
+                snprintf(name, sizeof name, "%s%llu", kinds[kind], (unsigned long long)length);
+                put_entry(name, HIRA_MEM_WORD(kind, length), 8);
+            }
+    put_entry("mirror", HIRA_FUZZ_MIRROR, 8);
+    put_entry("release", HIRA_FN_RELEASE, 2);
+    put_entry("nop", HIRA_FN_NOP, 2);
+    for (size_t i = 0; i < hira_fuzz_api.n_constants; i++)
+        put_entry("", hira_fuzz_api.constants[i], 8);
+}
+
+/* The beginning of one input, to the end of a record, and the end of another, from the beginning of one. */
+size_t hira_fuzz_cross(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size, uint8_t *out, size_t max, uint64_t seed)
+{
+    struct maker m = {.seed = seed};
+    size_t end = record_end(a, a_size, some_record(&m, a, a_size)), from = some_record(&m, b, b_size);
+    end = HIRA_MIN(end, max);
+    memcpy(out, a, end);
+    size_t rest = HIRA_MIN(b_size - from, max - end);
+    memcpy(out + end, b + from, rest);
+    return end + rest;
+}
+
 /* ---- libFuzzer's names ---- */
 
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max) __attribute__((weak));
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+size_t LLVMFuzzerCustomCrossOver(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size, uint8_t *out, size_t max, unsigned seed);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed);
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    if (*argc == 2 && !strcmp((*argv)[1], "--dictionary")) {
+        hira_fuzz_dictionary();
+        exit(0);
+    }
+    return 0;
+}
+
+size_t LLVMFuzzerCustomCrossOver(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size, uint8_t *out, size_t max, unsigned seed)
+{
+    return hira_fuzz_cross(a, a_size, b, b_size, out, max, seed);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -96,4 +96,10 @@ int hira_fuzz_one(const uint8_t *data, size_t size);
 #define HIRA_FUZZ_HEAD 6u /* bytes before a record's words */
 size_t hira_fuzz_mutate(uint8_t *data, size_t size, size_t max, uint64_t seed, size_t (*bytes)(uint8_t *data, size_t size, size_t max));
 
+/* Two inputs become one. */
+size_t hira_fuzz_cross(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size, uint8_t *out, size_t max, uint64_t seed);
+
+/* Prints libFuzzer's dictionary of the API: functions, names, kinds of memory, values that the spec knows. */
+void hira_fuzz_dictionary(void);
+
 #endif

@@ -22,6 +22,7 @@
 #define INPUT_MAX (16u << 10)
 #define KEPT 256u
 
+int LLVMFuzzerInitialize(int *argc, char ***argv) __attribute__((weak));
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed) __attribute__((weak));
 
@@ -159,6 +160,8 @@ int main(int argc, char **argv)
     else
         for (const int *s = (const int[]){SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, 0}; *s; s++)
             signal(*s, on_signal);
+    if (LLVMFuzzerInitialize)
+        LLVMFuzzerInitialize(&argc, &argv);
     for (int i = 1; i < argc; i++)
         if (!strncmp(argv[i], "-runs=", 6))
             runs = strtoull(argv[i] + 6, NULL, 10);

@@ -1,11 +1,13 @@
 /* Fuzzes the Lapis lexer, parser, formatter and messages. What was formatted once is not changed by formatting it again.
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "lapis/compile.h"
 
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max) __attribute__((weak));
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed);
@@ -50,6 +52,20 @@ static const char *const words[] = {
     "internal int f(int a);", "int f(int a, const char *b) {", "guest replace {", "server after {", "allocates;", "handle;", "{", "}", "(", ")",
     ";", ",", "\"", "'", "/*", "*/", "//", "\n", "\\", "->", "...", "[", "]", "*", "0x", "1e", "\"\\x", "%", "{name}", "return", "values {",
 };
+
+/* --dictionary prints the words of the language. */
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    if (*argc != 2 || strcmp((*argv)[1], "--dictionary"))
+        return 0;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        printf("\"");
+        for (const char *p = words[i]; *p; p++)
+            printf("\\x%02x", (unsigned char)*p);
+        printf("\"\n");
+    }
+    exit(0);
+}
 
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
 {
