@@ -122,6 +122,8 @@ static const char *callback_argument(struct emit *e, const struct lapis_value *a
     case LAPIS_V_BUFFER:
         return "(void *)(uintptr_t)hira_fuzz_zeros";
     default:
+        if (a->ctype->kind == LAPIS_STRUCT || a->ctype->kind == LAPIS_UNION)
+            return emit_format(e, "(%s){0}", type);
         return a->ctype->kind == LAPIS_POINTER || a->ctype->kind == LAPIS_FUNCTION ? "NULL"
                                                                                    : emit_format(e, "(%s)(hira_fuzz_choose() & 7)", type);
     }
