@@ -392,6 +392,8 @@ static void run_stream(struct hira_call *c)
 {
     struct hira_caller *caller = &c->lane->caller;
     struct hira_stream *s = hira_arena_at(arena(), c->stream.block, HIRA_STREAM_SIZE);
+    if (!s)
+        return;
     if (c->stream_out)
         hira_stream_consume_from(s, 0, c->stream.to, c->stream.size, stream_ended, caller);
     else

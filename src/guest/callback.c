@@ -157,7 +157,7 @@ static void *callback_thread(void *unused)
 
 static bool open_reverse_lane(void)
 {
-    struct hira_lane_message ask = {.head = hira_message_head(HIRA_MSG_OPEN_LANE, sizeof ask), .callbacks = 1}, made;
+    struct hira_lane_message ask = {.head = hira_message_head(HIRA_MSG_OPEN_LANE, sizeof ask), .callbacks = 1}, made = {0};
     HIRA_AUTOCLOSE int fd = -1;
     pthread_mutex_lock(&hira_connection.control);
     int error = hira_request(&ask, sizeof ask, HIRA_MSG_LANE, &made, sizeof made, &fd);

@@ -110,7 +110,7 @@ int hira_request(const void *request, size_t size, enum hira_message_type want, 
 static int grow_arena(void *context, struct hira_arena *arena, uint64_t size)
 {
     (void)context;
-    struct hira_segment_message ask = {.head = hira_message_head(HIRA_MSG_GROW, sizeof ask), .size = size}, made;
+    struct hira_segment_message ask = {.head = hira_message_head(HIRA_MSG_GROW, sizeof ask), .size = size}, made = {0};
     HIRA_AUTOCLOSE int fd = -1;
     pthread_mutex_lock(&hira_connection.control);
     int error = hira_request(&ask, sizeof ask, HIRA_MSG_SEGMENT, &made, sizeof made, &fd);
@@ -281,7 +281,7 @@ bool hira_connect(void)
 
 static struct hira_guest_lane *open_lane(struct hira_connection *k)
 {
-    struct hira_lane_message ask = {.head = hira_message_head(HIRA_MSG_OPEN_LANE, sizeof ask)}, made;
+    struct hira_lane_message ask = {.head = hira_message_head(HIRA_MSG_OPEN_LANE, sizeof ask)}, made = {0};
     HIRA_AUTOCLOSE int fd = -1;
     if (hira_request(&ask, sizeof ask, HIRA_MSG_LANE, &made, sizeof made, &fd) || made.index >= k->max_lanes ||
         atomic_load(&k->lanes[made.index]))

@@ -32,15 +32,16 @@ static void server_kill(struct router_server *s)
 static void set_state(struct router_server *s, enum router_server_state state)
 {
     struct router_api *api = s->api;
+    struct router *router = api->router;
     unsigned *counts[] = {&api->starting, &api->ready, &api->serving, NULL};
     if (counts[s->state])
         (*counts[s->state])--;
     if (counts[state])
         (*counts[state])++;
     if (s->state == SERVER_SERVING)
-        api->router->n_serving--;
+        router->n_serving--;
     if (state == SERVER_SERVING)
-        api->router->n_serving++;
+        router->n_serving++;
     s->state = state;
 }
 

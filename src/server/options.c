@@ -161,8 +161,9 @@ char *hira_get_options(struct hira_serve *s, const char *flag)
         const void *data = hira_get_in(s, &size, false);
         hira_expect(s, size <= FILES_BYTES_MAX - total);
         total += size;
-        hira_expect(s, path && harmless(path));
-        if (hira_serve_ready(s) && has_folder())
+        bool inside = path && harmless(path);
+        hira_expect(s, inside);
+        if (inside && hira_serve_ready(s) && has_folder())
             place_file(path, data, size);
     }
     if (hira_serve_ready(s) && cwd && has_folder())

@@ -2,8 +2,8 @@
 # Runs the null API's tests with the vendor's library and with the guest library, and compares what they print. Prints TAP.
 # SPDX-License-Identifier: Apache-2.0
 #
-# usage: run.py [--builddir DIR] [--wrapper "CMD ARGS"] [--strict] [GROUP[/TEST]...]
-# Without a wrapper null-serve hands out servers; a wrapper (`hira run --`) must bring its own. --strict adds a pass with
+# usage: run.py [--builddir DIR] [--wrapper "CMD ARGS"] [--guest "CMD ARGS"] [--server "CMD ARGS"] [--strict] [GROUP[/TEST]...]
+# --guest and --server run the application, and each server, under a command, valgrind say. Without a wrapper null-serve hands out servers; a wrapper (`hira run --`) must bring its own. --strict adds a pass with
 # HIRA_STRICT=1. Tests that have no native counterpart check themselves, and need only end well.
 import argparse
 import difflib
@@ -27,9 +27,16 @@ def run(command, env):
 class Server:
     """Listens for guests as long as this runs."""
 
-    def __init__(self, builddir, work):
+    def __init__(self, builddir, work, under):
         self.socket = os.path.join(work, "null.sock")
-        self.process = subprocess.Popen([os.path.join(builddir, "null-serve"), self.socket, os.path.join(builddir, "hira-server-null")],
+        server = os.path.abspath(os.path.join(builddir, "hira-server-null"))
+        if under:
+            script = os.path.join(work, "server")
+            with open(script, "w") as f:
+                f.write('#!/bin/sh\nexec %s %s "$@"\n' % (under, shlex.quote(server)))
+            os.chmod(script, 0o700)
+            server = script
+        self.process = subprocess.Popen([os.path.join(builddir, "null-serve"), self.socket, server],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         if self.process.stdout.readline() != b"ready\n":
             sys.exit("null-serve does not start")
@@ -60,6 +67,8 @@ def main():
     p = argparse.ArgumentParser()
     p.add_argument("--builddir", default=os.path.join(here, "../../build/tests/nullapi"))
     p.add_argument("--wrapper", default="")
+    p.add_argument("--guest", default="")
+    p.add_argument("--server", default="")
     p.add_argument("--strict", action="store_true")
     p.add_argument("names", nargs="*")
     a = p.parse_args()
@@ -72,7 +81,7 @@ def main():
     with tempfile.TemporaryDirectory() as work:
         server = None
         if not a.wrapper:
-            server = Server(a.builddir, work)
+            server = Server(a.builddir, work, a.server)
             env["HIRA_SOCKET"] = server.socket
         env["TMPDIR"] = work
         passes = [("null", env)] + ([("null-strict", dict(env, HIRA_STRICT="1"))] if a.strict or not a.names else [])
@@ -81,7 +90,7 @@ def main():
         for label, e in passes:
             for name in names:
                 n += 1
-                result = compare(a.builddir, shlex.split(a.wrapper), e, name)
+                result = compare(a.builddir, shlex.split(a.wrapper or a.guest), e, name)
                 kind = "passed" if result is None else "skipped" if isinstance(result, str) else "failed"
                 counts[kind] += 1
                 print("%sok %d - %s/%s%s" % ("not " if kind == "failed" else "", n, label, name, " # " + result if kind == "skipped" else ""))
