@@ -328,8 +328,9 @@ static size_t take_record(const uint8_t *data, size_t size, struct hira_record *
     return HEAD + bytes;
 }
 
-int hira_fuzz_one(const uint8_t *data, size_t size)
+bool hira_fuzz_accepts(const uint8_t *data, size_t size)
 {
+    bool accepted = true;
     if (!the_lane)
         start();
     memset(hira_server.arena.base, 0xff, 64);
@@ -341,11 +342,19 @@ int hira_fuzz_one(const uint8_t *data, size_t size)
         memcpy(hira_server.arena.base + HIRA_FUZZ_MIRROR, record->words, record->size - sizeof *record);
         note_names(record->words, (record->size - sizeof *record) / 8);
         if (!ends && !hira_serve_record(the_lane, record->size))
-            break; /* a real server is gone now */
+            accepted = false; /* a real server is gone now */
+        if (!accepted)
+            break;
         data += taken;
         size -= taken;
     }
     settle();
+    return accepted;
+}
+
+int hira_fuzz_one(const uint8_t *data, size_t size)
+{
+    hira_fuzz_accepts(data, size);
     return 0;
 }
 

@@ -91,6 +91,9 @@ void hira_fuzz_install(void);
 /* Serves one input; 0. */
 int hira_fuzz_one(const uint8_t *data, size_t size);
 
+/* The same; whether a server would go on after it. */
+bool hira_fuzz_accepts(const uint8_t *data, size_t size);
+
 /* Changes an input of `size` bytes in place into another of at most `max` bytes; its size. With `bytes`, some of the changes are
  * left to it (libFuzzer's own). */
 #define HIRA_FUZZ_HEAD 6u /* bytes before a record's words */
