@@ -10,8 +10,11 @@ export ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0:allocator_may_return_null=
 export UBSAN_OPTIONS="${UBSAN_OPTIONS:-}:print_stacktrace=1:halt_on_error=1"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir -p "$work/new"
-(cd "$work" && exec "$target" -runs="$runs" -max_total_time=$seconds "$work/new" "$corpus") >"$work/out" 2>"$work/err"
+mkdir -p "$work/new" "$work/corpus"
+# What was once found, each under its name, and the packed rest.
+[ -d "$corpus" ] && find "$corpus" -maxdepth 1 -type f ! -name seeds.tar.gz -exec cp -t "$work/corpus" {} +
+[ -e "$corpus/seeds.tar.gz" ] && tar -xzf "$corpus/seeds.tar.gz" -C "$work/corpus"
+(cd "$work" && exec "$target" -runs="$runs" -max_total_time=$seconds "$work/new" "$work/corpus") >"$work/out" 2>"$work/err"
 status=$?
 if grep -q '^ok 2' "$work/out"; then
 	grep -E '^(ok|not ok|1\.\.)' "$work/out"
