@@ -15,7 +15,7 @@
 #include "base/list.h"
 #include "server/internal.h"
 
-#define ARENA_SIZE (1u << 20)
+#define ARENA_SIZE (2u << 20) /* a stream's window fits */
 #define RECORDS_MAX 64u   /* an input's: more find nothing that fewer do not */
 #define WORDS_MAX ((HIRA_RECORD_MAX - sizeof(struct hira_record)) / 8)
 #define HEAD HIRA_FUZZ_HEAD
@@ -341,7 +341,12 @@ bool hira_fuzz_accepts(const uint8_t *data, size_t size)
         bool ends = record->function == HIRA_FN_RELEASE && record->words[0] & HIRA_ID_SERVER; /* the known ones keep their names */
         memcpy(hira_server.arena.base + HIRA_FUZZ_MIRROR, record->words, record->size - sizeof *record);
         note_names(record->words, (record->size - sizeof *record) / 8);
-        if (!ends && !hira_serve_record(the_lane, record->size))
+        /* Bit 7 of the flags: the guest keeps all that it may already. */
+        uint64_t kept = data[2] & 0x80 ? HIRA_PRIVATE_MAX : 0;
+        atomic_fetch_add(&hira_server.private_bytes, kept);
+        bool goes_on = ends || hira_serve_record(the_lane, record->size);
+        atomic_fetch_sub(&hira_server.private_bytes, kept);
+        if (!goes_on)
             accepted = false; /* a real server is gone now */
         if (!accepted)
             break;
@@ -403,7 +408,7 @@ static uint64_t length_of(struct maker *m, const struct hira_fuzz_argument *a)
 
 static void put_memory(struct maker *m, const struct hira_fuzz_argument *a, bool contents)
 {
-    uint64_t length = length_of(m, a), kind = pick(m, 8);
+    uint64_t length = length_of(m, a), kind = length > 400 ? 1 : pick(m, 8);
     if (kind == 0) {
         put(m, HIRA_MEM_WORD(HIRA_MEM_NULL, 0));
     } else if (kind == 1) {
@@ -474,8 +479,8 @@ static const struct hira_fuzz_argument *put_arguments(struct maker *m, const str
             break;
         case HIRA_FUZZ_HANDLES:
             put(m, HIRA_MEM_WORD(pick(m, 8) ? HIRA_MEM_INLINE : HIRA_MEM_NULL, m->n * 8));
-            for (uint64_t i = 0; i < m->n; i++)
-                put(m, some_id(m, a->type));
+            for (uint64_t i = 0, known_ones = pick(m, 4); i < m->n && m->p < m->end; i++)
+                put(m, known_ones ? some_id(m, a->type) : HIRA_ID(HIRA_ID_SERVER | a->type, a->type, a->type));
             break;
         case HIRA_FUZZ_ARRAY: {
             uint64_t n = a->flags & HIRA_FUZZ_COUNTED ? m->n : 1;
@@ -495,7 +500,7 @@ static size_t make_record(uint8_t *to, size_t room, uint64_t seed)
     uint64_t words[64];
     struct maker m = {seed, words, words + HIRA_ARRAY_SIZE(words), 0};
     uint32_t function = (uint32_t)pick(&m, hira_server_api.n_functions + 1);
-    m.n = pick(&m, 4) ? pick(&m, 5) : pick(&m, 40);
+    m.n = pick(&m, 4) ? pick(&m, 5) : pick(&m, 8) ? pick(&m, 40) : pick(&m, 6000); /* the last fits the arena only */
     if (function == hira_server_api.n_functions) {
         function = HIRA_FN_RELEASE;
         put(&m, some_id(&m, (unsigned)pick(&m, hira_server_api.n_types)));
@@ -507,7 +512,7 @@ static size_t make_record(uint8_t *to, size_t room, uint64_t seed)
     size_t n = (size_t)(m.p - words);
     if (HEAD + n * 8 > room)
         return 0;
-    const uint8_t head[HEAD] = {(uint8_t)function, (uint8_t)(function >> 8), pick(&m, 4) != 0, (uint8_t)pick(&m, 256), (uint8_t)n, 0};
+    const uint8_t head[HEAD] = {(uint8_t)function, (uint8_t)(function >> 8), (uint8_t)((pick(&m, 4) != 0) | (pick(&m, 32) ? 0 : 0x80)), (uint8_t)pick(&m, 256), (uint8_t)n, 0};
     memcpy(to, head, HEAD);
     memcpy(to + HEAD, words, n * 8);
     return HEAD + n * 8;

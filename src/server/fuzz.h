@@ -3,7 +3,7 @@
  *
  * One input is a sequence of records for one lane, served one after the other by the generated code over a stub vendor:
  *
- *     uint16 function, uint8 flags (HIRA_RECORD_*), uint8 choices, uint16 words, then so many 64-bit words
+ *     uint16 function, uint8 flags (HIRA_RECORD_*; bit 7: no memory is left), uint8 choices, uint16 words, then so many 64-bit words
  *
  * all little-endian; what is missing at the end is zero. `choices` seeds what the stub vendor answers. The words are also at
  * HIRA_FUZZ_MIRROR in the arena, for records that are spilled or refer to memory there. The functions are the server's own
