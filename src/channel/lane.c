@@ -100,12 +100,12 @@ static int sleep_for(_Atomic uint32_t *sleeps, uint32_t wants, wait_test *test, 
             atomic_store_explicit(sleeps, HIRA_AWAKE, memory_order_relaxed);
             return 0;
         }
-        hira_futex_wait(sleeps, wants, HIRA_NAP_NS);
+        hira_futex_wait(sleeps, wants, alive ? HIRA_NAP_NS : UINT64_MAX);
         if (test(context)) {
             atomic_store_explicit(sleeps, HIRA_AWAKE, memory_order_relaxed);
             return 0;
         }
-        if (!alive(alive_context))
+        if (alive && !alive(alive_context))
             return test(context) ? 0 : -EPIPE;
     }
 }

@@ -13,7 +13,8 @@
  *
  * Sleep: a side that has spun in vain sets its sleep word, looks once more, and waits on it as a futex. The other side
  * publishes with a full fence (an exchange) and then reads the word: either it sees the sleeper, or the sleeper sees what
- * was published. No wait lasts longer than HIRA_NAP_NS without the owner's `alive` being asked.
+ * was published. No wait lasts longer than HIRA_NAP_NS without the owner's `alive` being asked; a side without one, because
+ * somebody else ends it when the peer goes, sleeps until it is woken: idle lanes cost nothing.
  *
  * The peer is hostile: it may write anything anywhere in this memory at any time. So every value is read once, lengths are
  * bounded before use, the record is copied out before it is decoded, and what is ours (positions, sequence) lives in
@@ -95,7 +96,7 @@ struct hira_caller {
     uint64_t tail;      /* last tail seen */
     uint64_t sequence;  /* of the last record published */
     struct hira_spin spin;
-    bool (*alive)(void *context); /* false: the peer is gone, give up */
+    bool (*alive)(void *context); /* false: the peer is gone, give up. NULL: not asked, sleeps without an end */
     void *context;
 };
 

@@ -146,7 +146,7 @@ static void *callback_thread(void *unused)
     for (;;) {
         int size = hira_callee_next(&reverse, (struct hira_record *)copy, true);
         if (size <= 0)
-            return NULL; /* the server is gone: what it did not call will not be called, as when a device is lost */
+            return NULL; /* the ring holds what no server writes */
         hira_callee_release(&reverse);
         if (!hira_callback_take((struct hira_record *)copy, (uint32_t)size))
             break;
@@ -169,7 +169,7 @@ static bool start_thread(void)
 {
     pthread_t thread;
     sigset_t all, old;
-    reverse.alive = hira_alive;
+    reverse.alive = NULL; /* of a server that is gone it hears nothing, asleep for good: looking now and then would cost more */
     hira_spin_init(&reverse.spin, 0, 0); /* it never spins: callbacks are rare and the application's cores are its own */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);

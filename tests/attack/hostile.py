@@ -63,9 +63,12 @@ class Lane:
         put(self.head + 8, body)
         put(self.head, struct.pack("<Q", self.sequence << 8 | lines if stamp is None else stamp))
         self.head += lines * 64
-        if self.sleeps.value:  # else the server looks again after 200 ms
-            self.sleeps.value = 0
-            LIBC.syscall(FUTEX, ctypes.byref(self.sleeps), FUTEX_WAKE, 1, None, None, 0)
+        self.wake()
+
+    def wake(self):
+        """A callee that sleeps is not awake before it is told."""
+        self.sleeps.value = 0
+        LIBC.syscall(FUTEX, ctypes.byref(self.sleeps), FUTEX_WAKE, 1, None, None, 0)
 
 
 class Guest:
