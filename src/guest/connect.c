@@ -71,6 +71,15 @@ bool hira_alive(void *context)
     return !atomic_load_explicit(&k->dead, memory_order_relaxed);
 }
 
+/* Why there is no server: said once on standard error when HIRA_DEBUG is set, for natively a missing device is silent too. */
+static int explain(int error, const char *what)
+{
+    const char *debug = getenv("HIRA_DEBUG");
+    if (debug && *debug)
+        fprintf(stderr, "hira: %s: %s (hira doctor tells more)\n", what, strerror(-error));
+    return error;
+}
+
 int hira_request(const void *request, size_t size, enum hira_message_type want, void *answer, size_t answer_size, int *ret_fd)
 {
     struct hira_connection *k = &hira_connection;
@@ -92,10 +101,18 @@ int hira_request(const void *request, size_t size, enum hira_message_type want, 
     hira_fd_closep(&room);
     size_t n_fds = ret_fd ? 1 : 0;
     int fd = -1;
-    ssize_t n = t->ops->receive(t, answer, answer_size, &fd, &n_fds);
+    struct hira_refused m; /* or what is asked for, which is shorter */
+    if (answer_size > sizeof m)
+        return -EINVAL;
+    ssize_t n = t->ops->receive(t, &m, sizeof m, &fd, &n_fds);
     if (n <= 0)
         return n ? (int)n : -EPIPE;
-    error = hira_message_check(answer, (size_t)n, want, answer_size);
+    if (hira_message_check(&m, (size_t)n, HIRA_MSG_REFUSED, sizeof m) == 0) {
+        m.text[sizeof m.text - 1] = 0;
+        error = explain(m.error > 0 ? -m.error : -EPROTO, m.text);
+    } else if (!(error = hira_message_check(&m, (size_t)n, want, answer_size))) {
+        memcpy(answer, &m, answer_size);
+    }
     if (error || (ret_fd && !n_fds)) {
         if (n_fds)
             close(fd);
@@ -161,15 +178,6 @@ static void put_hello(struct hira_text *text)
     hello.head = hira_message_head(HIRA_MSG_HELLO, text->size);
     if (!text->failed)
         memcpy(text->data, &hello, sizeof hello);
-}
-
-/* Why there is no server: said once on standard error when HIRA_DEBUG is set, for natively a missing device is silent too. */
-static int explain(int error, const char *what)
-{
-    const char *debug = getenv("HIRA_DEBUG");
-    if (debug && *debug)
-        fprintf(stderr, "hira: %s: %s (hira doctor tells more)\n", what, strerror(-error));
-    return error;
 }
 
 int hira_take_welcome(struct hira_connection *k, union hira_welcome_message *m, size_t n)
@@ -290,7 +298,9 @@ static struct hira_guest_lane *open_lane(struct hira_connection *k)
     if (!lane)
         return NULL;
     *lane = (struct hira_guest_lane){.index = made.index, .caller.alive = hira_alive, .loans = HIRA_ARENA_NONE};
-    if (k->transport.ops->map_lane(&k->transport, &lane->caller.map, fd) < 0) {
+    int error = k->transport.ops->map_lane(&k->transport, &lane->caller.map, fd);
+    if (error) {
+        explain(error, "no memory for a lane: one more thread cannot use the device");
         free(lane);
         return NULL;
     }
