@@ -23,6 +23,7 @@ static const struct verb {
     {NULL, "build", "[-o DIR] SPEC", "make the virtual stack", cli_build},
     {NULL, "run", "[--api NAME] [--strict] PROGRAM...", "run a program under Hira", cli_run},
     {NULL, "status", "[--json]", "what the router is doing", cli_status},
+    {NULL, "kill", "PID... | all", "end the servers of guests", cli_kill},
     {NULL, "doctor", "[--json]", "check each part of the way, and say what to do", cli_doctor},
 };
 

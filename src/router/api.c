@@ -71,7 +71,7 @@ static void on_forked(struct router_api *api, const struct hira_forked *forked, 
 {
     struct router_tenant *tenant = answered(api);
     if (tenant) {
-        router_server_create(api, tenant, (pid_t)forked->pid, fds[0], fds[1], n_fds > 2 ? fds[2] : -1);
+        router_server_create(api, tenant, (pid_t)forked->pid, fds[0], fds[1], fds[2], n_fds > 3 ? fds[3] : -1);
         return;
     }
     for (size_t i = 0; i < n_fds; i++) /* not asked for: it sees a hang-up and ends */
@@ -101,19 +101,19 @@ static int zygote_message(struct router_api *api)
         struct hira_refused refused;
         struct hira_sandbox_message sandbox;
     } m;
-    int fds[3];
+    int fds[4];
     size_t n_fds = HIRA_ARRAY_SIZE(fds);
     ssize_t n = hira_fd_receive(router_watch_fd(api->zygote), &m, sizeof m, fds, &n_fds, MSG_DONTWAIT);
     if (n <= 0)
         return n == -EAGAIN ? 0 : -EPIPE;
-    if (n_fds >= 2 && hira_message_check(&m, (size_t)n, HIRA_MSG_FORKED, sizeof m.forked) == 0) {
+    if (n_fds >= 3 && hira_message_check(&m, (size_t)n, HIRA_MSG_FORKED, sizeof m.forked) == 0) {
         on_forked(api, &m.forked, fds, n_fds);
         return 1;
     }
     while (n_fds)
         close(fds[--n_fds]);
     if (hira_message_check(&m, (size_t)n, HIRA_MSG_EXITED, sizeof m.forked) == 0) {
-        router_server_exited(api, (pid_t)m.forked.pid, m.forked.status);
+        router_server_exited(api, NULL, (pid_t)m.forked.pid, m.forked.status);
     } else if (hira_message_check(&m, (size_t)n, HIRA_MSG_SANDBOX, sizeof m.sandbox) == 0) {
         on_sandbox(api, &m.sandbox);
     } else if (hira_message_check(&m, (size_t)n, HIRA_MSG_REFUSED, sizeof m.refused) == 0) {
@@ -173,7 +173,7 @@ static void on_exit_of_zygote(uv_process_t *process, int64_t status, int signal)
             describe_end(api, status, signal);
         hira_log(&api->router->log, HIRA_LOG_ERROR, "zygote", 0, "%s: %s", api->name, api->reason);
     }
-    router_servers_orphaned(api);
+    router_servers_orphaned(api, NULL);
     if (!api->worked && !api->starting)
         refuse_waiting(api);
     router_api_balance(api);
@@ -183,8 +183,13 @@ static void on_exit_of_zygote(uv_process_t *process, int64_t status, int signal)
 static int spawn(struct router_api *api, int socket, int log)
 {
     struct router *router = api->router;
-    char *args[6 + ROUTER_SANDBOX_MAX] = {api->path, "--zygote", "3", "--work-dir", router->options.work_dir};
-    memcpy(args + 5, router->options.sandbox, sizeof router->options.sandbox);
+    char *args[8 + ROUTER_SANDBOX_MAX] = {api->path, "--zygote", "3", "--work-dir", router->options.work_dir};
+    size_t n = 5;
+    if (!router->private) { /* nobody follows a private router at its place */
+        args[n++] = "--router";
+        args[n++] = router->options.socket;
+    }
+    memcpy(args + n, router->options.sandbox, sizeof router->options.sandbox);
     uv_stdio_container_t stdio[4] = {{.flags = UV_IGNORE},
                                      {.flags = UV_INHERIT_FD, .data.fd = log},
                                      {.flags = UV_INHERIT_FD, .data.fd = log},
@@ -381,6 +386,7 @@ struct router_api *router_api_find(struct router *router, const char *name)
     snprintf(api->path, sizeof api->path, "%s", path);
     hira_list_init(&api->servers);
     hira_list_init(&api->waiting);
+    hira_list_init(&api->formers);
     hira_list_append(&router->apis, &api->link);
     return api;
 }
@@ -419,6 +425,8 @@ void router_api_destroy(struct router_api *api)
     router_api_release(api);
     hira_list_for_each (pos, next, &api->servers)
         router_server_destroy(hira_list_entry(pos, struct router_server, link));
+    hira_list_for_each (pos, next, &api->formers)
+        router_former_destroy(hira_list_entry(pos, struct router_former, link));
     if (api->process)
         uv_close((uv_handle_t *)api->process, free_process);
     router_lines_stop(&api->lines);

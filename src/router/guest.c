@@ -24,6 +24,7 @@ void router_guest_destroy(struct router_guest *g)
         router->n_waiting--;
     else
         router->n_half_open--;
+    router->waiting_bytes -= g->hello_size;
     hira_list_remove(&g->link);
     router_alarm_stop(&g->deadline);
     router_watch_stop(&g->socket);
@@ -88,6 +89,7 @@ static void wait_for_server(struct router_guest *g, struct router_api *api, size
     memcpy(g->message + sizeof(struct hira_adopt), router->buffer, size);
     g->hello_size = size;
     g->tenant->seen = ++router->n_seen;
+    router->waiting_bytes += size;
     router_alarm_set(&router->loop, &g->deadline, router->options.start_timeout_ms + 1000, wait_timeout, g);
     hira_list_remove(&g->link);
     router->n_half_open--;
@@ -109,7 +111,7 @@ static void on_hello(struct router_guest *g, size_t size)
     else if (router->n_serving + router->n_waiting >= router->options.max_guests)
         router_guest_refuse(g, EAGAIN, "%u guests are served already, which is the limit (--max-guests)",
                             router->n_serving + router->n_waiting);
-    else if (router->n_waiting >= ROUTER_WAITING_MAX)
+    else if (router->waiting_bytes > ROUTER_WAITING_BYTES_MAX - size)
         router_guest_refuse(g, EAGAIN, "%u guests wait for a server already", router->n_waiting);
     else if (router_api_hopeless(api))
         router_guest_refuse(g, ENODEV, "no server for %s could start: %s", api->name, api->reason);
@@ -130,6 +132,49 @@ static void answer_status(struct router_guest *g)
         hira_fd_send(router_watch_fd(g->socket), message, size, NULL, 0);
     }
     router_guest_destroy(g);
+}
+
+/* Whose guests somebody may end: the own ones; root and hirad's own user all. */
+static unsigned kill_servers(struct router *router, uid_t uid, pid_t guest)
+{
+    struct hira_list *a, *a_next, *pos, *next;
+    bool all = uid == 0 || uid == geteuid();
+    unsigned n = 0;
+    hira_list_for_each (a, a_next, &router->apis)
+        hira_list_for_each (pos, next, &hira_list_entry(a, struct router_api, link)->servers) {
+            struct router_server *s = hira_list_entry(pos, struct router_server, link);
+            if (s->state != SERVER_SERVING || (guest && s->guest.pid != guest) || (!all && s->guest.uid != uid))
+                continue;
+            hira_log(&router->log, HIRA_LOG_INFO, "router", (uint32_t)s->guest.pid, "server %d is ended, as user %u asks",
+                     s->pid, uid);
+            router_server_kill(s);
+            n++;
+        }
+    return n;
+}
+
+static void answer_kill(struct router_guest *g)
+{
+    struct hira_kill kill = *(const struct hira_kill *)g->router->buffer;
+    kill.n = kill_servers(g->router, g->uid, (pid_t)kill.pid);
+    kill.head = hira_message_head(HIRA_MSG_KILLED, sizeof kill);
+    hira_fd_send(router_watch_fd(g->socket), &kill, sizeof kill, NULL, 0);
+    router_guest_destroy(g);
+}
+
+/* What is said by others than guests. False: it was none of that. */
+static bool is_other(struct router_guest *g, size_t size)
+{
+    const char *buffer = g->router->buffer;
+    if (hira_message_check(buffer, size, HIRA_MSG_STATUS, sizeof(struct hira_message)) == 0)
+        answer_status(g);
+    else if (hira_message_check(buffer, size, HIRA_MSG_KILL, sizeof(struct hira_kill)) == 0)
+        answer_kill(g);
+    else if (hira_message_check(buffer, size, HIRA_MSG_REJOIN, sizeof(struct hira_rejoin)) == 0)
+        router_former_accept(g);
+    else
+        return false;
+    return true;
 }
 
 static void refuse_message(struct router_guest *g, int error, const struct hira_message *head)
@@ -160,10 +205,8 @@ static void on_half_open(void *context)
         return;
     }
     router_alarm_stop(&g->deadline);
-    if (n > 0 && hira_message_check(buffer, (size_t)n, HIRA_MSG_STATUS, sizeof(struct hira_message)) == 0) {
-        answer_status(g);
+    if (n > 0 && is_other(g, (size_t)n))
         return;
-    }
     int error = n < 0 ? (int)n : hira_hello_check(buffer, (size_t)n);
     if (error)
         refuse_message(g, error, (const struct hira_message *)buffer);

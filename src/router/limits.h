@@ -12,11 +12,12 @@
 /* A guest library sends its HELLO right after connecting: this is a swapping machine's time. */
 #define ROUTER_HELLO_TIMEOUT_MS 5000
 
-/* HELLOs held while servers start: times HIRA_MESSAGE_MAX that is 32 MiB. */
-#define ROUTER_WAITING_MAX 256
+/* HELLOs held while servers start: ten thousand usual ones. How many guests may wait, --max-guests says. */
+#define ROUTER_WAITING_BYTES_MAX (32u << 20)
 
-/* Served at once unless --max-guests says otherwise; each needs three descriptors here. */
+/* Served at once unless --max-guests says otherwise; each needs so many descriptors here: socket, standard error, pidfd. */
 #define ROUTER_GUESTS_MAX 1024
+#define ROUTER_GUEST_DESCRIPTORS 3
 
 #define ROUTER_WARM_MAX 64
 
@@ -51,6 +52,16 @@
  * over, which stops nobody but the talker. */
 #define ROUTER_LOG_LINES 50
 #define ROUTER_LOG_WINDOW_MS 5000
+
+/* Zygotes of hirads before this one that still have guests: one an API and restart. */
+#define ROUTER_FORMER_MAX 256
+
+/* How often calls' durations are looked at, with --call-limit: a share of the limit, within these. */
+#define ROUTER_CALLS_LOOK_MS 50
+#define ROUTER_CALLS_LOOK_MAX_MS 1000
+
+/* No thread serves a call faster, whatever its account says: a function call costs as much. */
+#define ROUTER_CALL_LEAST_NS 10
 
 /* Listed in a status answer, which must fit one message. */
 #define ROUTER_STATUS_GUESTS_MAX 512

@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -212,8 +213,35 @@ static int router_init(struct router *router)
     router->quieter = quieter;
     router->buffer = malloc(HIRA_MESSAGE_MAX);
     int error = router->buffer ? uv_loop_init(&router->loop) : -ENOMEM;
+    router->begun = !error;
     router->started = error ? 0 : router_now_ms(router);
     return error;
+}
+
+/* libuv aborts where it has no memory or descriptors for its loop. While hirad starts that gets a sentence; */
+static void on_abort(int signal)
+{
+    static const char text[] = "hirad: out of memory or descriptors\n";
+    (void)signal;
+    ssize_t n = write(STDERR_FILENO, text, sizeof text - 1);
+    (void)n;
+    _exit(1);
+}
+
+/* and afterwards there is nothing left that it could need: its table of descriptors, which grows with their numbers, is made as
+ * large as it will ever be. */
+static int grow_loop(struct router *router)
+{
+    struct rlimit limit = {64, 64};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    rlim_t need = 64 + ROUTER_HALF_OPEN_MAX + (rlim_t)ROUTER_GUEST_DESCRIPTORS * (router->options.max_guests + ROUTER_WARM_MAX);
+    HIRA_AUTOCLOSE int low = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int high = low < 0 ? -1 : fcntl(low, F_DUPFD_CLOEXEC, (int)HIRA_MIN(need, limit.rlim_cur - 1));
+    struct router_watch *watch = high < 0 ? NULL : router_watch_start(&router->loop, high, stop, router);
+    if (!watch)
+        return -ENOMEM;
+    router_watch_stop(&watch);
+    return 0;
 }
 
 static int start_signals(struct router *router)
@@ -230,23 +258,33 @@ static int start_signals(struct router *router)
 
 static int start(struct router *router, int private_fd, char *error, size_t size)
 {
-    snprintf(error, size, "out of memory");
+    snprintf(error, size, "out of memory or descriptors");
+    signal(SIGABRT, on_abort);
     int ret = router_init(router);
+    if (!ret)
+        ret = grow_loop(router);
     if (!ret && router->private)
         ret = make_private_folder(router, error, size);
     if (!ret)
         ret = router_listen(router, error, size);
     if (!ret)
         ret = start_signals(router);
+    if (!ret)
+        ret = router_calls_watch(router);
     if (!ret && router->private &&
         !(router->starter = router_watch_start(&router->loop, private_fd, on_starter, router)))
         ret = -ENOMEM;
+    signal(SIGABRT, SIG_DFL);
     return ret;
 }
 
 /* Everything let go of, in order; only then are libuv's handles closed and the private folder removed. */
 static void finish(struct router *router)
 {
+    if (!router->begun) {
+        free(router->buffer);
+        return;
+    }
     if (!router->ending)
         begin_end(router);
     each_api(router, router_api_destroy);
@@ -257,6 +295,7 @@ static void finish(struct router *router)
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(router->signals); i++)
         if (router->signals[i].data)
             uv_close((uv_handle_t *)&router->signals[i], NULL);
+    router_calls_unwatch(router);
     for (int i = 0; i < 10 && uv_run(&router->loop, UV_RUN_NOWAIT); i++)
         ;
     uv_loop_close(&router->loop);
@@ -271,9 +310,10 @@ static int run(struct router *router, int private_fd)
     char error[400];
     int ret = start(router, private_fd, error, sizeof error);
     if (ret) {
-        fprintf(stderr, "hirad: %s\n", error);
-        if (router->private)
+        if (router->private) /* who started it says so */
             dprintf(private_fd, "FAILED %s\n", error);
+        else
+            fprintf(stderr, "hirad: %s\n", error);
     } else {
         hira_log(&router->log, HIRA_LOG_INFO, "router", 0, "process %d listens on %s", getpid(),
                  router->options.socket);
@@ -301,6 +341,7 @@ enum {
     OPT_GUESTS,
     OPT_START,
     OPT_HELLO,
+    OPT_CALL,
     OPT_LEVEL,
     OPT_JSON,
     OPT_PRIVATE,
@@ -317,6 +358,7 @@ static const struct option options[] = {{"socket", required_argument, NULL, OPT_
                                         {"max-guests", required_argument, NULL, OPT_GUESTS},
                                         {"start-timeout", required_argument, NULL, OPT_START},
                                         {"hello-timeout", required_argument, NULL, OPT_HELLO},
+                                        {"call-limit", required_argument, NULL, OPT_CALL},
                                         {"log-level", required_argument, NULL, OPT_LEVEL},
                                         {"log-json", no_argument, NULL, OPT_JSON},
                                         {"sandbox", required_argument, NULL, OPT_SANDBOX},
@@ -343,6 +385,7 @@ static const char help_text[] =
     "  --max-guests N        served at once (default: 1024)\n"
     "  --start-timeout S     a server must be ready within (default: 30)\n"
     "  --hello-timeout S     a guest must speak within (default: 5)\n"
+    "  --call-limit S        a call that takes longer costs its guest the server (default: none does)\n"
     "  --sandbox MODE        auto (default): servers are confined as far as this system can; required: that or not\n"
     "                        at all; off\n"
     "  --sandbox-uids F:N    started by root: N users from F on for the servers\n"
@@ -385,9 +428,13 @@ static int take_limit(struct router_options *o, int option, const char *value)
         return number(value, "warm", 0, ROUTER_WARM_MAX, &o->warm);
     if (option == OPT_GUESTS)
         return number(value, "max-guests", 1, 100000, &o->max_guests);
-    error = number(value, option == OPT_START ? "start-timeout" : "hello-timeout", 1, 3600, &seconds);
+    const char *name = option == OPT_START ? "start-timeout" : option == OPT_CALL ? "call-limit" : "hello-timeout";
+    uint64_t *limit = option == OPT_START  ? &o->start_timeout_ms
+                      : option == OPT_CALL ? &o->call_limit_ms
+                                           : &o->hello_timeout_ms;
+    error = number(value, name, 1, option == OPT_CALL ? 1000000 : 3600, &seconds);
     if (!error)
-        *(option == OPT_START ? &o->start_timeout_ms : &o->hello_timeout_ms) = seconds * 1000ull;
+        *limit = seconds * 1000ull;
     return error;
 }
 
@@ -461,6 +508,7 @@ static int take_option(struct router *router, int option, int index, int *privat
     case OPT_GUESTS:
     case OPT_START:
     case OPT_HELLO:
+    case OPT_CALL:
         return take_limit(o, option, optarg);
     case OPT_LEVEL:
         return take_level(router, optarg);

@@ -17,6 +17,7 @@
 #include "router/limits.h"
 #include "router/loop.h"
 #include "router/paths.h"
+#include "wire/account.h"
 #include "wire/handshake.h"
 
 struct router_options {
@@ -28,6 +29,7 @@ struct router_options {
     unsigned n_sandbox;
     unsigned warm, max_guests;
     uint64_t start_timeout_ms, hello_timeout_ms;
+    uint64_t call_limit_ms; /* a call that takes longer costs its guest the server; 0: none does */
 };
 
 struct router_lines { /* what a child writes to its standard error, line by line into the log */
@@ -60,14 +62,17 @@ struct router {
     struct hira_list tenants;
     uint64_t n_seen;
     unsigned n_half_open, n_waiting, n_serving;
+    size_t waiting_bytes; /* of HELLOs */
     uint64_t n_guests_ever, n_refused, started;
     bool private; /* serves one `hira run` */
+    bool begun; /* there is a loop */
     bool ending;
     char *buffer; /* for one message from anybody: struct hira_adopt and HIRA_MESSAGE_MAX behind it */
     /* Called when something ended, which may have been what a shutdown waits for. Does nothing before the loop's next
      * turn. */
     void (*quieter)(struct router *router);
     uv_signal_t signals[2];
+    uv_timer_t calls; /* with a call limit; its data is set once it is started */
     struct router_watch *starter; /* private: the line to it, until it hangs up */
     int line;                     /* the same afterwards: open until everything is removed, for a starter that
                                      waits for that, or until it has waited long enough */
@@ -117,6 +122,8 @@ struct router_api {
     char reason[252];         /* why the last one failed; empty: nothing is known to be wrong */
     struct hira_list servers;
     struct hira_list waiting; /* guests, first come first served */
+    struct hira_list formers; /* zygotes of hirads before this one */
+    unsigned n_formers;
 };
 
 /* Made at first use. NULL: there is no such server. */
@@ -137,6 +144,15 @@ void router_api_destroy(struct router_api *api);
 enum router_server_state { SERVER_STARTING, SERVER_READY, SERVER_SERVING, SERVER_GONE };
 
 struct router_guest;
+struct router_former;
+
+struct router_sums { /* of an account */
+    uint64_t calls, errors, bytes;
+};
+
+struct router_lane_seen {
+    uint64_t state, since; /* what the lane's state was, and since when, loop's time in ms */
+};
 
 struct router_server {
     struct hira_list link;
@@ -144,11 +160,17 @@ struct router_server {
     struct router_tenant *tenant;
     enum router_server_state state;
     bool unexplained; /* it never became ready, and nobody was told why */
+    bool orphan;      /* its zygote is gone: nobody removes its folder */
+    struct router_former *former; /* adopted: who reaps it; NULL: the API's zygote */
     pid_t pid;
     struct router_watch *socket, *pidfd;
     struct router_lines lines;
     struct router_alarm *deadline;
     uint64_t since; /* serving, loop's time in ms */
+    const struct hira_account *account; /* hostile; NULL: it could not be mapped */
+    struct router_sums sums;            /* as read last */
+    struct router_lane_seen *seen;      /* with a call limit */
+    unsigned n_seen;
     struct {
         pid_t pid;
         uid_t uid;
@@ -156,17 +178,47 @@ struct router_server {
     } guest;
 };
 
-/* Takes the descriptors over: socket, standard error, pidfd (or -1). */
-void router_server_create(struct router_api *api, struct router_tenant *tenant, pid_t pid, int socket, int log, int pidfd);
+/* Takes the descriptors over: socket, standard error, account, pidfd (or -1). */
+void router_server_create(struct router_api *api, struct router_tenant *tenant, pid_t pid, int socket, int log, int account,
+                          int pidfd);
+/* The same for one that has a guest since another hirad's days. 0 or -errno. */
+int router_server_rejoin(struct router_former *former, const struct hira_serving *serving, int socket, int log,
+                         int account, int pidfd);
 /* 0, or -errno: then the server is no good any more, the guest waits on. */
 int router_server_adopt(struct router_server *server, struct router_guest *guest);
 /* Not needed any more, and nobody's yet. */
 void router_server_dismiss(struct router_server *server);
-/* The zygote reaped it. */
-void router_server_exited(struct router_api *api, pid_t pid, int status);
-/* The zygote is gone: only the pidfds tell of the servers' ends now. */
-void router_servers_orphaned(struct router_api *api);
+/* The zygote (NULL: the API's own) reaped it. */
+void router_server_exited(struct router_api *api, const struct router_former *former, pid_t pid, int status);
+/* A zygote is gone (NULL: the API's own): only the pidfds tell of its servers' ends now. */
+void router_servers_orphaned(struct router_api *api, const struct router_former *former);
+/* Ends it at once; its guest gets the API's error. */
+void router_server_kill(struct router_server *server);
 void router_server_destroy(struct router_server *server);
+
+/* ---- accounts ---- */
+
+/* Maps an account and closes `fd`. NULL when it is none, or there is no memory. */
+const struct hira_account *router_account_map(int fd);
+void router_account_unmap(const struct hira_account *account);
+/* What is believed of it. */
+struct router_sums router_account_read(struct router_server *server);
+/* Starts to look at how long calls take, if there is a limit. 0 or -ENOMEM. */
+int router_calls_watch(struct router *router);
+void router_calls_unwatch(struct router *router);
+
+/* ---- zygotes of hirads before this one ---- */
+
+struct router_former {
+    struct hira_list link;
+    struct router_api *api;
+    struct router_watch *watch;
+    pid_t pid;
+};
+
+/* A REJOIN came from this connection, in router->buffer. */
+void router_former_accept(struct router_guest *guest);
+void router_former_destroy(struct router_former *former);
 
 /* ---- guests ---- */
 

@@ -3,7 +3,7 @@
  *
  * Hang-up of its socket is the sign of its end; the zygote's EXITED says how it ended. A server that hung up but lives
  * on is killed, for it would hold its guest's memory with nobody watching. While its zygote is dead the pidfd stands in
- * for EXITED.
+ * for EXITED. Where the kernel has no pidfds, the zygote is asked to kill: as the parent it knows whose pid it is.
  *
  * Security. A server belongs to its guest: what it says is one READY or one REFUSED before it has a guest, and nothing
  * after; anything else is its end.
@@ -23,10 +23,17 @@
 #include "base/fd.h"
 #include "router/router.h"
 
-static void server_kill(struct router_server *s)
+static void ask_to_kill(struct router_watch *zygote, pid_t pid)
 {
-    if (s->pidfd)
-        syscall(SYS_pidfd_send_signal, router_watch_fd(s->pidfd), SIGKILL, NULL, 0);
+    struct hira_forked end = {.head = hira_message_head(HIRA_MSG_END, sizeof end), .pid = (uint32_t)pid};
+    if (zygote)
+        hira_fd_send(router_watch_fd(zygote), &end, sizeof end, NULL, 0);
+}
+
+void router_server_kill(struct router_server *s)
+{
+    if (!s->pidfd || syscall(SYS_pidfd_send_signal, router_watch_fd(s->pidfd), SIGKILL, NULL, 0) < 0)
+        ask_to_kill(s->former ? s->former->watch : s->api->zygote, s->pid);
 }
 
 static void set_state(struct router_server *s, enum router_server_state state)
@@ -54,7 +61,7 @@ static const struct hira_log *log_of(const struct router_server *s)
 static void server_ended(struct router_server *s)
 {
     struct router *router = s->api->router;
-    if (!s->api->process)
+    if (s->orphan)
         router_sweep(router->options.work_dir);
     router_server_destroy(s);
     router->quieter(router);
@@ -65,7 +72,7 @@ static void kill_late(void *context)
     struct router_server *s = context;
     hira_log(log_of(s), HIRA_LOG_WARNING, "server", (uint32_t)s->guest.pid, "server %d hung up but lives on: killed",
              s->pid);
-    server_kill(s);
+    router_server_kill(s);
     if (!s->pidfd)
         server_ended(s);
 }
@@ -89,7 +96,7 @@ static void server_gone(struct router_server *s)
 
 void router_server_dismiss(struct router_server *s)
 {
-    server_kill(s);
+    router_server_kill(s);
     server_gone(s);
 }
 
@@ -108,7 +115,7 @@ static void start_timeout(void *context)
     char text[100];
     snprintf(text, sizeof text, "server %d was not ready after %llu s", s->pid,
              (unsigned long long)s->api->router->options.start_timeout_ms / 1000);
-    server_kill(s);
+    router_server_kill(s);
     start_failed(s, text, true);
 }
 
@@ -143,7 +150,7 @@ static void on_message(void *context)
     } else {
         hira_log(log_of(s), HIRA_LOG_WARNING, "server", (uint32_t)s->guest.pid, "server %d speaks out of turn: killed",
                  s->pid);
-        server_kill(s);
+        router_server_kill(s);
         server_gone(s);
     }
 }
@@ -157,16 +164,17 @@ static void on_pidfd(void *context)
     server_ended(s);
 }
 
-void router_server_create(struct router_api *api, struct router_tenant *tenant, pid_t pid, int socket, int log,
-                          int pidfd)
+static struct router_server *server_new(struct router_api *api, struct router_tenant *tenant, pid_t pid, int socket,
+                                        int log, int account, int pidfd)
 {
     struct router *router = api->router;
     struct router_server *s = calloc(1, sizeof *s);
-    if (!s) { /* dropped: the server sees a hang-up and ends */
+    if (!s) {
         close(socket);
         close(log);
+        close(account);
         hira_fd_closep(&pidfd);
-        return;
+        return NULL;
     }
     s->api = api;
     s->tenant = tenant;
@@ -174,14 +182,58 @@ void router_server_create(struct router_api *api, struct router_tenant *tenant, 
     s->state = SERVER_STARTING;
     api->starting++;
     hira_list_append(&api->servers, &s->link);
+    s->account = router_account_map(account);
     router_lines_start(&s->lines, router, "server", (uint32_t)pid, log);
     if (pidfd >= 0 && (s->pidfd = router_watch_start(&router->loop, pidfd, on_pidfd, s)))
         router_watch_pause(s->pidfd, true); /* EXITED tells more: see router_servers_orphaned */
     s->socket = router_watch_start(&router->loop, socket, on_message, s);
-    if (!s->socket)
+    return s;
+}
+
+void router_server_create(struct router_api *api, struct router_tenant *tenant, pid_t pid, int socket, int log, int account,
+                          int pidfd)
+{
+    struct router *router = api->router;
+    struct router_server *s = server_new(api, tenant, pid, socket, log, account, pidfd);
+    if (!s) {
+        ask_to_kill(api->zygote, pid);
+        router_api_start_failed(api, "hirad is out of memory", false);
+    } else if (!s->socket) {
+        router_server_kill(s);
         server_gone(s);
-    else
+    } else {
         router_alarm_set(&router->loop, &s->deadline, router->options.start_timeout_ms, start_timeout, s);
+    }
+}
+
+int router_server_rejoin(struct router_former *former, const struct hira_serving *serving, int socket, int log,
+                         int account, int pidfd)
+{
+    struct router_api *api = former->api;
+    struct router_tenant *tenant = router_tenant_of(api->router, serving->uid); /* for whom the old hirad had it made */
+    if (!tenant) {
+        close(socket);
+        close(log);
+        close(account);
+        hira_fd_closep(&pidfd);
+        return -ENOMEM;
+    }
+    tenant->seen = ++api->router->n_seen; /* whose guests are served is who will most likely come again */
+    struct router_server *s = server_new(api, tenant, (pid_t)serving->pid, socket, log, account, pidfd);
+    if (!s)
+        return -ENOMEM;
+    s->former = former;
+    set_state(s, SERVER_SERVING);
+    s->since = HIRA_MIN(serving->since, router_now_ms(api->router));
+    s->guest.pid = (pid_t)serving->guest;
+    s->guest.uid = serving->uid;
+    snprintf(s->guest.name, sizeof s->guest.name, "%.*s", (int)sizeof serving->name, serving->name);
+    hira_log(log_of(s), HIRA_LOG_INFO, "router", serving->guest, "%s of user %u is served on by %s server %d",
+             s->guest.name, s->guest.uid, api->name, s->pid);
+    if (s->socket)
+        return 0;
+    server_gone(s);
+    return -ENOMEM;
 }
 
 int router_server_adopt(struct router_server *s, struct router_guest *g)
@@ -191,16 +243,25 @@ int router_server_adopt(struct router_server *s, struct router_guest *g)
     struct hira_adopt adopt = {
         .head = hira_message_head(HIRA_MSG_ADOPT, size), .uid = g->uid, .gid = g->gid, .pid = (uint32_t)g->pid};
     int fd = router_watch_fd(g->socket);
+    struct hira_serving serving = {.head = hira_message_head(HIRA_MSG_SERVING, sizeof serving),
+                                   .pid = (uint32_t)s->pid,
+                                   .guest = (uint32_t)g->pid,
+                                   .uid = g->uid,
+                                   .gid = g->gid,
+                                   .since = router_now_ms(router)};
+    memcpy(serving.name, g->name, sizeof serving.name);
+    if (s->api->zygote) /* first, or a hirad that is killed here leaves a guest that nobody will know */
+        hira_fd_send(router_watch_fd(s->api->zygote), &serving, sizeof serving, NULL, 0);
     memcpy(g->message, &adopt, sizeof adopt);
     fcntl(fd, F_SETFL, 0); /* shared with the server, which waits in its reads */
     int error = hira_fd_send(router_watch_fd(s->socket), g->message, size, &fd, 1);
     if (error) {
-        server_kill(s);
+        router_server_kill(s);
         server_gone(s);
         return error;
     }
     set_state(s, SERVER_SERVING);
-    s->since = router_now_ms(router);
+    s->since = serving.since;
     s->guest.pid = g->pid;
     s->guest.uid = g->uid;
     memcpy(s->guest.name, g->name, sizeof s->guest.name);
@@ -233,11 +294,11 @@ static void describe_end(const struct router_server *s, int status, char *text, 
                  last);
 }
 
-void router_server_exited(struct router_api *api, pid_t pid, int status)
+void router_server_exited(struct router_api *api, const struct router_former *former, pid_t pid, int status)
 {
     struct router_server *s = find_server(api, pid);
     char text[400];
-    if (!s)
+    if (!s || s->former != former)
         return;
     for (int i = 0; i < 3 && s->state == SERVER_STARTING; i++) /* its last words may not have been heard yet */
         on_message(s);
@@ -251,11 +312,15 @@ void router_server_exited(struct router_api *api, pid_t pid, int status)
     server_ended(s);
 }
 
-void router_servers_orphaned(struct router_api *api)
+void router_servers_orphaned(struct router_api *api, const struct router_former *former)
 {
     struct hira_list *pos, *next;
     hira_list_for_each (pos, next, &api->servers) {
         struct router_server *s = hira_list_entry(pos, struct router_server, link);
+        if (s->former != former || s->orphan)
+            continue;
+        s->orphan = true;
+        s->former = NULL;
         if (s->pidfd)
             router_watch_pause(s->pidfd, false);
         else if (s->state == SERVER_GONE)
@@ -266,10 +331,12 @@ void router_servers_orphaned(struct router_api *api)
 void router_server_destroy(struct router_server *s)
 {
     if (s->state == SERVER_STARTING || s->state == SERVER_READY)
-        server_kill(s); /* nobody's yet: no reason to wait until it has initialized to see our hang-up */
+        router_server_kill(s); /* nobody's yet: no reason to wait until it has initialized to see our hang-up */
     set_state(s, SERVER_GONE);
     hira_list_remove(&s->link);
     router_lines_stop(&s->lines);
+    router_account_unmap(s->account);
+    free(s->seen);
     router_watch_stop(&s->socket);
     router_watch_stop(&s->pidfd);
     router_alarm_stop(&s->deadline);

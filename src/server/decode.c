@@ -155,6 +155,7 @@ static void *arena_bytes(struct hira_serve *s, unsigned kind, uint64_t size, uin
     void *data = kind > HIRA_MEM_BLOCK ? NULL : hira_arena_at(&hira_server.arena, offset, size);
     if (!data)
         return refuse(s);
+    hira_account_bytes(s->lane->account, size);
     if (kind == HIRA_MEM_BLOCK) {
         if (offset < HIRA_CELL_BEFORE || offset % HIRA_CELL_BEFORE || s->n_cells == HIRA_OUTS_MAX)
             return refuse(s);
@@ -372,6 +373,7 @@ void hira_serve_result(struct hira_serve *s, bool ok, int64_t code, uint64_t wor
             atomic_store_explicit(&s->first->poison, s->code, memory_order_relaxed);
     }
     if (!ok) {
+        hira_account_error(s->lane->account);
         hira_pending_fail(s->cells, s->n_cells);
         s->n_cells = 0;
         s->kept = false;

@@ -10,6 +10,7 @@
 #include "channel/lane.h"
 #include "channel/transport.h"
 #include "server/server.h"
+#include "wire/account.h"
 #include "wire/handshake.h"
 
 /* Under the address sanitizer every memory of a call is a block of its own, so that one byte too far is seen. */
@@ -48,6 +49,7 @@ struct hira_server_lane {
     struct hira_memory *memory;
     uint32_t depth;                /* callbacks of its guest's thread that are waited for, one inside the other */
     bool ended;                    /* that thread has ended inside one */
+    struct hira_account_lane *account;
 };
 
 /* How deep callbacks and calls may be nested in one another: natively a stack's worth, here the server's is the guest's to fill. */
@@ -64,6 +66,7 @@ struct hira_server {
     uint32_t max_lanes;
     struct hira_server_lane *_Atomic lanes[HIRA_LANES_MAX];
     uint32_t n_lanes;
+    struct hira_account *account;
     _Atomic uint32_t dep_waiters, dep_epoch;
     pthread_mutex_t memory_lock;
     struct hira_memory *free_memory;
@@ -76,6 +79,10 @@ extern struct hira_server hira_server;
 
 /* One guest, from its HELLO to its hang-up. Does not return while the guest lives; the process is to exit then. */
 int hira_serve_guest(struct hira_transport *transport, const struct hira_hello *hello, size_t hello_size);
+
+/* The vendor's call goes on, but by a callback that waits for the application; or that has answered. The calling thread's account
+ * says so, if it has one: the application's time is not the vendor's. */
+void hira_account_other_side(void);
 
 /* Ends the process: the guest sent what no honest one sends, or is gone. */
 _Noreturn void hira_server_stop(const char *why);

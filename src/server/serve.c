@@ -20,6 +20,9 @@
 
 #define FREE_MEMORY_MAX 64u /* call memories kept for use again: as many as commands are usually in flight */
 #define NO_FUNCTION 0xffffu
+#define SUCCESSOR_TRIES 500 /* of a millisecond each */
+
+_Static_assert(HIRA_ACCOUNT_LANES >= HIRA_LANES_MAX, "a line for each lane");
 
 struct hira_server hira_server = {.memory_lock = PTHREAD_MUTEX_INITIALIZER};
 __thread struct hira_serve *hira_serving;
@@ -234,6 +237,8 @@ bool hira_serve_record(struct hira_server_lane *lane, uint32_t size)
     bool bad = s.bad;
     if (s.claimed)
         hira_slot_unclaim(s.claimed);
+    if (hira_unlikely(s.status == HIRA_REPLY_INVALID || s.status == HIRA_REPLY_POISONED))
+        hira_account_error(lane->account);
     hira_pending_fail(s.cells, s.n_cells); /* nothing took them over: the call did not come about */
     hira_registration_drop(s.registration);
     hira_mapping_done(s.mapping, false);
@@ -248,12 +253,6 @@ bool hira_serve_record(struct hira_server_lane *lane, uint32_t size)
 }
 
 /* ---- lanes ---- */
-
-static bool guest_alive(void *context)
-{
-    (void)context;
-    return true; /* the main thread ends the process when the guest hangs up */
-}
 
 static void retire(struct hira_server_lane *lane)
 {
@@ -279,13 +278,37 @@ static bool start_thread(void *(*run)(void *), void *context)
 
 static void *lane_thread(void *context);
 
-/* The guest's thread has ended: a fresh one of ours serves the next. */
-static void give_way(struct hira_server_lane *lane)
+/* The guest's thread has ended: a fresh one of ours serves the next, so that thread-local state of the vendor's begins anew. While
+ * there is none to be had, others like it are ending; if there is none for good, this one goes on with what state it has, which is
+ * better than to drop the guest: false. */
+static bool give_way(struct hira_server_lane *lane)
 {
     lane->ended = false;
     retire(lane);
-    if (!start_thread(lane_thread, lane))
-        hira_server_stop("no thread to be had");
+    for (int i = 0; i < SUCCESSOR_TRIES; i++) {
+        if (start_thread(lane_thread, lane))
+            return true;
+        usleep(1000);
+    }
+    return false;
+}
+
+static __thread struct hira_account_lane *this_account;
+
+void hira_account_other_side(void)
+{
+    hira_account_turn(this_account);
+}
+
+/* A call is counted when it begins, so that one which the vendor never ends is seen too. */
+static bool serve_counted(struct hira_server_lane *lane, uint32_t size)
+{
+    hira_account_add(&lane->account->calls, 1);
+    hira_account_add(&lane->account->bytes, size);
+    hira_account_turn(lane->account);
+    bool ok = hira_serve_record(lane, size);
+    hira_account_turn(lane->account);
+    return ok;
 }
 
 static uint32_t next_record(struct hira_server_lane *lane)
@@ -312,7 +335,7 @@ static void serve_nested(struct hira_server_lane *lane, void *result, uint64_t r
             memcpy(result, record->words, HIRA_MIN(result_size, size - sizeof *record));
             return;
         }
-        if (!hira_serve_record(lane, size))
+        if (!serve_counted(lane, size))
             hira_server_stop("a record is malformed");
         retire(lane);
     }
@@ -336,7 +359,9 @@ void hira_serve_callback(struct hira_serve *s, uint16_t index, uint64_t posted, 
     struct hira_memory *outer = lane->memory;
     lane->memory = hira_memory_new();
     lane->depth++;
+    hira_account_turn(lane->account);
     serve_nested(lane, result, result_size);
+    hira_account_turn(lane->account);
     lane->depth--;
     hira_memory_free(lane->memory);
     lane->memory = outer;
@@ -348,15 +373,17 @@ static void *lane_thread(void *context)
     char name[16];
     snprintf(name, sizeof name, "hira-lane-%u", lane->index % 10000);
     prctl(PR_SET_NAME, name);
+    this_account = lane->account;
     for (;;) {
         uint32_t size = next_record(lane);
         const struct hira_record *record = (const struct hira_record *)lane->memory->record;
         lane->ended = record->function == HIRA_FN_THREAD_END;
-        if (lane->ended ? size != sizeof *record || record->flags : !hira_serve_record(lane, size))
+        if (lane->ended ? size != sizeof *record || record->flags : !serve_counted(lane, size))
             hira_server_stop("a record is malformed");
         if (lane->ended) {
-            give_way(lane);
-            return NULL;
+            if (give_way(lane))
+                return NULL;
+            continue;
         }
         retire(lane);
     }
@@ -388,7 +415,8 @@ static int open_lane(struct hira_server *server)
     struct hira_server_lane *lane = fd < 0 ? NULL : aligned_alloc(HIRA_CACHE_LINE, HIRA_ALIGN_UP(sizeof *lane, 64ul));
     if (!lane)
         return refuse(server, ENOMEM, "no memory for a lane");
-    *lane = (struct hira_server_lane){.index = server->n_lanes, .callee.alive = guest_alive, .memory = hira_memory_new()};
+    *lane = (struct hira_server_lane){.index = server->n_lanes, .memory = hira_memory_new(),
+                                       .account = &server->account->lanes[server->n_lanes]};
     hira_spin_init(&lane->callee.spin, HIRA_SPIN_LEAST_NS, HIRA_SPIN_MOST_NS);
     if (server->transport->ops->map_lane(server->transport, &lane->callee.map, fd) < 0 || !start_thread(lane_thread, lane)) {
         hira_lane_unmap(&lane->callee.map);
@@ -397,6 +425,7 @@ static int open_lane(struct hira_server *server)
         return refuse(server, ENOMEM, "no thread or memory for a lane");
     }
     atomic_store(&server->lanes[server->n_lanes++], lane);
+    atomic_store_explicit(&server->account->n_lanes, server->n_lanes, memory_order_relaxed);
     return server->transport->ops->send(server->transport, &made, sizeof made, &fd, 1);
 }
 
@@ -490,7 +519,9 @@ static int welcome(struct hira_server *server)
 
 int hira_serve_guest(struct hira_transport *transport, const struct hira_hello *hello, size_t hello_size)
 {
+    static struct hira_account nobodys; /* without a hirad */
     struct hira_server *server = &hira_server;
+    server->account = hira_zygote_account() ? hira_zygote_account() : &nobodys;
     server->transport = transport;
     server->alone = transport->alone;
     server->hello = hello;

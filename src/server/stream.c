@@ -21,6 +21,7 @@ static void *get_stream(struct hira_serve *s, uint64_t *ret_size, bool out)
     s->stream_size = *ret_size = HIRA_MEM_LENGTH(word);
     s->stream_moved = 0;
     s->stream_out = out;
+    hira_account_bytes(s->lane->account, s->stream_size);
     return stream;
 }
 

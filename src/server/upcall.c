@@ -34,12 +34,6 @@ static uint32_t n_queued;
 static uint64_t queued_bytes;
 static pthread_mutex_t call_lock = PTHREAD_MUTEX_INITIALIZER; /* one callback at a time is waited for */
 
-static bool always_alive(void *context)
-{
-    (void)context;
-    return true; /* when the guest goes, the process does */
-}
-
 /* Lock held; there is room. */
 static void send(const struct queued *q, uint16_t flags)
 {
@@ -91,7 +85,7 @@ int hira_upcalls_open(int fd)
     int error = hira_lane_map(&reverse.map, fd);
     if (error)
         return error;
-    reverse.alive = always_alive;
+    reverse.alive = NULL; /* when the guest goes, the process does */
     hira_spin_init(&reverse.spin, 0, 20000);
     if (pthread_create(&thread, NULL, queue_thread, NULL)) {
         hira_lane_unmap(&reverse.map);
@@ -208,6 +202,7 @@ static void call_elsewhere(struct hira_up *u, void *result, uint64_t size)
 {
     struct queued *q = queued_from(u);
     uint64_t sequence = 0;
+    hira_account_other_side();
     pthread_mutex_lock(&call_lock);
     while (!sequence) {
         pthread_mutex_lock(&lock);
@@ -228,6 +223,7 @@ static void call_elsewhere(struct hira_up *u, void *result, uint64_t size)
     if (got >= sizeof *reply && got <= HIRA_REPLY_SIZE)
         memcpy(result, reply->words, HIRA_MIN(size, got - sizeof *reply));
     pthread_mutex_unlock(&call_lock);
+    hira_account_other_side();
     free(q);
 }
 

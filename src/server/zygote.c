@@ -6,8 +6,11 @@
  * hang-up, itself, or hirad through its pidfd; in particular it outlives hirad and the zygote. One that waits for a
  * guest ends when hirad does.
  *
- * The zygote outlives hirad too while it has children: it is who reaps them and removes their folders. What remains
- * after it died as well, the next hirad sweeps up: a server holds a lock on its folder as long as it lives.
+ * The zygote outlives hirad too while it has children: it is who reaps them and removes their folders. It also keeps what hirad
+ * had of each: hirad's end of the socket, the reading end of standard error, the account, and which guest. When hirad has gone it looks
+ * for the next one at the same place, and hands all that over, so that servers never notice and need no way to a hirad of their own. A
+ * zygote that has changed masters forks no more; the new hirad has its own for that. What remains after the zygote died as well, the
+ * next hirad sweeps up: a server holds a lock on its folder as long as it lives.
  *
  * Security. The zygote reads nothing of any guest's and nothing of its servers' but their exit status; servers share
  * its address layout, as all forks do.
@@ -43,12 +46,17 @@
 #include "server/sandbox.h"
 
 #define PATH_SIZE 256
+#define LEGACY_FD_MAX 65536 /* closed one by one where the kernel cannot do it at once */
+#define LOOK_MS 50 /* after hirad has gone, until the first look for another; it doubles up to: */
+#define LOOK_MAX_MS 800 /* within a second of its start a new hirad knows all guests */
 #define ROUTER_FD 3 /* where hirad's socket is moved, so that everything above can be closed */
 
 struct child {
     struct hira_list link;
     pid_t pid;
-    int lock; /* of its folder, while it is forked */
+    int lock;              /* of its folder, while it is forked */
+    int sock, log, account; /* hirad's: its end of the socket, the child's words, what the child counts. -1: let go of */
+    struct hira_serving guest; /* type 0: none yet */
     char directory[PATH_SIZE];
     char tenant[HIRA_TENANT_MAX];
     uid_t tenant_uid;
@@ -58,9 +66,12 @@ struct zygote {
     const struct hira_zygote_ops *ops;
     const char *work_dir;
     int router, signals;
+    const char *router_path; /* where the next hirad is looked for; NULL: nowhere */
     bool late;   /* the vendor is loaded in each server */
     bool copied; /* this program is a sealed copy of itself */
     bool orphan; /* hirad is gone: only the children are still to be waited for */
+    bool leaving; /* so has it been once: there is another zygote */
+    int look_ms;  /* orphan: until the next look for a hirad */
     struct hira_sandbox sandbox;
     int argc; /* to start over with */
     char **argv;
@@ -71,9 +82,11 @@ struct zygote {
 static struct {
     int router, log;
     int lock;  /* of the folder */
+    int account_fd;
+    struct hira_account *account;
     pid_t pid; /* as everybody outside the sandbox knows it */
     char directory[PATH_SIZE], cache[PATH_MAX], program[PATH_MAX];
-} self = {-1, STDERR_FILENO, -1, 0, "", "", ""};
+} self = {.router = -1, .log = STDERR_FILENO, .lock = -1, .account_fd = -1};
 
 const char *hira_zygote_directory(void)
 {
@@ -93,6 +106,11 @@ int hira_zygote_log_fd(void)
 int hira_zygote_router(void)
 {
     return self.router;
+}
+
+struct hira_account *hira_zygote_account(void)
+{
+    return self.account;
 }
 
 /* ---- the vendor ---- */
@@ -218,18 +236,39 @@ static int receive_guest(void *buffer, size_t size, size_t *ret_size)
 static void start_over_for(int guest, const void *adopt, size_t size)
 {
     HIRA_AUTOCLOSE int message = memfd_create("adopt", MFD_CLOEXEC);
-    const int kept[] = {self.router, self.log, self.lock, guest, message};
+    const int kept[] = {self.router, self.log, self.lock, self.account_fd, guest, message};
     char fds[100];
     char *args[] = {program_invocation_name, "--again", fds,        "--directory",
                     self.directory,          "--cache", self.cache, NULL};
     if (message < 0 || write(message, adopt, size) != (ssize_t)size)
         return;
-    syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
+    if (syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC) < 0) /* before Linux 5.11 */
+        for (int i = STDERR_FILENO + 1; i < LEGACY_FD_MAX; i++)
+            fcntl(i, F_SETFD, FD_CLOEXEC);
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(kept); i++)
         fcntl(kept[i], F_SETFD, 0);
-    snprintf(fds, sizeof fds, "%d,%d,%d,%d,%d,%d", self.router, self.log, self.lock, guest, message, self.pid);
+    snprintf(fds, sizeof fds, "%d,%d,%d,%d,%d,%d,%d", self.router, self.log, self.lock, self.account_fd, guest, message,
+             self.pid);
     execv(self.program, args); /* by its path, from which the loader finds what lies beside it */
     execv("/proc/self/exe", args);
+}
+
+/* It has its guest. From here on nobody may be there to read its words: they get lost then, it does not wait. */
+static int serve(const struct hira_zygote_ops *ops, int guest, struct hira_adopt *adopt, size_t hello_size)
+{
+    hira_fd_closep(&self.account_fd);
+    fcntl(self.log, F_SETFL, O_WRONLY | O_NONBLOCK);
+    return ops->serve(guest, (struct hira_hello *)(adopt + 1), hello_size, adopt);
+}
+
+static bool map_account(void)
+{
+    void *account = mmap(NULL, HIRA_ACCOUNT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, self.account_fd, 0);
+    if (account == MAP_FAILED)
+        return false;
+    madvise(account, HIRA_ACCOUNT_SIZE, MADV_DONTFORK);
+    self.account = account;
+    return true;
 }
 
 static int again_main(const struct hira_zygote_ops *ops, const char *fds, const char *directory, const char *cache)
@@ -239,14 +278,15 @@ static int again_main(const struct hira_zygote_ops *ops, const char *fds, const 
     size_t size = sizeof(struct hira_adopt) + HIRA_MESSAGE_MAX;
     struct hira_adopt *adopt = malloc(size);
     if (!adopt || !directory || !cache ||
-        sscanf(fds, "%d,%d,%d,%d,%d,%d", &self.router, &self.log, &self.lock, &guest, &message, &self.pid) != 6)
+        sscanf(fds, "%d,%d,%d,%d,%d,%d,%d", &self.router, &self.log, &self.lock, &self.account_fd, &guest, &message,
+               &self.pid) != 7)
         return 1;
-    for (int i = STDERR_FILENO + 1, last = HIRA_MAX(HIRA_MAX(self.router, self.log), HIRA_MAX(self.lock, guest));
-         i <= last; i++)
-        fcntl(i, F_SETFD, FD_CLOEXEC);
+    const int kept[] = {self.router, self.log, self.lock, self.account_fd, guest, message};
+    for (size_t i = 0; i < HIRA_ARRAY_SIZE(kept); i++)
+        fcntl(kept[i], F_SETFD, FD_CLOEXEC);
     ssize_t n = pread(message, adopt, size, 0);
     close(message);
-    if (n < (ssize_t)(sizeof *adopt + sizeof(struct hira_hello)))
+    if (n < (ssize_t)(sizeof *adopt + sizeof(struct hira_hello)) || !map_account())
         return 1;
     snprintf(self.directory, sizeof self.directory, "%s", directory);
     snprintf(self.cache, sizeof self.cache, "%s", cache);
@@ -257,7 +297,7 @@ static int again_main(const struct hira_zygote_ops *ops, const char *fds, const 
         hira_refuse(guest, ENODEV, "%s", error);
         return 1;
     }
-    return ops->serve(guest, (struct hira_hello *)(adopt + 1), (size_t)n - sizeof *adopt, adopt);
+    return serve(ops, guest, adopt, (size_t)n - sizeof *adopt);
 }
 
 static int server_main(struct zygote *z, const struct child *child)
@@ -266,6 +306,10 @@ static int server_main(struct zygote *z, const struct child *child)
     char error[200];
     if (enter_server(z, child, error, sizeof error) < 0) {
         hira_refuse(self.router, EPERM, "%s", error);
+        return 1;
+    }
+    if (!map_account()) { /* by the descriptor: what the sandbox shows makes no difference */
+        hira_refuse(self.router, ENOMEM, "no memory for a server");
         return 1;
     }
     if ((z->late && load(ops, error, sizeof error) < 0) || warm(ops, error, sizeof error) < 0) {
@@ -285,33 +329,45 @@ static int server_main(struct zygote *z, const struct child *child)
         return guest < 0;
     if (hira_environment_adopt(ops, (struct hira_hello *)(adopt + 1)))
         start_over_for(guest, adopt, sizeof *adopt + hello_size);
-    return ops->serve(guest, (struct hira_hello *)(adopt + 1), hello_size, adopt);
+    return serve(ops, guest, adopt, hello_size);
+}
+
+/* What the zygote has of a child. */
+static void let_go(struct child *child)
+{
+    hira_fd_closep(&child->sock);
+    hira_fd_closep(&child->log);
+    hira_fd_closep(&child->account);
 }
 
 /* In the fresh child. Everything it opens from here on is its own; what the vendor's library opened while loading
  * stays. */
 static _Noreturn void child_main(struct zygote *z, int sock, int log, const struct child *child)
 {
+    struct hira_list *pos, *next;
     hira_fd_closep(&z->router);
     hira_fd_closep(&z->signals);
+    hira_list_for_each (pos, next, &z->children) /* what is its siblings' */
+        let_go(hira_list_entry(pos, struct child, link));
     dup2(log, STDOUT_FILENO);
     dup2(log, STDERR_FILENO);
     self.router = sock;
     self.log = log;
     self.lock = child->lock;
+    self.account_fd = child->account;
     /* No exit(): destructors of a vendor's library whose threads still run are nobody's friends. */
     _exit(server_main(z, child));
 }
 
 /* ---- the zygote ---- */
 
-static int announce(struct zygote *z, pid_t pid, int sock, int log)
+static int announce(struct zygote *z, const struct child *child)
 {
-    struct hira_forked forked = {.head = hira_message_head(HIRA_MSG_FORKED, sizeof forked), .pid = (uint32_t)pid};
+    struct hira_forked forked = {.head = hira_message_head(HIRA_MSG_FORKED, sizeof forked), .pid = (uint32_t)child->pid};
     /* Only the parent can do this without a race: until it reaps, the pid means nobody else. */
-    HIRA_AUTOCLOSE int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    int fds[] = {sock, log, pidfd};
-    return hira_fd_send(z->router, &forked, sizeof forked, fds, pidfd < 0 ? 2 : 3);
+    HIRA_AUTOCLOSE int pidfd = (int)syscall(SYS_pidfd_open, child->pid, 0);
+    int fds[] = {child->sock, child->log, child->account, pidfd};
+    return hira_fd_send(z->router, &forked, sizeof forked, fds, pidfd < 0 ? 3 : 4);
 }
 
 static int fork_child(struct zygote *z, struct child *child)
@@ -325,15 +381,27 @@ static int fork_child(struct zygote *z, struct child *child)
         return -errno;
     HIRA_AUTOCLOSE int log_in = ends[0];
     HIRA_AUTOCLOSE int log_out = ends[1];
+    HIRA_AUTOCLOSE int account = hira_fd_shared_memory("hira-account", HIRA_ACCOUNT_SIZE);
+    if (account < 0)
+        return account;
+    child->account = account;
     child->pid = hira_sandbox_fork(&z->sandbox);
     if (child->pid < 0)
         return child->pid;
     if (child->pid == 0) {
         hira_fd_closep(&ours);
         hira_fd_closep(&log_in);
+        account = -1; /* the child keeps it */
         child_main(z, theirs, log_out, child);
     }
-    announce(z, child->pid, ours, log_in); /* fails when hirad is gone: the child sees that by itself */
+    child->sock = HIRA_STEAL_FD(ours);
+    child->log = HIRA_STEAL_FD(log_in);
+    child->account = HIRA_STEAL_FD(account);
+    int error = announce(z, child);
+    if (error && error != -EPIPE && error != -ECONNRESET) {
+        kill(child->pid, SIGKILL); /* hirad does not know it, and never will */
+        hira_refuse(z->router, -error, "cannot hand a server over: %s", strerror(-error));
+    }
     return 0;
 }
 
@@ -344,6 +412,7 @@ static int fork_server(struct zygote *z, const struct hira_fork *fork)
         return -ENOMEM;
     memcpy(child->tenant, fork->tenant, sizeof child->tenant);
     child->tenant_uid = fork->uid;
+    child->sock = child->log = child->account = -1;
     HIRA_AUTOCLOSE int lock = make_directory(z->work_dir, child->directory, sizeof child->directory);
     child->lock = lock;
     int error = lock < 0 ? lock : fork_child(z, child);
@@ -394,6 +463,7 @@ static void reap(struct zygote *z)
             hira_sandbox_left(&z->sandbox, pid);
             hira_tree_remove(child->directory);
             hira_list_remove(&child->link);
+            let_go(child);
             free(child);
         }
         if (!z->orphan)
@@ -402,21 +472,102 @@ static void reap(struct zygote *z)
     }
 }
 
-/* A message from hirad. Its hang-up leaves the zygote with nothing to do but to see its children off. */
+/* Children without a guest see a hang-up now, and end. */
+static void be_orphan(struct zygote *z)
+{
+    struct hira_list *pos, *next;
+    hira_fd_closep(&z->router);
+    z->orphan = z->leaving = true;
+    z->look_ms = LOOK_MS;
+    hira_list_for_each (pos, next, &z->children) {
+        struct child *child = hira_list_entry(pos, struct child, link);
+        if (!child->guest.head.type)
+            let_go(child);
+    }
+}
+
+static struct child *find_child(struct zygote *z, uint32_t pid)
+{
+    struct hira_list *pos, *next;
+    hira_list_for_each (pos, next, &z->children)
+        if (hira_list_entry(pos, struct child, link)->pid == (pid_t)pid)
+            return hira_list_entry(pos, struct child, link);
+    return NULL;
+}
+
+/* A message from hirad. Its hang-up leaves the zygote with nothing to do but to see its children off, and to find them a new
+ * one. */
 static void hear_router(struct zygote *z)
 {
-    struct hira_fork message;
-    ssize_t n = hira_fd_receive(z->router, &message, sizeof message, NULL, NULL, 0);
+    union {
+        struct hira_fork fork;
+        struct hira_serving serving;
+        struct hira_forked end;
+        struct hira_refused refused;
+    } m;
+    ssize_t n = hira_fd_receive(z->router, &m, sizeof m, NULL, NULL, 0);
+    struct child *child = NULL;
     if (n <= 0) {
-        z->orphan = true;
-        return;
+        be_orphan(z);
+    } else if (hira_message_check(&m, (size_t)n, HIRA_MSG_FORK, sizeof m.fork) == 0) {
+        int error = hira_tenant_valid(m.fork.tenant) ? fork_server(z, &m.fork) : -EINVAL;
+        if (error)
+            hira_refuse(z->router, -error, "cannot fork a server: %s",
+                        error == -ENOSYS ? "this kernel has no memfd_create" : strerror(-error));
+    } else if (hira_message_check(&m, (size_t)n, HIRA_MSG_SERVING, sizeof m.serving) == 0) {
+        if ((child = find_child(z, m.serving.pid)))
+            child->guest = m.serving;
+    } else if (hira_message_check(&m, (size_t)n, HIRA_MSG_END, sizeof m.end) == 0) {
+        if ((child = find_child(z, m.end.pid))) /* not reaped, so the pid is still its own */
+            kill(child->pid, SIGKILL);
+    } else if (hira_message_check(&m, (size_t)n, HIRA_MSG_REFUSED, sizeof m.refused) == 0) {
+        z->router_path = NULL; /* this hirad does not want us; nor will the next */
+        be_orphan(z);
     }
-    if (hira_message_check(&message, (size_t)n, HIRA_MSG_FORK, sizeof message) < 0 ||
-        !hira_tenant_valid(message.tenant))
+}
+
+/* ---- after hirad ---- */
+
+static int hand_over(const struct child *child, int router)
+{
+    struct hira_serving m = child->guest;
+    const int fds[] = {child->sock, child->log, child->account};
+    int error;
+    m.head = hira_message_head(HIRA_MSG_CHILD, sizeof m);
+    /* So many descriptors may be on the way at once: hirad takes them from there. */
+    while ((error = hira_fd_send(router, &m, sizeof m, fds, HIRA_ARRAY_SIZE(fds))) == -ETOOMANYREFS)
+        nanosleep(&(struct timespec){0, 10000000}, NULL);
+    return error;
+}
+
+/* Who listens there must be whom hirad ran as: descriptors of guests are handed to nobody else. */
+static bool is_router(int fd)
+{
+    struct ucred who;
+    socklen_t size = sizeof who;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 && who.uid == geteuid();
+}
+
+/* Looks for the next hirad, less and less often. */
+static void rejoin(struct zygote *z)
+{
+    struct hira_rejoin hello = {.head = hira_message_head(HIRA_MSG_REJOIN, sizeof hello)};
+    struct hira_list *pos, *next;
+    HIRA_AUTOCLOSE int fd = hira_socket_connect_now(z->router_path);
+    z->look_ms = HIRA_MIN(2 * z->look_ms, LOOK_MAX_MS);
+    if (fd < 0 || !is_router(fd))
         return;
-    int error = fork_server(z, &message);
+    snprintf(hello.api, sizeof hello.api, "%s", z->ops->api);
+    int error = hira_fd_send(fd, &hello, sizeof hello, NULL, 0);
+    hira_list_for_each (pos, next, &z->children) {
+        struct child *child = hira_list_entry(pos, struct child, link);
+        if (!error && child->guest.head.type)
+            error = hand_over(child, fd);
+    }
     if (error)
-        hira_refuse(z->router, -error, "cannot fork a server: %s", strerror(-error));
+        return;
+    z->router = HIRA_STEAL_FD(fd);
+    z->orphan = false;
 }
 
 static int serve_router(struct zygote *z)
@@ -430,14 +581,17 @@ static int serve_router(struct zygote *z)
         hira_refuse(z->router, errno, "no signalfd: %s", strerror(errno));
         return 1;
     }
-    while (!z->orphan || !hira_list_empty(&z->children)) {
-        struct pollfd p[2] = {{z->signals, POLLIN, 0}, {z->orphan ? -1 : z->router, POLLIN, 0}};
-        if (poll(p, 2, -1) < 0 && errno != EINTR)
+    while (!z->leaving || !hira_list_empty(&z->children)) {
+        struct pollfd p[2] = {{z->signals, POLLIN, 0}, {z->router, POLLIN, 0}};
+        int ready = poll(p, 2, z->orphan && z->router_path ? z->look_ms : -1);
+        if (ready < 0 && errno != EINTR)
             return 1;
-        if (p[0].revents)
+        if (ready > 0 && p[0].revents)
             reap(z);
-        if (p[1].revents)
+        if (ready > 0 && p[1].revents)
             hear_router(z);
+        if (ready == 0)
+            rejoin(z);
     }
     return 0;
 }
@@ -450,7 +604,7 @@ static int take_descriptor(int fd)
     if (fcntl(ROUTER_FD, F_SETFD, FD_CLOEXEC) < 0)
         return -errno;
     if (syscall(SYS_close_range, ROUTER_FD + 1, ~0u, 0) < 0) /* before Linux 5.9 */
-        for (int i = ROUTER_FD + 1, n = (int)sysconf(_SC_OPEN_MAX); i < n && i < 65536; i++)
+        for (int i = ROUTER_FD + 1, n = (int)sysconf(_SC_OPEN_MAX); i < n && i < LEGACY_FD_MAX; i++)
             close(i);
     return ROUTER_FD;
 }
@@ -658,6 +812,7 @@ static const struct option options[] = {{"zygote", required_argument, NULL, 'z'}
                                         {"late", no_argument, NULL, 'l'},
                                         {"work-dir", required_argument, NULL, 'w'},
                                         {"program", required_argument, NULL, 'p'},
+                                        {"router", required_argument, NULL, 'r'},
                                         {"again", required_argument, NULL, 'a'},
                                         {"directory", required_argument, NULL, 'd'},
                                         {"cache", required_argument, NULL, 'k'},
@@ -685,6 +840,8 @@ static int take_option(struct zygote *z, struct arguments *a, int c, int index)
         z->late = true;
     else if (c == 'w')
         z->work_dir = optarg;
+    else if (c == 'r')
+        z->router_path = optarg;
     else if (c == 'a')
         a->again = optarg;
     else if (c == 'd')

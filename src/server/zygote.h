@@ -10,6 +10,7 @@
 #ifndef HIRA_SERVER_ZYGOTE_H
 #define HIRA_SERVER_ZYGOTE_H
 
+#include "wire/account.h"
 #include "wire/handshake.h"
 
 #define HIRA_SERVER_DIRECTORY_PREFIX "hira-server-" /* private folders, below --work-dir */
@@ -55,6 +56,7 @@ struct hira_zygote_ops {
  *   --work-dir DIR  where servers make their private folders (default: $TMPDIR, /tmp)
  *   --sandbox MODE, --sandbox-uids, --sandbox-memory, --sandbox-path, --sandbox-device, --sandbox-cgroup, --cache-dir
  *                   as of hirad, which hands them on
+ *   --router PATH   where the next hirad will listen, should this one go: the zygote tells it of its servers
  */
 int hira_zygote_main(int argc, char **argv, const struct hira_zygote_ops *ops);
 
@@ -66,6 +68,9 @@ uint32_t hira_zygote_pid(void);
 
 /* Where a server's own lines for the operator go, also after standard error has been given to the guest. */
 int hira_zygote_log_fd(void);
+
+/* Where this server counts what it does, for hirad to read. NULL with --once. */
+struct hira_account *hira_zygote_account(void);
 
 /* The socket to hirad, -1 with --once. Stays open while the guest is served: its hang-up tells either side of the
  * other's end, and a server goes on without hirad. */

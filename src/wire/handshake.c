@@ -3,6 +3,7 @@
 #include "wire/handshake.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -111,13 +112,13 @@ int hira_socket_path(char *path, size_t size)
     return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
 }
 
-int hira_socket_connect(const char *path)
+static int connect_to(const char *path, int flags)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof address.sun_path)
         return -ENAMETOOLONG;
     strcpy(address.sun_path, path);
-    HIRA_AUTOCLOSE int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    HIRA_AUTOCLOSE int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0);
     if (fd < 0)
         return -errno;
     int ret;
@@ -125,4 +126,17 @@ int hira_socket_connect(const char *path)
         ret = connect(fd, (struct sockaddr *)&address, sizeof address);
     while (ret < 0 && errno == EINTR);
     return ret < 0 ? -errno : HIRA_STEAL_FD(fd);
+}
+
+int hira_socket_connect(const char *path)
+{
+    return connect_to(path, 0);
+}
+
+int hira_socket_connect_now(const char *path)
+{
+    int fd = connect_to(path, SOCK_NONBLOCK);
+    if (fd >= 0)
+        fcntl(fd, F_SETFL, 0);
+    return fd;
 }

@@ -10,11 +10,17 @@
  *   server -> guest    LANE + fd, SEGMENT + fd, or REFUSED
  *   zygote -> hirad    SANDBOX                      first: how servers are confined
  *   hirad -> zygote    FORK                         answered in order, each by FORKED + the router's end of the child's socket +
- *                                                   the reading end of its standard error + its pidfd (where the kernel has
- *                                                   them), or by REFUSED with the reason
+ *                                                   the reading end of its standard error + its account + its pidfd (where the
+ *                                                   kernel has them), or by REFUSED with the reason
+ *   hirad -> zygote    SERVING                      this child is about to get this guest
+ *   hirad -> zygote    END                          kill this child
  *   zygote -> hirad    EXITED                       a child has ended, and how
+ *   zygote -> hirad    REJOIN                       the hirad of before is gone: its first words on a connection like a guest's.
+ *                                                   Then for each child with a guest CHILD, as FORKED without a pidfd; then
+ *                                                   EXITED as ever, and hirad may send END. Or hirad answers REFUSED
  *   server -> hirad    READY | REFUSED              vendor initialized: may be handed a guest; or why not, before it exits
  *   operator -> hirad  STATUS                       answered with STATUS_TEXT, JSON behind the header
+ *   operator -> hirad  KILL                         end the servers of a guest; answered with KILLED
  *
  * Hang-up of the socket is the only sign of death, on either side. Every field from a guest is hostile: see the
  * hira_hello_* functions for the one place where a HELLO is taken apart.
@@ -57,6 +63,12 @@ enum hira_message_type {
     HIRA_MSG_RECORD,        /* these two only in recorded streams: see channel/transport.h */
     HIRA_MSG_FILL,
     HIRA_MSG_SANDBOX,
+    HIRA_MSG_SERVING,
+    HIRA_MSG_END,
+    HIRA_MSG_REJOIN,
+    HIRA_MSG_CHILD,
+    HIRA_MSG_KILL,
+    HIRA_MSG_KILLED,
 };
 
 struct hira_message {
@@ -126,10 +138,29 @@ struct hira_sandbox_message {  /* SANDBOX: the layers' names, NUL-terminated; of
     char held[256], missing[512];
 };
 
-struct hira_forked {           /* FORKED (+ descriptors), READY, EXITED */
+struct hira_forked {           /* FORKED (+ descriptors), READY, EXITED, END */
     struct hira_message head;
     uint32_t pid;
     int32_t status;            /* EXITED: as waitpid gives it */
+};
+
+struct hira_serving {          /* SERVING, CHILD (+ descriptors) */
+    struct hira_message head;
+    uint32_t pid;              /* the server's */
+    uint32_t guest, uid, gid;  /* as the kernel told hirad */
+    uint64_t since;            /* when it got its guest, CLOCK_MONOTONIC in ms: the same clock for every hirad since boot */
+    char name[32];             /* of the guest's program, NUL-terminated */
+};
+
+struct hira_rejoin {
+    struct hira_message head;
+    char api[HIRA_API_NAME_MAX]; /* NUL-terminated */
+};
+
+struct hira_kill {             /* KILL, KILLED */
+    struct hira_message head;
+    uint32_t pid;              /* KILL: the guest's; 0: every guest that the asker may end */
+    uint32_t n;                /* KILLED: servers that were ended */
 };
 
 struct hira_record_message {   /* RECORD: to be published on a lane */
@@ -178,7 +209,9 @@ int hira_refuse(int sock, int error, const char *format, ...) HIRA_PRINTF(3, 4);
  * /tmp/hira-UID/hirad.sock. Writes a NUL-terminated path; 0 or -ENAMETOOLONG. */
 int hira_socket_path(char *path, size_t size);
 
-/* Connects a SEQPACKET socket to `path`. fd or -errno. */
+/* Connects a SEQPACKET socket to `path`. fd or -errno. The second never waits for a listener that is behind with accepting
+ * (-EAGAIN). */
 int hira_socket_connect(const char *path);
+int hira_socket_connect_now(const char *path);
 
 #endif

@@ -1,0 +1,61 @@
+/*
+ * The account of one guest: what its server has done for it, in a page that hirad reads.
+ *
+ * The zygote makes the memory file, sealed, before it forks the server, and keeps it: so an account outlives hirad and the server
+ * cannot put another in its place. Each of the server's threads writes to a line of its own, with plain stores: counting costs a call
+ * two of them, and no two threads share a line.
+ *
+ * The reader trusts nothing of it: a server belongs to its guest. Sums only grow, and what no processor could have done is cut off
+ * (src/router/account.c).
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef HIRA_WIRE_ACCOUNT_H
+#define HIRA_WIRE_ACCOUNT_H
+
+#include <stdatomic.h>
+
+#include "base/util.h"
+
+#define HIRA_ACCOUNT_LANES 512u /* as many as a server has lanes at most */
+
+struct hira_account_lane {
+    _Alignas(HIRA_CACHE_LINE) _Atomic uint64_t state; /* odd while a call is with the vendor; another value for each call */
+    _Atomic uint64_t calls;  /* records served */
+    _Atomic uint64_t errors; /* of which the vendor refused, or which named nothing */
+    _Atomic uint64_t bytes;  /* of records, and of the arena's memory that they name */
+};
+
+struct hira_account {
+    _Atomic uint32_t n_lanes; /* lines in use */
+    struct hira_account_lane lanes[HIRA_ACCOUNT_LANES];
+};
+
+#define HIRA_ACCOUNT_SIZE HIRA_ALIGN_UP(sizeof(struct hira_account), 4096ul)
+
+/* One thread writes a line, so no counter needs a locked instruction. `lane` may be NULL: nobody counts. */
+static inline void hira_account_add(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static inline void hira_account_error(struct hira_account_lane *lane)
+{
+    if (lane)
+        hira_account_add(&lane->errors, 1);
+}
+
+static inline void hira_account_bytes(struct hira_account_lane *lane, uint64_t n)
+{
+    if (lane)
+        hira_account_add(&lane->bytes, n);
+}
+
+/* Entering and leaving the vendor. */
+static inline void hira_account_turn(struct hira_account_lane *lane)
+{
+    if (lane)
+        hira_account_add(&lane->state, 1);
+}
+
+#endif
