@@ -2,7 +2,7 @@
  * The zygote and its servers: see zygote.h.
  *
  * Process model. The zygote has one thread and two descriptors to wait for: hirad's socket and its children's ends. A
- * child is a server: own session, own folder, own standard error to hirad. Nothing kills a server but its guest's
+ * child is a server: own folder, from its guest's coming on a session of its own, own standard error to hirad. Nothing kills a server but its guest's
  * hang-up, itself, or hirad through its pidfd; in particular it outlives hirad and the zygote. One that waits for a
  * guest ends when hirad does.
  *
@@ -199,7 +199,6 @@ static int enter_server(const struct zygote *z, const struct child *child, char 
 {
     static struct hira_sandboxed who;
     reset_signals();
-    setsid();
     who.tenant_uid = child->tenant_uid;
     snprintf(who.tenant, sizeof who.tenant, "%s", child->tenant);
     snprintf(who.directory, sizeof who.directory, "%s", child->directory);
@@ -256,6 +255,9 @@ static void start_over_for(int guest, const void *adopt, size_t size)
 /* It has its guest. From here on nobody may be there to read its words: they get lost then, it does not wait. */
 static int serve(const struct hira_zygote_ops *ops, int guest, struct hira_adopt *adopt, size_t hello_size)
 {
+    /* Only now: where the kernel shares processors out by session, all servers that have no guest yet get one zygote's share together,
+     * so that who connects over and over takes nothing from guests that are served. */
+    setsid();
     hira_fd_closep(&self.account_fd);
     fcntl(self.log, F_SETFL, O_WRONLY | O_NONBLOCK);
     return ops->serve(guest, (struct hira_hello *)(adopt + 1), hello_size, adopt);
@@ -723,6 +725,7 @@ static int once_child(struct zygote *z, int sock)
         hira_refuse(sock, ENODEV, "%s", error);
         return 1;
     }
+    setsid();
     return z->ops->serve(sock, hello, (size_t)n, NULL);
 }
 
