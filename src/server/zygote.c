@@ -71,6 +71,7 @@ struct zygote {
     bool copied; /* this program is a sealed copy of itself */
     bool orphan; /* hirad is gone: only the children are still to be waited for */
     bool leaving; /* so has it been once: there is another zygote */
+    bool unsure;  /* whether those children have a guest of which hirad said so */
     int look_ms;  /* orphan: until the next look for a hirad */
     struct hira_sandbox sandbox;
     int argc; /* to start over with */
@@ -329,6 +330,7 @@ static int server_main(struct zygote *z, const struct child *child)
         dprintf(self.log, "what hirad handed over is no guest: %s\n", strerror(-guest));
     if (guest <= 0)
         return guest < 0;
+    atomic_store(&self.account->taken, 1);
     if (hira_environment_adopt(ops, (struct hira_hello *)(adopt + 1)))
         start_over_for(guest, adopt, sizeof *adopt + hello_size);
     return serve(ops, guest, adopt, hello_size);
@@ -479,7 +481,7 @@ static void be_orphan(struct zygote *z)
 {
     struct hira_list *pos, *next;
     hira_fd_closep(&z->router);
-    z->orphan = z->leaving = true;
+    z->orphan = z->leaving = z->unsure = true;
     z->look_ms = LOOK_MS;
     hira_list_for_each (pos, next, &z->children) {
         struct child *child = hira_list_entry(pos, struct child, link);
@@ -550,13 +552,29 @@ static bool is_router(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 && who.uid == geteuid();
 }
 
+/* hirad says which guest a child gets before it gives it, and may have been killed in between: such a child waits for a guest that never
+ * comes, unless it is let go of. One that has its guest still unread finds it all the same. */
+static void let_guestless_go(struct zygote *z)
+{
+    struct hira_list *pos, *next;
+    hira_list_for_each (pos, next, &z->children) {
+        struct child *child = hira_list_entry(pos, struct child, link);
+        uint32_t taken = 0;
+        if (!child->guest.head.type ||
+            (pread(child->account, &taken, sizeof taken, offsetof(struct hira_account, taken)) == sizeof taken && taken))
+            continue;
+        child->guest.head.type = 0;
+        let_go(child);
+    }
+    z->unsure = false;
+}
+
 /* Looks for the next hirad, less and less often. */
 static void rejoin(struct zygote *z)
 {
     struct hira_rejoin hello = {.head = hira_message_head(HIRA_MSG_REJOIN, sizeof hello)};
     struct hira_list *pos, *next;
     HIRA_AUTOCLOSE int fd = hira_socket_connect_now(z->router_path);
-    z->look_ms = HIRA_MIN(2 * z->look_ms, LOOK_MAX_MS);
     if (fd < 0 || !is_router(fd))
         return;
     snprintf(hello.api, sizeof hello.api, "%s", z->ops->api);
@@ -572,6 +590,15 @@ static void rejoin(struct zygote *z)
     z->orphan = false;
 }
 
+static void look(struct zygote *z)
+{
+    z->look_ms = HIRA_MIN(2 * z->look_ms, LOOK_MAX_MS);
+    if (z->unsure)
+        let_guestless_go(z);
+    if (z->router_path)
+        rejoin(z);
+}
+
 static int serve_router(struct zygote *z)
 {
     sigset_t mask;
@@ -585,7 +612,7 @@ static int serve_router(struct zygote *z)
     }
     while (!z->leaving || !hira_list_empty(&z->children)) {
         struct pollfd p[2] = {{z->signals, POLLIN, 0}, {z->router, POLLIN, 0}};
-        int ready = poll(p, 2, z->orphan && z->router_path ? z->look_ms : -1);
+        int ready = poll(p, 2, z->orphan && (z->router_path || z->unsure) ? z->look_ms : -1);
         if (ready < 0 && errno != EINTR)
             return 1;
         if (ready > 0 && p[0].revents)
@@ -593,7 +620,7 @@ static int serve_router(struct zygote *z)
         if (ready > 0 && p[1].revents)
             hear_router(z);
         if (ready == 0)
-            rejoin(z);
+            look(z);
     }
     return 0;
 }

@@ -28,6 +28,7 @@ struct hira_account_lane {
 
 struct hira_account {
     _Atomic uint32_t n_lanes; /* lines in use */
+    _Atomic uint32_t taken;   /* the server has got its guest: read by the zygote after a hirad that was killed while it gave one */
     struct hira_account_lane lanes[HIRA_ACCOUNT_LANES];
 };
 
