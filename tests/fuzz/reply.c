@@ -200,11 +200,11 @@ static void read_text(const char *text)
 
 static void scalars(void)
 {
-    sink += (uint64_t)nullAdd8(1, 2) + nullAddU16(1, 2) + (uint64_t)nullAddFloat(1, 2) + nullNot(true) + nullNextKind(NULL_KIND_INT);
+    sink += (uint64_t)nullAdd8(1, 2) + nullAddU16(1, 2) + (nullAddFloat(1, 2) > 0) + nullNot(true) + nullNextKind(NULL_KIND_INT);
     nullVec3 v = nullVecAdd((nullVec3){1, 2, 3}, (nullVec3){1, 2, 3});
     nullRecord r = nullRecordScale((nullRecord){.id = 1}, 2);
     nullLimits l = nullGetLimits(1);
-    sink += (uint64_t)v.x + (uint64_t)(uint8_t)r.tag[0] + l.lanes;
+    sink += (v.x > 0) + (uint64_t)(uint8_t)r.tag[0] + l.lanes;
 }
 
 static void texts(void)
