@@ -109,9 +109,12 @@ static int add_object(struct dl_phdr_info *info, size_t size, void *context)
 {
     (void)size;
     struct hira_paths *paths = context;
-    if (info->dlpi_name && info->dlpi_name[0] == '/' && access(info->dlpi_name, R_OK) == 0 &&
-        !add_package(paths, info->dlpi_name))
-        hira_paths_add(paths, info->dlpi_name);
+    const char *name = info->dlpi_name;
+    char real[PATH_MAX];
+    if (name && strstr(name, "/../")) /* from $ORIGIN: what lies there is in no folder that the name begins with */
+        name = realpath(name, real);
+    if (name && name[0] == '/' && access(name, R_OK) == 0 && !add_package(paths, name))
+        hira_paths_add(paths, name);
     return 0;
 }
 
