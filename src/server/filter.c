@@ -30,6 +30,7 @@
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x80
 #endif
+#define BUILD_SECONDS 10 /* it takes milliseconds */
 #define NAMESPACES                                                                                                     \
     (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET |       \
      CLONE_NEWTIME)
@@ -157,9 +158,13 @@ static struct sock_fprog *take_program(scmp_filter_ctx ctx)
 
 int hira_filter_build(struct hira_sandbox *s)
 {
+    /* Without memory libseccomp may not come back: then this process ends, and is started again by who needs it. */
+    alarm(BUILD_SECONDS);
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
-    if (!ctx)
+    if (!ctx) {
+        alarm(0);
         return -ENOMEM;
+    }
     /* Calls of another architecture's table (32 bit, x32) are as unknown as those of a later kernel. */
     int error = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
     seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree: older libseccomps have no such thing */
@@ -172,6 +177,7 @@ int hira_filter_build(struct hira_sandbox *s)
     if (!error && !(s->filter = take_program(ctx)))
         error = -ENOMEM;
     seccomp_release(ctx);
+    alarm(0);
     return error;
 }
 
