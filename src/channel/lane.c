@@ -140,7 +140,7 @@ int hira_caller_wait_reply(struct hira_caller *c)
     uint64_t begin = hira_ticks();
     if (spin_for(begin, spin->brief, test_reply, c))
         return 0;
-    unsigned way = spin->cost[1] < spin->cost[0];
+    unsigned way = spin->cost[1] <= spin->cost[0]; /* sleeping, where it is the same */
     if (++spin->turn % HIRA_TRY_OTHER == 0)
         way ^= 1;
     int error = way == 0 && spin_for(begin, spin->most, test_reply, c) ? 0 :
