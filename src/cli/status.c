@@ -95,14 +95,14 @@ static void print_status(const json_t *status)
             printf("    sandbox lacks: %s\n", cli_json_text(one, "sandbox_missing"));
     }
     if (json_array_size(json_object_get(status, "guests")))
-        printf("\n%8s %8s %-16s %-10s %8s %12s %8s %10s %s\n", "guest", "user", "program", "API", "server", "calls", "errors",
-               "MiB", "time");
-    json_array_foreach(json_object_get(status, "guests"), i, one) printf(
-        "%8lld %8lld %-16s %-10s %8lld %12lld %8lld %10.1f %s\n", (long long)cli_json_number(one, "pid"),
-        (long long)cli_json_number(one, "user"), cli_json_text(one, "program"), cli_json_text(one, "api"),
-        (long long)cli_json_number(one, "server"), (long long)cli_json_number(one, "calls"),
-        (long long)cli_json_number(one, "errors"), (double)cli_json_number(one, "bytes") / (1 << 20),
-        duration(cli_json_number(one, "served_ms"), time, sizeof time));
+        printf("\n%8s %8s %-16s %-10s %8s %12s %8s %10s %s\n", "guest", "user", "program", "API", "server", "calls",
+               "errors", "MiB", "time");
+    json_array_foreach(json_object_get(status, "guests"), i, one)
+        printf("%8lld %8lld %-16s %-10s %8lld %12lld %8lld %10.1f %s\n", (long long)cli_json_number(one, "pid"),
+               (long long)cli_json_number(one, "user"), cli_json_text(one, "program"), cli_json_text(one, "api"),
+               (long long)cli_json_number(one, "server"), (long long)cli_json_number(one, "calls"),
+               (long long)cli_json_number(one, "errors"), (double)cli_json_number(one, "bytes") / (1 << 20),
+               duration(cli_json_number(one, "served_ms"), time, sizeof time));
 }
 
 int cli_status(int argc, char **argv)

@@ -145,8 +145,8 @@ static unsigned kill_servers(struct router *router, uid_t uid, pid_t guest)
             struct router_server *s = hira_list_entry(pos, struct router_server, link);
             if (s->state != SERVER_SERVING || (guest && s->guest.pid != guest) || (!all && s->guest.uid != uid))
                 continue;
-            hira_log(&router->log, HIRA_LOG_INFO, "router", (uint32_t)s->guest.pid, "server %d is ended, as user %u asks",
-                     s->pid, uid);
+            hira_log(&router->log, HIRA_LOG_INFO, "router", (uint32_t)s->guest.pid,
+                     "server %d is ended, as user %u asks", s->pid, uid);
             router_server_kill(s);
             n++;
         }

@@ -15,7 +15,8 @@
 /* HELLOs held while servers start: ten thousand usual ones. How many guests may wait, --max-guests says. */
 #define ROUTER_WAITING_BYTES_MAX (32u << 20)
 
-/* Served at once unless --max-guests says otherwise; each needs so many descriptors here: socket, standard error, pidfd. */
+/* Served at once unless --max-guests says otherwise; each needs so many descriptors here: socket, standard error,
+ * pidfd. */
 #define ROUTER_GUESTS_MAX 1024
 #define ROUTER_GUEST_DESCRIPTORS 3
 

@@ -228,13 +228,14 @@ static void on_abort(int signal)
     _exit(1);
 }
 
-/* and afterwards there is nothing left that it could need: its table of descriptors, which grows with their numbers, is made as
- * large as it will ever be. */
+/* and afterwards there is nothing left that it could need: its table of descriptors, which grows with their numbers, is
+ * made as large as it will ever be. */
 static int grow_loop(struct router *router)
 {
     struct rlimit limit = {64, 64};
     getrlimit(RLIMIT_NOFILE, &limit);
-    rlim_t need = 64 + ROUTER_HALF_OPEN_MAX + (rlim_t)ROUTER_GUEST_DESCRIPTORS * (router->options.max_guests + ROUTER_WARM_MAX);
+    rlim_t need =
+        64 + ROUTER_HALF_OPEN_MAX + (rlim_t)ROUTER_GUEST_DESCRIPTORS * (router->options.max_guests + ROUTER_WARM_MAX);
     HIRA_AUTOCLOSE int low = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int high = low < 0 ? -1 : fcntl(low, F_DUPFD_CLOEXEC, (int)HIRA_MIN(need, limit.rlim_cur - 1));
     struct router_watch *watch = high < 0 ? NULL : router_watch_start(&router->loop, high, stop, router);

@@ -190,8 +190,8 @@ static struct router_server *server_new(struct router_api *api, struct router_te
     return s;
 }
 
-void router_server_create(struct router_api *api, struct router_tenant *tenant, pid_t pid, int socket, int log, int account,
-                          int pidfd)
+void router_server_create(struct router_api *api, struct router_tenant *tenant, pid_t pid, int socket, int log,
+                          int account, int pidfd)
 {
     struct router *router = api->router;
     struct router_server *s = server_new(api, tenant, pid, socket, log, account, pidfd);

@@ -28,13 +28,12 @@ static void put_guests(const struct router_api *api, uid_t uid, json_t *guests)
             json_array_size(guests) >= ROUTER_STATUS_GUESTS_MAX)
             continue;
         struct router_sums sums = router_account_read(s);
-        json_array_append_new(
-            guests,
-            json_pack("{s:i,s:I,s:s,s:s,s:i,s:I,s:I,s:I,s:I,s:b}", "pid", (int)s->guest.pid, "user",
-                      (json_int_t)s->guest.uid, "program", s->guest.name, "api", api->name, "server", (int)s->pid,
-                      "served_ms", (json_int_t)(router_now_ms(api->router) - s->since), "calls", (json_int_t)sums.calls,
-                      "errors", (json_int_t)sums.errors, "bytes", (json_int_t)sums.bytes, "adopted",
-                      s->former || s->orphan));
+        json_array_append_new(guests,
+                              json_pack("{s:i,s:I,s:s,s:s,s:i,s:I,s:I,s:I,s:I,s:b}", "pid", (int)s->guest.pid, "user",
+                                        (json_int_t)s->guest.uid, "program", s->guest.name, "api", api->name, "server",
+                                        (int)s->pid, "served_ms", (json_int_t)(router_now_ms(api->router) - s->since),
+                                        "calls", (json_int_t)sums.calls, "errors", (json_int_t)sums.errors, "bytes",
+                                        (json_int_t)sums.bytes, "adopted", s->former || s->orphan));
     }
 }
 

@@ -2,15 +2,16 @@
  * The zygote and its servers: see zygote.h.
  *
  * Process model. The zygote has one thread and two descriptors to wait for: hirad's socket and its children's ends. A
- * child is a server: own folder, from its guest's coming on a session of its own, own standard error to hirad. Nothing kills a server but its guest's
- * hang-up, itself, or hirad through its pidfd; in particular it outlives hirad and the zygote. One that waits for a
- * guest ends when hirad does.
+ * child is a server: own folder, from its guest's coming on a session of its own, own standard error to hirad. Nothing
+ * kills a server but its guest's hang-up, itself, or hirad through its pidfd; in particular it outlives hirad and the
+ * zygote. One that waits for a guest ends when hirad does.
  *
- * The zygote outlives hirad too while it has children: it is who reaps them and removes their folders. It also keeps what hirad
- * had of each: hirad's end of the socket, the reading end of standard error, the account, and which guest. When hirad has gone it looks
- * for the next one at the same place, and hands all that over, so that servers never notice and need no way to a hirad of their own. A
- * zygote that has changed masters forks no more; the new hirad has its own for that. What remains after the zygote died as well, the
- * next hirad sweeps up: a server holds a lock on its folder as long as it lives.
+ * The zygote outlives hirad too while it has children: it is who reaps them and removes their folders. It also keeps
+ * what hirad had of each: hirad's end of the socket, the reading end of standard error, the account, and which guest.
+ * When hirad has gone it looks for the next one at the same place, and hands all that over, so that servers never
+ * notice and need no way to a hirad of their own. A zygote that has changed masters forks no more; the new hirad has
+ * its own for that. What remains after the zygote died as well, the next hirad sweeps up: a server holds a lock on its
+ * folder as long as it lives.
  *
  * Security. The zygote reads nothing of any guest's and nothing of its servers' but their exit status; servers share
  * its address layout, as all forks do.
@@ -47,15 +48,16 @@
 
 #define PATH_SIZE 256
 #define LEGACY_FD_MAX 65536 /* closed one by one where the kernel cannot do it at once */
-#define LOOK_MS 50 /* after hirad has gone, until the first look for another; it doubles up to: */
-#define LOOK_MAX_MS 800 /* within a second of its start a new hirad knows all guests */
-#define ROUTER_FD 3 /* where hirad's socket is moved, so that everything above can be closed */
+#define LOOK_MS 50          /* after hirad has gone, until the first look for another; it doubles up to: */
+#define LOOK_MAX_MS 800     /* within a second of its start a new hirad knows all guests */
+#define ROUTER_FD 3         /* where hirad's socket is moved, so that everything above can be closed */
 
 struct child {
     struct hira_list link;
     pid_t pid;
-    int lock;              /* of its folder, while it is forked */
-    int sock, log, account; /* hirad's: its end of the socket, the child's words, what the child counts. -1: let go of */
+    int lock; /* of its folder, while it is forked */
+    int sock, log,
+        account; /* hirad's: its end of the socket, the child's words, what the child counts. -1: let go of */
     struct hira_serving guest; /* type 0: none yet */
     char directory[PATH_SIZE];
     char tenant[HIRA_TENANT_MAX];
@@ -67,12 +69,12 @@ struct zygote {
     const char *work_dir;
     int router, signals;
     const char *router_path; /* where the next hirad is looked for; NULL: nowhere */
-    bool late;   /* the vendor is loaded in each server */
-    bool copied; /* this program is a sealed copy of itself */
-    bool orphan; /* hirad is gone: only the children are still to be waited for */
-    bool leaving; /* so has it been once: there is another zygote */
-    bool unsure;  /* whether those children have a guest of which hirad said so */
-    int look_ms;  /* orphan: until the next look for a hirad */
+    bool late;               /* the vendor is loaded in each server */
+    bool copied;             /* this program is a sealed copy of itself */
+    bool orphan;             /* hirad is gone: only the children are still to be waited for */
+    bool leaving;            /* so has it been once: there is another zygote */
+    bool unsure;             /* whether those children have a guest of which hirad said so */
+    int look_ms;             /* orphan: until the next look for a hirad */
     struct hira_sandbox sandbox;
     int argc; /* to start over with */
     char **argv;
@@ -82,7 +84,7 @@ struct zygote {
 /* What a server knows of itself; one a process. */
 static struct {
     int router, log;
-    int lock;  /* of the folder */
+    int lock; /* of the folder */
     int account_fd;
     struct hira_account *account;
     pid_t pid; /* as everybody outside the sandbox knows it */
@@ -256,8 +258,8 @@ static void start_over_for(int guest, const void *adopt, size_t size)
 /* It has its guest. From here on nobody may be there to read its words: they get lost then, it does not wait. */
 static int serve(const struct hira_zygote_ops *ops, int guest, struct hira_adopt *adopt, size_t hello_size)
 {
-    /* Only now: where the kernel shares processors out by session, all servers that have no guest yet get one zygote's share together,
-     * so that who connects over and over takes nothing from guests that are served. */
+    /* Only now: where the kernel shares processors out by session, all servers that have no guest yet get one zygote's
+     * share together, so that who connects over and over takes nothing from guests that are served. */
     setsid();
     hira_fd_closep(&self.account_fd);
     fcntl(self.log, F_SETFL, O_WRONLY | O_NONBLOCK);
@@ -367,7 +369,8 @@ static _Noreturn void child_main(struct zygote *z, int sock, int log, const stru
 
 static int announce(struct zygote *z, const struct child *child)
 {
-    struct hira_forked forked = {.head = hira_message_head(HIRA_MSG_FORKED, sizeof forked), .pid = (uint32_t)child->pid};
+    struct hira_forked forked = {.head = hira_message_head(HIRA_MSG_FORKED, sizeof forked),
+                                 .pid = (uint32_t)child->pid};
     /* Only the parent can do this without a race: until it reaps, the pid means nobody else. */
     HIRA_AUTOCLOSE int pidfd = (int)syscall(SYS_pidfd_open, child->pid, 0);
     int fds[] = {child->sock, child->log, child->account, pidfd};
@@ -499,8 +502,8 @@ static struct child *find_child(struct zygote *z, uint32_t pid)
     return NULL;
 }
 
-/* A message from hirad. Its hang-up leaves the zygote with nothing to do but to see its children off, and to find them a new
- * one. */
+/* A message from hirad. Its hang-up leaves the zygote with nothing to do but to see its children off, and to find them
+ * a new one. */
 static void hear_router(struct zygote *z)
 {
     union {
@@ -552,8 +555,8 @@ static bool is_router(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 && who.uid == geteuid();
 }
 
-/* hirad says which guest a child gets before it gives it, and may have been killed in between: such a child waits for a guest that never
- * comes, unless it is let go of. One that has its guest still unread finds it all the same. */
+/* hirad says which guest a child gets before it gives it, and may have been killed in between: such a child waits for a
+ * guest that never comes, unless it is let go of. One that has its guest still unread finds it all the same. */
 static void let_guestless_go(struct zygote *z)
 {
     struct hira_list *pos, *next;
@@ -561,7 +564,8 @@ static void let_guestless_go(struct zygote *z)
         struct child *child = hira_list_entry(pos, struct child, link);
         uint32_t taken = 0;
         if (!child->guest.head.type ||
-            (pread(child->account, &taken, sizeof taken, offsetof(struct hira_account, taken)) == sizeof taken && taken))
+            (pread(child->account, &taken, sizeof taken, offsetof(struct hira_account, taken)) == sizeof taken &&
+             taken))
             continue;
         child->guest.head.type = 0;
         let_go(child);

@@ -1,12 +1,12 @@
 /*
  * The account of one guest: what its server has done for it, in a page that hirad reads.
  *
- * The zygote makes the memory file, sealed, before it forks the server, and keeps it: so an account outlives hirad and the server
- * cannot put another in its place. Each of the server's threads writes to a line of its own, with plain stores: counting costs a call
- * two of them, and no two threads share a line.
+ * The zygote makes the memory file, sealed, before it forks the server, and keeps it: so an account outlives hirad and
+ * the server cannot put another in its place. Each of the server's threads writes to a line of its own, with plain
+ * stores: counting costs a call two of them, and no two threads share a line.
  *
- * The reader trusts nothing of it: a server belongs to its guest. Sums only grow, and what no processor could have done is cut off
- * (src/router/account.c).
+ * The reader trusts nothing of it: a server belongs to its guest. Sums only grow, and what no processor could have done
+ * is cut off (src/router/account.c).
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -20,15 +20,17 @@
 #define HIRA_ACCOUNT_LANES 512u /* as many as a server has lanes at most */
 
 struct hira_account_lane {
-    _Alignas(HIRA_CACHE_LINE) _Atomic uint64_t state; /* odd while a call is with the vendor; another value for each call */
-    _Atomic uint64_t calls;  /* records served */
-    _Atomic uint64_t errors; /* of which the vendor refused, or which named nothing */
-    _Atomic uint64_t bytes;  /* of records, and of the arena's memory that they name */
+    _Alignas(
+        HIRA_CACHE_LINE) _Atomic uint64_t state; /* odd while a call is with the vendor; another value for each call */
+    _Atomic uint64_t calls;                      /* records served */
+    _Atomic uint64_t errors;                     /* of which the vendor refused, or which named nothing */
+    _Atomic uint64_t bytes;                      /* of records, and of the arena's memory that they name */
 };
 
 struct hira_account {
     _Atomic uint32_t n_lanes; /* lines in use */
-    _Atomic uint32_t taken;   /* the server has got its guest: read by the zygote after a hirad that was killed while it gave one */
+    _Atomic uint32_t
+        taken; /* the server has got its guest: read by the zygote after a hirad that was killed while it gave one */
     struct hira_account_lane lanes[HIRA_ACCOUNT_LANES];
 };
 

@@ -1,6 +1,7 @@
 /*
- * A program over OpenCL whose device is lost in the middle: a kernel that would run for minutes, threads that wait for it in
- * different ways. Prints "busy" when all of them wait; at the end what each was told, and ends as any program does.
+ * A program over OpenCL whose device is lost in the middle: a kernel that would run for minutes, threads that wait for
+ * it in different ways. Prints "busy" when all of them wait; at the end what each was told, and ends as any program
+ * does.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -10,7 +11,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static const char *source = "kernel void spin(global int *p) { for (long i = 0; i < 1000000000000l; i++) p[0] += i ^ p[1]; }";
+static const char *source =
+    "kernel void spin(global int *p) { for (long i = 0; i < 1000000000000l; i++) p[0] += i ^ p[1]; }";
 static cl_command_queue queue;
 static cl_event event;
 static cl_mem buffer;

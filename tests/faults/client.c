@@ -307,9 +307,11 @@ static int child(long unused)
 static const struct {
     const char *name;
     int (*run)(long number);
-} words[] = {{"sum", sum},       {"block", block},     {"die", die},        {"post", post},         {"transfer", transfer},
-             {"hoard", hoard},   {"sort", sort},       {"lost", lost},      {"slow_sort", slow_sort}, {"notify", notify},
-             {"threads", threads}, {"wait", wait_event}, {"vanish", vanish}, {"all", all},            {"child", child},
+} words[] = {{"sum", sum},       {"block", block},       {"die", die},
+             {"post", post},     {"transfer", transfer}, {"hoard", hoard},
+             {"sort", sort},     {"lost", lost},         {"slow_sort", slow_sort},
+             {"notify", notify}, {"threads", threads},   {"wait", wait_event},
+             {"vanish", vanish}, {"all", all},           {"child", child},
              {"wide", wide}};
 
 int main(void)
@@ -337,7 +339,8 @@ int main(void)
         for (size_t i = 0; i < sizeof words / sizeof *words; i++)
             if (!strcmp(words[i].name, name))
                 status = words[i].run(number);
-        int n = snprintf(answer, sizeof answer, "%s %d %.1f %d\n", name, status, now_ms() - begin, atomic_load(&notified));
+        int n =
+            snprintf(answer, sizeof answer, "%s %d %.1f %d\n", name, status, now_ms() - begin, atomic_load(&notified));
         if (write(STDOUT_FILENO, answer, (size_t)n) != n)
             return 1;
     }

@@ -18,11 +18,24 @@ static const struct {
     const char *name;
     unsigned number;
 } known[] = {
-    {"close_range", SYS_close_range}, {"pidfd_open", SYS_pidfd_open}, {"pidfd_send_signal", SYS_pidfd_send_signal},
-    {"memfd_create", SYS_memfd_create}, {"openat2", SYS_openat2}, {"statx", SYS_statx}, {"clone3", SYS_clone3},
-    {"faccessat2", SYS_faccessat2}, {"epoll_pwait2", 441}, {"io_uring_setup", SYS_io_uring_setup}, {"rseq", SYS_rseq},
-    {"getrandom", SYS_getrandom}, {"prlimit64", SYS_prlimit64}, {"renameat2", SYS_renameat2}, {"getcpu", SYS_getcpu},
-    {"copy_file_range", SYS_copy_file_range}, {"preadv2", SYS_preadv2}, {"membarrier", SYS_membarrier},
+    {"close_range", SYS_close_range},
+    {"pidfd_open", SYS_pidfd_open},
+    {"pidfd_send_signal", SYS_pidfd_send_signal},
+    {"memfd_create", SYS_memfd_create},
+    {"openat2", SYS_openat2},
+    {"statx", SYS_statx},
+    {"clone3", SYS_clone3},
+    {"faccessat2", SYS_faccessat2},
+    {"epoll_pwait2", 441},
+    {"io_uring_setup", SYS_io_uring_setup},
+    {"rseq", SYS_rseq},
+    {"getrandom", SYS_getrandom},
+    {"prlimit64", SYS_prlimit64},
+    {"renameat2", SYS_renameat2},
+    {"getcpu", SYS_getcpu},
+    {"copy_file_range", SYS_copy_file_range},
+    {"preadv2", SYS_preadv2},
+    {"membarrier", SYS_membarrier},
 };
 
 int main(int argc, char **argv)
@@ -45,7 +58,8 @@ int main(int argc, char **argv)
         }
     filter[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
     struct sock_fprog program = {n, filter};
-    if (i + 1 >= argc || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0) {
+    if (i + 1 >= argc || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0) {
         fprintf(stderr, "usage: enosys SYSCALL... -- PROGRAM...: %s\n", strerror(errno));
         return 2;
     }

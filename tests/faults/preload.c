@@ -5,8 +5,8 @@
  *     HIRA_FAULT=memory:17+   so do all after it
  *     HIRA_FAULT=fd:3         the 3rd call that makes a descriptor says EMFILE
  *
- * Children that are forked count on. HIRA_FAULT_REPORT names a file whose first byte is 1 when it has come to that; it is mapped
- * beforehand, for a server in its sandbox sees no such file.
+ * Children that are forked count on. HIRA_FAULT_REPORT names a file whose first byte is 1 when it has come to that; it
+ * is mapped beforehand, for a server in its sandbox sees no such file.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -24,7 +24,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t), *__libc_memalign(size_t, size_t);
+extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t),
+    *__libc_memalign(size_t, size_t);
 
 static enum { NOTHING, MEMORY, DESCRIPTORS } what;
 static _Atomic long left;

@@ -1,8 +1,9 @@
 /*
- * stepkill PID TID N: lets a thread go on for N instructions, then kills its process. With N = count it counts instructions until its
- * standard input says something, lets the thread go, and prints their number.
+ * stepkill PID TID N: lets a thread go on for N instructions, then kills its process. With N = count it counts
+ * instructions until its standard input says something, lets the thread go, and prints their number.
  *
- * Prints "ready" once the thread is held; where it sleeps, it is let sleep. So a test can end a process at any point of a call.
+ * Prints "ready" once the thread is held; where it sleeps, it is let sleep. So a test can end a process at any point of
+ * a call.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -47,7 +48,8 @@ int main(int argc, char **argv)
     pid_t pid = atoi(argv[1]), tid = atoi(argv[2]);
     bool count = !strcmp(argv[3], "count");
     long limit = count ? 10000000 : atol(argv[3]), n = 0;
-    if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0 || ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) < 0 || !stopped(tid, false)) {
+    if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0 || ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) < 0 ||
+        !stopped(tid, false)) {
         printf("cannot: %s\n", strerror(errno));
         return 1;
     }

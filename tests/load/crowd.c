@@ -34,7 +34,7 @@
 
 static struct shared {
     _Atomic long ready, calls, wrong, refused;
-} *shared;
+} * shared;
 
 static double now(void)
 {
@@ -239,7 +239,8 @@ static int run(const char *what, int go, double seconds)
     static const struct {
         const char *name;
         int (*run)(double);
-    } kinds[] = {{"active", active}, {"storm", storm}, {"garbage", garbage}, {"reconnect", reconnect}, {"quota", quota}, {"flood", flood}, {"hog", hog}};
+    } kinds[] = {{"active", active}, {"storm", storm}, {"garbage", garbage}, {"reconnect", reconnect},
+                 {"quota", quota},   {"flood", flood}, {"hog", hog}};
     if (!strcmp(what, "idle"))
         return idle(go);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
@@ -281,6 +282,7 @@ int main(int argc, char **argv)
     int failed = 0;
     for (int status; wait(&status) > 0;)
         failed += status != 0;
-    printf("done %ld %ld %ld\n", atomic_load(&shared->calls), atomic_load(&shared->wrong), atomic_load(&shared->refused));
+    printf("done %ld %ld %ld\n", atomic_load(&shared->calls), atomic_load(&shared->wrong),
+           atomic_load(&shared->refused));
     return failed || atomic_load(&shared->wrong) ? 1 : 0;
 }
