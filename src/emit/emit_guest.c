@@ -225,38 +225,54 @@ static void take_result(struct emit *e, const struct lapis_function *f)
 
 /* ---- how a call is carried ---- */
 
-static void mix_into_key(struct emit *e, const struct lapis_value *v)
+/* What goes into the key as a word is collected, and mixed in by one line. */
+static void mix_word(struct hira_text *words, const char *word)
+{
+    hira_text_printf(words, "%s%s", words->size ? ", " : "", word);
+}
+
+static void mix_words(struct emit *e, struct hira_text *words)
+{
+    if (words->size)
+        emit_line(e, "key = HIRA_MIX(key, %s);", words->data);
+    words->size = 0;
+}
+
+static void mix_into_key(struct emit *e, const struct lapis_value *v, struct hira_text *words)
 {
     if (v->kind == LAPIS_V_HANDLE)
-        emit_line(e, "key = hira_mix(key, hira_handle_key((const void *)(uintptr_t)%s));", v->name);
+        mix_word(words, emit_format(e, "hira_handle_key((const void *)(uintptr_t)%s)", v->name));
     else if (v->kind == LAPIS_V_SCALAR && v->ctype->kind == LAPIS_INT)
-        emit_line(e, "key = hira_mix(key, (uint64_t)%s);", v->name);
+        mix_word(words, emit_format(e, "(uint64_t)%s", v->name));
     else if (v->kind == LAPIS_V_BUFFER && v->direction == LAPIS_IN && plain_element(v) && !emit_is_payload(v))
         emit_line(e, "key = hira_mix_bytes(key, %s, bytes_%s);", v->name, v->name);
     else if (v->kind == LAPIS_V_BUFFER && v->direction == LAPIS_IN && v->element && v->element->kind == LAPIS_V_HANDLE)
         emit_line(e, "key = hira_mix_handles(key, %s, %s ? %s : 0, %s);", v->name, v->name, emit_guarded(e, emit_in_record(e, v->count ? v->count : "1", NULL, NULL)),
                   v->element->handle->done.text ? "true" : "false");
     else if (v->ctype->kind == LAPIS_POINTER)
-        emit_line(e, "key = hira_mix(key, %s == NULL);", v->name);
+        mix_word(words, emit_format(e, "%s == NULL", v->name));
 }
 
 /* `once(all)` stands for every parameter: contents of small arrays, of other memory whether there is any. */
 static void emit_once_key(struct emit *e, const struct lapis_function *f, const struct lapis_policy *p)
 {
+    struct hira_text words = {0};
     emit_line(e, "uint64_t key = hira_mix(F_%s + 1, %zu);", f->name, p->n_once);
     for (size_t k = 0; k < p->n_once; k++) {
         const struct lapis_value *v = NULL;
         for (size_t i = 0; i < f->n_params; i++) {
             if (!strcmp(p->once[k], "all"))
-                mix_into_key(e, &f->params[i]);
+                mix_into_key(e, &f->params[i], &words);
             else if (!strcmp(f->params[i].name, p->once[k]))
                 v = &f->params[i];
         }
         if (v)
-            mix_into_key(e, v);
+            mix_into_key(e, v, &words);
         else if (strcmp(p->once[k], "all"))
-            emit_line(e, "key = hira_mix(key, (uint64_t)(%s));", p->once[k]);
+            mix_word(&words, emit_format(e, "(uint64_t)(%s)", p->once[k]));
     }
+    mix_words(e, &words);
+    hira_text_fini(&words);
 }
 
 static bool may_be_async(const struct lapis_function *f)
@@ -375,7 +391,7 @@ static void emit_leave(struct emit *e, const struct lapis_function *f, const cha
     }
     if (error) {
         const char *type = emit_type(e, error->ctype->pointee);
-        emit_line(e, "if (%s)\n            *%s = (%s)%s;", error->name, error->name, type, code);
+        emit_line(e, "if (%s) *%s = (%s)%s;", error->name, error->name, type, code);
     }
     if (emit_is_void(r))
         emit_line(e, "return;");
@@ -391,6 +407,10 @@ static void emit_send(struct emit *e, const struct lapis_function *f)
 {
     bool plain = emit_is_void(&f->ret) || ((f->ret.kind == LAPIS_V_HANDLE || f->ret.ctype->kind != LAPIS_INT) && !emit_error_param(f));
     bool one = !emit_error_param(f) && !f->failed.text;
+    if (one && !emit_is_void(&f->ret) && f->ret.ctype->kind == LAPIS_INT && !plain) {
+        emit_line(e, "if (!hira_call_send(&c)) return (%s)declined(&c, %s);", emit_type(e, f->ret.ctype), failure_of(f));
+        return;
+    }
     emit_line(e, "if (!hira_call_send(&c))%s", one ? "" : " {");
     e->indent++;
     emit_leave(e, f, plain ? "0" : emit_format(e, "declined(&c, %s)", failure_of(f)));
@@ -508,10 +528,10 @@ static void emit_async_return(struct emit *e, const struct lapis_function *f)
     emit_ended(e, f, "");
     for (size_t i = 0; i < f->n_params; i++)
         if (emit_is_new(&f->params[i]))
-            emit_line(e, "if (%s)\n            *%s = (%s)new_%s;", f->params[i].name, f->params[i].name,
+            emit_line(e, "if (%s) *%s = (%s)new_%s;", f->params[i].name, f->params[i].name,
                       emit_type(e, f->params[i].ctype->pointee), f->params[i].name);
     if (error)
-        emit_line(e, "if (%s)\n            *%s = %s;", error->name, error->name, error->error_success ? error->error_success : "0");
+        emit_line(e, "if (%s) *%s = %s;", error->name, error->name, error->error_success ? error->error_success : "0");
     if (f->ret.kind == LAPIS_V_HANDLE && f->ret.allocates)
         emit_line(e, "return (%s)new_ret;", emit_type(e, f->ret.ctype));
     else
@@ -527,21 +547,21 @@ static void emit_results(struct emit *e, const struct lapis_function *f)
     if (error) {
         const char *type = emit_type(e, error->ctype->pointee);
         emit_line(e, "const %s error = (%s)hira_take_word(&c);", type, type);
-        emit_line(e, "if (%s)\n        *%s = error;", error->name, error->name);
+        emit_line(e, "if (%s) *%s = error;", error->name, error->name);
     }
     emit_line(e, "const bool ok = %s;", emit_success(e, f, "error"));
     for (size_t i = 0; i < f->n_params; i++)
         take_out(e, &f->params[i]);
     for (size_t i = 0; i < f->n_params; i++)
         if (emit_is_new(&f->params[i]))
-            emit_line(e, "if (ok && %s)\n        *%s = (%s)new_%s;", f->params[i].name, f->params[i].name,
+            emit_line(e, "if (ok && %s) *%s = (%s)new_%s;", f->params[i].name, f->params[i].name,
                       emit_type(e, f->params[i].ctype->pointee), f->params[i].name);
     emit_line(e, "hira_call_end(&c, ok);");
     if (f->drains)
         emit_drained(e, f);
     emit_ended(e, f, "if (ok)\n        ");
     if (once_policy(f))
-        emit_line(e, "if (ok)\n        hira_once_add(key);");
+        emit_line(e, "if (ok) hira_once_add(key);");
     if (caches(f))
         emit_cache_put(e, f);
     if (f->guest_after.text) {

@@ -82,7 +82,7 @@ static void get_record(struct emit *e, const struct lapis_value *v, const char *
     for (size_t i = 0; i < v->n_fields; i++)
         if (v->fields[i].discriminant)
             get_union(e, &v->fields[i], emit_format(e, "%s.%s", at, v->fields[i].name), v, at, depth + 1);
-    emit_line(e, "if (!hira_serve_ready(s))\n            return;");
+    emit_line(e, "if (!hira_serve_ready(s)) return;");
     for (size_t i = 0; i < v->n_fields; i++)
         if (has_length(&v->fields[i]))
             check_value(e, &v->fields[i], emit_format(e, "%s.%s", at, v->fields[i].name),
@@ -246,7 +246,7 @@ static void emit_parameter_checks(struct emit *e, const struct lapis_function *f
         }
         if (!left)
             return;
-        emit_line(e, "if (!hira_serve_ready(s))\n        return;");
+        emit_line(e, "if (!hira_serve_ready(s)) return;");
         memcpy(sure, checked, f->n_params * sizeof *sure);
         forced = !any; /* each rests on another: the spec's own affair */
     }
@@ -260,7 +260,7 @@ static void emit_checks(struct emit *e, const struct lapis_function *f)
         nested |= careful_elements(&f->params[i]) && has_length(f->params[i].element);
     if (!nested)
         return;
-    emit_line(e, "if (!hira_serve_ready(s))\n        return;");
+    emit_line(e, "if (!hira_serve_ready(s)) return;");
     for (size_t i = 0; i < f->n_params; i++)
         check_elements(e, &f->params[i]);
 }
@@ -462,11 +462,11 @@ static void emit_serve(struct emit *e, const struct lapis_function *f)
     if (makes)
         emit_line(e, "const uint64_t id_ret = hira_get_word(s);");
     emit_line(e, "hira_get_end(s);");
-    emit_line(e, "if (!hira_serve_ready(s))\n        return;");
+    emit_line(e, "if (!hira_serve_ready(s)) return;");
     if (until)
         emit_line(e, "const bool until_done = %s;", until);
     emit_checks(e, f);
-    emit_line(e, "if (!hira_serve_ready(s)%s)\n        return;", until ? " || (until_done && !hira_may_keep(s))" : "");
+    emit_line(e, "if (!hira_serve_ready(s)%s) return;", until ? " || (until_done && !hira_may_keep(s))" : "");
     for (size_t i = 0; i < f->n_params; i++)
         if (f->params[i].kind == LAPIS_V_HANDLE && f->params[i].deallocates)
             emit_line(e, "if (!hira_claim(s, %s, (void *)(uintptr_t)%s))\n        return;", emit_type_id(e, f->params[i].handle),

@@ -284,6 +284,14 @@ static inline uint64_t hira_mix(uint64_t h, uint64_t value)
     return h ^ h >> 29;
 }
 
+static inline uint64_t hira_mix_words(uint64_t h, const uint64_t *words, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        h = hira_mix(h, words[i]);
+    return h;
+}
+#define HIRA_MIX(h, ...) hira_mix_words(h, (const uint64_t[]){__VA_ARGS__}, sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
+
 static inline uint64_t hira_mix_bytes(uint64_t h, const void *data, uint64_t size)
 {
     const char *p = data;

@@ -34,6 +34,8 @@
 #define NAMESPACES                                                                                                     \
     (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET |       \
      CLONE_NEWTIME)
+/* The first argument's lower half, which is all that the kernel takes of an int. */
+#define FIRST_IS(value) SCMP_CMP(0, SCMP_CMP_MASKED_EQ, 0xffffffffu, (value))
 
 /* clang-format off */
 /* Names that this machine's libseccomp or architecture does not have are passed over. */
@@ -126,15 +128,15 @@ static int add_particular(scmp_filter_ctx ctx)
                                  SCMP_CMP(at, SCMP_CMP_MASKED_EQ, flags[i], flags[i]));
     /* A pair of sockets of its own reaches nobody. */
     if (!error)
-        error = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1, SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX));
+        error = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1, FIRST_IS(AF_UNIX));
     /* Its own limits, which can only go down; other processes' are none of its business. */
     if (!error)
-        error = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A0_32(SCMP_CMP_EQ, 0));
+        error = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, FIRST_IS(0));
     /* Asking for the personality is harmless, others than the ordinary one have weakened protections. */
     if (!error)
-        error = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(personality), 1, SCMP_A0_32(SCMP_CMP_EQ, 0xffffffff));
+        error = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(personality), 1, FIRST_IS(0xffffffff));
     if (!error)
-        error = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(personality), 1, SCMP_A0_32(SCMP_CMP_EQ, 0));
+        error = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(personality), 1, FIRST_IS(0));
     return error;
 }
 
