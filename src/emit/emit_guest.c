@@ -161,7 +161,7 @@ static void put_value(struct emit *e, const struct lapis_value *v, const char *a
                   emit_has_keys(v) ? emit_format(e, "keys_%s_%s", e->function->name, v->name) : "NULL", at);
         break;
     case LAPIS_V_CALLBACK:
-        emit_line(e, "hira_put_callback(&c, (void (*)(void))%s, (const void *)%s);", at, v->companion ? v->companion : "NULL");
+        emit_line(e, "hira_put_callback(&c, %u, (void (*)(void))%s, (const void *)%s);", v->callback->index, at, v->companion ? v->companion : "NULL");
         break;
     case LAPIS_V_TOKEN:
         emit_line(e, "hira_put_word(&c, (uint64_t)(uintptr_t)%s);", at);

@@ -82,14 +82,15 @@ const void *hira_up_memory(struct hira_upcall *u, uint64_t *ret_size)
     return data;
 }
 
-/* What the application has registered: whatever a server sends, nothing else is ever called. A table that only grows; an application
+/* What the application has registered, and as what: whatever a server sends, nothing else is ever called. A table that only grows; an application
  * with more functions than it holds makes them at run time, and is believed. */
 #define FUNCTIONS_MAX 1024u
 static _Atomic uintptr_t functions[FUNCTIONS_MAX];
 static _Atomic bool too_many;
 
-static bool find_function(uintptr_t function, bool add)
+static bool find_function(uint64_t index, uint64_t address, bool add)
 {
+    const uintptr_t function = address << 8 ^ index; /* addresses have some bits to spare, and there are not so many types */
     uintptr_t place = (function ^ function >> 12) * 0x9e3779b97f4a7c15ull >> 32;
     for (unsigned i = 0; i < FUNCTIONS_MAX; i++) {
         _Atomic uintptr_t *slot = &functions[(place + i) % FUNCTIONS_MAX];
@@ -110,7 +111,7 @@ bool hira_callback_run(uint64_t index, struct hira_upcall *u)
 {
     const unsigned mine = life;
     hira_pending_apply();
-    if (index < hira_guest_api.n_upcalls && u->p < u->end && *u->p && find_function((uintptr_t)*u->p, false))
+    if (index < hira_guest_api.n_upcalls && u->p < u->end && *u->p && find_function(index, *u->p, false))
         hira_guest_api.upcalls[index](u);
     return mine == life;
 }
@@ -191,12 +192,12 @@ bool hira_callbacks_start(void)
     return ok;
 }
 
-void hira_put_callback(struct hira_call *c, void (*function)(void), const void *user_data)
+void hira_put_callback(struct hira_call *c, unsigned index, void (*function)(void), const void *user_data)
 {
     if (function && !c->failed && !hira_callbacks_start())
         c->failed = true;
     if (function)
-        find_function((uintptr_t)function, true);
+        find_function(index, (uintptr_t)function, true);
     hira_put_word(c, (uint64_t)(uintptr_t)function);
     hira_put_word(c, (uint64_t)(uintptr_t)user_data);
 }

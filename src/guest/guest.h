@@ -236,8 +236,8 @@ struct hira_object *hira_put_new(struct hira_call *c, bool wanted, unsigned type
 /* Key, value pairs (pointer-sized) ended by a key equal to `end`; under keys for which type_of gives a type, values are handles. */
 void hira_put_properties(struct hira_call *c, const void *list, uint64_t end, unsigned (*type_of)(uint64_t key), size_t width);
 
-/* A callback of the application with its cookie. NULL function: none. */
-void hira_put_callback(struct hira_call *c, void (*function)(void), const void *user_data);
+/* A callback of the application with its cookie; `index` says what type of function it is. NULL function: none. */
+void hira_put_callback(struct hira_call *c, unsigned index, void (*function)(void), const void *user_data);
 
 /* ---- results, in the order of the puts ---- */
 

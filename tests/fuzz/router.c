@@ -217,6 +217,7 @@ static void start(void)
 {
     hira_list_init(&router.apis);
     hira_list_init(&router.half_open);
+    hira_list_init(&router.tenants);
     router.listener.lock = router.line = -1;
     router.quieter = nothing;
     router.buffer = malloc(HIRA_MESSAGE_MAX);

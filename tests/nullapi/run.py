@@ -36,8 +36,10 @@ class Server:
                 f.write('#!/bin/sh\nexec %s %s "$@"\n' % (under, shlex.quote(server)))
             os.chmod(script, 0o700)
             server = script
+        # A server finds the vendor's library before it enters the sandbox, by what it is told; a run path it must see inside.
+        path = ":".join(filter(None, [os.path.abspath(builddir), os.environ.get("LD_LIBRARY_PATH")]))
         self.process = subprocess.Popen([os.path.join(builddir, "null-serve"), self.socket, server],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(os.environ, LD_LIBRARY_PATH=path))
         if self.process.stdout.readline() != b"ready\n":
             sys.exit("null-serve does not start")
 
