@@ -106,6 +106,11 @@ static const struct {
 
 int main(int argc, char **argv)
 {
+    uint32_t devices = 0;
+    if (nullGetDevices(&devices, NULL) || !devices) {
+        fputs("the null API does not answer: is its server there, and its vendor's library?\n", stderr);
+        return 1; /* or the failing of calls would be timed */
+    }
     for (size_t i = 0; i < sizeof measures / sizeof *measures; i++)
         if (argc > 1 && !strcmp(argv[1], measures[i].name)) {
             measures[i].run();

@@ -57,7 +57,7 @@ class NullServer:
         directory = os.path.join(builddir, "tests/nullapi")
         self.socket = os.path.join(env["TMPDIR"], "null.sock")
         self.process = subprocess.Popen([os.path.join(directory, "null-serve"), self.socket, os.path.join(directory, "hira-server-null")],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(env, LD_LIBRARY_PATH=directory))
         self.process.stdout.readline()
 
     def stop(self):
@@ -137,7 +137,7 @@ def sizes(builddir, rows):
 def allocations(builddir, env, errors):
     with tempfile.TemporaryDirectory() as counts:
         e = dict(env, LD_PRELOAD=os.path.join(builddir, "bench/libbench-alloc.so"), HIRA_BENCH_ALLOC=counts)
-        server = NullServer(builddir, dict(e, TMPDIR=counts + "/.."))
+        server = NullServer(builddir, dict(e, TMPDIR=os.path.dirname(counts)))
         e["HIRA_SOCKET"] = server.socket
         result = lines([os.path.join(builddir, "bench/bench-null-hira"), "allocations"], e, errors)
         server.stop()
