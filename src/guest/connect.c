@@ -27,8 +27,14 @@ extern char **environ;
 
 struct hira_connection hira_connection = {.transport.fd = -1, .control = PTHREAD_MUTEX_INITIALIZER};
 
+enum { RETRIES_AT_ONCE = 3 };
+#define RETRY_NS 5000000ull
+#define RETRY_MAX_NS 500000000ull
+
 static pthread_mutex_t connect_lock = PTHREAD_MUTEX_INITIALIZER;
-static _Atomic int connect_state; /* 0 not tried, 1 connected, -errno failed */
+static _Atomic int connect_state; /* 0 not connected, 1 connected */
+static unsigned failures;         /* to connect, in a row */
+static uint64_t retry_at;         /* hira_now_ns() of the next attempt */
 static pthread_key_t thread_key;
 static __thread struct hira_guest_lane *this_lane;
 
@@ -219,6 +225,7 @@ static void forked_child(void)
     *k = (struct hira_connection){.transport.fd = -1, .control = PTHREAD_MUTEX_INITIALIZER};
     connect_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     atomic_store(&connect_state, 0);
+    failures = 0;
     this_lane = NULL;
     pthread_setspecific(thread_key, NULL);
     hira_objects_forget();
@@ -267,6 +274,19 @@ static int connect_now(void)
     return 1;
 }
 
+/* A router that is not there yet may be there at the next call. But a program that does not look at its errors makes a million such
+ * calls a second, each of which would cost the router or the file system something: after a few, attempts are made now and then. */
+static int try_to_connect(void)
+{
+    if (failures > RETRIES_AT_ONCE && hira_now_ns() < retry_at)
+        return -EAGAIN;
+    int state = connect_now();
+    failures = state == 1 ? 0 : failures + 1;
+    if (failures > RETRIES_AT_ONCE)
+        retry_at = hira_now_ns() + HIRA_MIN(RETRY_NS << HIRA_MIN(failures - RETRIES_AT_ONCE, 20u), RETRY_MAX_NS);
+    return state;
+}
+
 bool hira_connect(void)
 {
     int state = atomic_load_explicit(&connect_state, memory_order_acquire);
@@ -276,8 +296,7 @@ bool hira_connect(void)
     pthread_mutex_lock(&connect_lock);
     state = atomic_load_explicit(&connect_state, memory_order_relaxed);
     if (state == 0) {
-        state = connect_now();
-        /* A router that is not there yet may be there at the next call. */
+        state = try_to_connect();
         atomic_store_explicit(&connect_state, state == 1 ? 1 : 0, memory_order_release);
     }
     pthread_mutex_unlock(&connect_lock);

@@ -50,7 +50,8 @@ void router_api_start_failed(struct router_api *api, const char *text, bool fina
     api->start_failures++;
     hira_log(&api->router->log, HIRA_LOG_ERROR, "router", 0, "no server for %s: %s", api->name, api->reason);
     back_off(api, api->start_failures);
-    if (final || api->start_failures >= ROUTER_START_ATTEMPTS)
+    bool others = api->forking || api->starting || api->ready; /* one of these may serve who waits */
+    if (!others && (final || api->start_failures >= ROUTER_START_ATTEMPTS))
         refuse_waiting(api);
     router_api_balance(api);
 }
@@ -254,9 +255,9 @@ static struct router_server *ready_server(struct router_api *api, const struct r
 static void hand_over(struct router_api *api)
 {
     struct hira_list *pos, *next;
-    bool again = true;
-    while (again) {
-        again = false;
+    bool more = true;
+    while (more) {
+        more = false;
         hira_list_for_each (pos, next, &api->waiting) {
             struct router_guest *guest = hira_list_entry(pos, struct router_guest, link);
             struct router_server *server = api->ready ? ready_server(api, guest->tenant) : NULL;
@@ -264,64 +265,79 @@ static void hand_over(struct router_api *api)
                 continue;
             if (router_server_adopt(server, guest) == 0)
                 router_guest_destroy(guest);
-            again = true; /* the list may have changed: adopting calls balance when it fails */
+            more = true; /* the list may have changed: adopting calls balance when it fails */
             break;
         }
     }
 }
 
-static void refill(void *context)
+/* What each tenant has of this API. */
+static void count(struct router_api *api)
+{
+    struct hira_list *pos, *next;
+    hira_list_for_each (pos, next, &api->router->tenants) {
+        struct router_tenant *tenant = hira_list_entry(pos, struct router_tenant, link);
+        tenant->have = tenant->starting = tenant->waiting = 0;
+    }
+    for (unsigned i = 0; i < api->forking; i++) {
+        api->asked[i]->have++;
+        api->asked[i]->starting++;
+    }
+    hira_list_for_each (pos, next, &api->servers) {
+        struct router_server *server = hira_list_entry(pos, struct router_server, link);
+        server->tenant->have += server->state == SERVER_STARTING || server->state == SERVER_READY;
+        server->tenant->starting += server->state == SERVER_STARTING;
+    }
+    hira_list_for_each (pos, next, &api->waiting)
+        hira_list_entry(pos, struct router_guest, link)->tenant->waiting++;
+}
+
+/* Whether a tenant's next server is due before another's: first those whose guests wait, and of them whose servers do
+ * not take all of what starting takes already; else the one that came last. */
+static bool is_before(const struct router_tenant *a, const struct router_tenant *b)
+{
+    bool a_waits = a->have < a->waiting, b_waits = b->have < b->waiting;
+    if (a_waits != b_waits)
+        return a_waits;
+    return a_waits && a->starting != b->starting ? a->starting < b->starting : a->seen > b->seen;
+}
+
+static void again(void *context)
 {
     router_api_balance(context);
 }
 
-/* Servers of a tenant that are ready or on their way, and how many there are to be. A private router's first guest is
- * mostly its only one. */
-static void count(const struct router_api *api, const struct router_tenant *tenant, unsigned *ret_have,
-                  unsigned *ret_want)
-{
-    const struct hira_list *pos;
-    unsigned have = 0, want = 0;
-    for (unsigned i = 0; i < api->forking; i++)
-        have += api->asked[i] == tenant;
-    for (pos = api->servers.next; pos != &api->servers; pos = pos->next) {
-        const struct router_server *server = hira_list_entry(pos, struct router_server, link);
-        have += server->tenant == tenant && (server->state == SERVER_STARTING || server->state == SERVER_READY);
-    }
-    for (pos = api->waiting.next; pos != &api->waiting; pos = pos->next)
-        want += hira_list_entry(pos, struct router_guest, link)->tenant == tenant;
-    bool warm = !api->refill && !(api->router->private && api->adopted == 1) && router_tenant_warm(api->router, tenant);
-    *ret_have = have;
-    *ret_want = want + (warm ? api->router->options.warm : 0);
-}
-
-/* Who lacks a server: who waits for longest, else who is to have one ready. */
+/* Who lacks a server, of those who may have one started now; counted before. A private router's first guest is mostly
+ * its only one, so that none is kept ready then. */
 static struct router_tenant *lacking(struct router_api *api)
 {
+    struct router *router = api->router;
+    struct router_tenant *first = NULL;
     struct hira_list *pos, *next;
-    unsigned have, want;
-    hira_list_for_each (pos, next, &api->waiting) {
-        struct router_tenant *tenant = hira_list_entry(pos, struct router_guest, link)->tenant;
-        count(api, tenant, &have, &want);
-        if (have < want)
-            return tenant;
-    }
-    hira_list_for_each (pos, next, &api->router->tenants) {
+    uint64_t warm_since = router_tenants_warm(router), now = router_now_ms(router);
+    bool keep_ready = !api->refill && !(router->private && api->adopted == 1);
+    hira_list_for_each (pos, next, &router->tenants) {
         struct router_tenant *tenant = hira_list_entry(pos, struct router_tenant, link);
-        count(api, tenant, &have, &want);
-        if (have < want)
-            return tenant;
+        unsigned want = tenant->waiting + (keep_ready && tenant->seen >= warm_since ? router->options.warm : 0);
+        if (tenant->have >= want || (first && is_before(first, tenant)))
+            continue;
+        uint64_t wait = router_bucket_wait(&tenant->starts, now, router->options.start_rate);
+        if (!wait)
+            first = tenant;
+        else if (!api->throttled)
+            router_alarm_set(&router->loop, &api->throttled, wait, again, api);
     }
-    return NULL;
+    return first;
 }
 
 /* Ready servers of tenants that have not been seen for long make room. */
 static void retire_cold(struct router_api *api)
 {
     struct hira_list *pos, *next;
+    uint64_t warm_since = router_tenants_warm(api->router);
     hira_list_for_each (pos, next, &api->servers) {
         struct router_server *server = hira_list_entry(pos, struct router_server, link);
-        if (server->state == SERVER_READY && !router_tenant_warm(api->router, server->tenant))
+        if (server->state == SERVER_READY && server->tenant->seen < warm_since)
             router_server_dismiss(server);
     }
 }
@@ -333,6 +349,9 @@ static bool ask_for_fork(struct router_api *api, struct router_tenant *tenant)
     if (!api->zygote || hira_fd_send(router_watch_fd(api->zygote), &fork, sizeof fork, NULL, 0) < 0)
         return false;
     api->asked[api->forking++] = tenant;
+    tenant->have++;
+    tenant->starting++;
+    router_bucket_take(&tenant->starts, router_now_ms(api->router), api->router->options.start_rate);
     return true;
 }
 
@@ -342,13 +361,14 @@ void router_api_balance(struct router_api *api)
     uint64_t now = router_now_ms(router), adopted = api->adopted;
     hand_over(api);
     if (api->adopted != adopted)
-        router_alarm_set(&router->loop, &api->refill, ROUTER_REFILL_DELAY_MS, refill, api);
+        router_alarm_set(&router->loop, &api->refill, ROUTER_REFILL_DELAY_MS, again, api);
+    count(api);
     struct router_tenant *tenant = router->ending ? NULL : lacking(api);
     if (!tenant || api->forking + api->starting >= ROUTER_STARTING_MAX)
         return;
     if (now < api->retry_at) {
         if (!api->retry && (api->worked || !hira_list_empty(&api->waiting)))
-            router_alarm_set(&router->loop, &api->retry, api->retry_at - now, refill, api);
+            router_alarm_set(&router->loop, &api->retry, api->retry_at - now, again, api);
         return;
     }
     int error = api->process ? 0 : zygote_start(api);
@@ -411,6 +431,7 @@ void router_api_release(struct router_api *api)
     refuse_waiting(api);
     router_alarm_stop(&api->retry);
     router_alarm_stop(&api->refill);
+    router_alarm_stop(&api->throttled);
     router_watch_stop(&api->zygote); /* it stays until its children are gone, then ends */
     hira_list_for_each (pos, next, &api->servers) {
         struct router_server *server = hira_list_entry(pos, struct router_server, link);

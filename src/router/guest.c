@@ -234,20 +234,17 @@ static void read_name(struct router_guest *g)
     hira_text_fini(&text);
 }
 
-void router_guest_accept(struct router *router, int fd)
+static void take_in(struct router *router, int fd, const struct ucred *who)
 {
-    struct ucred who;
-    socklen_t size = sizeof who;
     struct router_guest *g = calloc(1, sizeof *g);
-    if (!g || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) < 0) {
-        free(g);
+    if (!g) {
         close(fd);
         return;
     }
     g->router = router;
-    g->pid = who.pid;
-    g->uid = who.uid;
-    g->gid = who.gid;
+    g->pid = who->pid;
+    g->uid = who->uid;
+    g->gid = who->gid;
     read_name(g);
     hira_list_append(&router->half_open, &g->link);
     router->n_half_open++;
@@ -263,4 +260,17 @@ void router_guest_accept(struct router *router, int fd)
     }
     if (router->n_half_open) /* most have spoken by now; the new one is the last, unless it was the one to go */
         on_half_open(hira_list_entry(router->half_open.prev, struct router_guest, link));
+}
+
+bool router_guest_accept(struct router *router, int fd)
+{
+    struct ucred who;
+    socklen_t size = sizeof who;
+    bool known = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0;
+    bool heard = known && router_admits(router, who.pid);
+    if (heard)
+        take_in(router, fd, &who);
+    else
+        close(fd);
+    return heard;
 }

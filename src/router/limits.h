@@ -25,6 +25,21 @@
 /* Servers of one API that initialize at once: a storm of guests must not take every core. */
 #define ROUTER_STARTING_MAX 4
 
+/* What comes at a limited rate may come all at once after a pause of so long: a burst is what honest programs do. */
+#define ROUTER_BURST_S 2
+
+/* Servers that are started for one tenant, unless --start-rate says otherwise: a guest beyond waits, for what coming and
+ * going costs (a fork, a sandbox, a device made ready) is borne by all. Thirty shells' loops do not come as often. */
+#define ROUTER_STARTS_PER_S 100
+
+/* Connections of one process, likewise by --connect-rate. Beyond, they are closed unread and unlogged, which costs hirad less than it costs
+ * who connects: a program connects once, a person's scripts some times a second. So many processes are remembered. */
+#define ROUTER_CONNECTS_PER_S 100
+#define ROUTER_VISITORS 256
+
+/* When nobody else connects hirad looks that much later again: an honest guest may come right behind them. */
+#define ROUTER_UNHEARD_PAUSE_MS 5
+
 /* Tenants for whom servers are kept ready: the latest ones. Each costs a process with an initialized device. */
 #define ROUTER_TENANTS_WARM 8
 

@@ -128,24 +128,32 @@ static void accept_again(void *context)
         router_watch_pause(router->listener.watch, false);
 }
 
+static void rest(struct router *router, uint64_t ms)
+{
+    router_watch_pause(router->listener.watch, true);
+    router_alarm_set(&router->loop, &router->listener.pause, ms, accept_again, router);
+}
+
 static void on_connection(void *context)
 {
     struct router *router = context;
     struct router_listener *l = &router->listener;
+    unsigned unheard = 0;
     for (int i = 0; i < ACCEPT_AT_ONCE && l->watch; i++) {
         int fd = accept4(router_watch_fd(l->watch), NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd >= 0) {
-            router_guest_accept(router, fd);
+            unheard += !router_guest_accept(router, fd);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
             hira_log(&router->log, HIRA_LOG_ERROR, "router", 0, "cannot accept guests for a moment: %s",
                      strerror(errno));
-            router_watch_pause(l->watch, true);
-            router_alarm_set(&router->loop, &l->pause, ACCEPT_PAUSE_MS, accept_again, router);
+            rest(router, ACCEPT_PAUSE_MS);
             return;
         } else if (errno != EINTR && errno != ECONNABORTED) {
             return;
         }
     }
+    if (unheard == ACCEPT_AT_ONCE)
+        rest(router, ROUTER_UNHEARD_PAUSE_MS);
 }
 
 int router_listen(struct router *router, char *error, size_t size)

@@ -300,6 +300,7 @@ static void finish(struct router *router)
     for (int i = 0; i < 10 && uv_run(&router->loop, UV_RUN_NOWAIT); i++)
         ;
     uv_loop_close(&router->loop);
+    free(router->visitors);
     free(router->buffer);
     if (router->directory[0])
         hira_tree_remove(router->directory);
@@ -343,6 +344,8 @@ enum {
     OPT_START,
     OPT_HELLO,
     OPT_CALL,
+    OPT_CONNECTS,
+    OPT_STARTS,
     OPT_LEVEL,
     OPT_JSON,
     OPT_PRIVATE,
@@ -360,6 +363,8 @@ static const struct option options[] = {{"socket", required_argument, NULL, OPT_
                                         {"start-timeout", required_argument, NULL, OPT_START},
                                         {"hello-timeout", required_argument, NULL, OPT_HELLO},
                                         {"call-limit", required_argument, NULL, OPT_CALL},
+                                        {"connect-rate", required_argument, NULL, OPT_CONNECTS},
+                                        {"start-rate", required_argument, NULL, OPT_STARTS},
                                         {"log-level", required_argument, NULL, OPT_LEVEL},
                                         {"log-json", no_argument, NULL, OPT_JSON},
                                         {"sandbox", required_argument, NULL, OPT_SANDBOX},
@@ -387,6 +392,9 @@ static const char help_text[] =
     "  --start-timeout S     a server must be ready within (default: 30)\n"
     "  --hello-timeout S     a guest must speak within (default: 5)\n"
     "  --call-limit S        a call that takes longer costs its guest the server (default: none does)\n"
+    "  --connect-rate N      connections a second of one process; those beyond are not listened to (default: 100, 0: all\n"
+    "                        are)\n"
+    "  --start-rate N        servers started a second for one tenant; guests beyond wait (default: 100, 0: none does)\n"
     "  --sandbox MODE        auto (default): servers are confined as far as this system can; required: that or not\n"
     "                        at all; off\n"
     "  --sandbox-uids F:N    started by root: N users from F on for the servers\n"
@@ -429,6 +437,10 @@ static int take_limit(struct router_options *o, int option, const char *value)
         return number(value, "warm", 0, ROUTER_WARM_MAX, &o->warm);
     if (option == OPT_GUESTS)
         return number(value, "max-guests", 1, 100000, &o->max_guests);
+    if (option == OPT_CONNECTS)
+        return number(value, "connect-rate", 0, 1000000, &o->connect_rate);
+    if (option == OPT_STARTS)
+        return number(value, "start-rate", 0, 1000000, &o->start_rate);
     const char *name = option == OPT_START ? "start-timeout" : option == OPT_CALL ? "call-limit" : "hello-timeout";
     uint64_t *limit = option == OPT_START  ? &o->start_timeout_ms
                       : option == OPT_CALL ? &o->call_limit_ms
@@ -510,6 +522,8 @@ static int take_option(struct router *router, int option, int index, int *privat
     case OPT_START:
     case OPT_HELLO:
     case OPT_CALL:
+    case OPT_CONNECTS:
+    case OPT_STARTS:
         return take_limit(o, option, optarg);
     case OPT_LEVEL:
         return take_level(router, optarg);
@@ -536,7 +550,9 @@ int main(int argc, char **argv)
         .options = {.warm = 1,
                     .max_guests = ROUTER_GUESTS_MAX,
                     .start_timeout_ms = ROUTER_START_TIMEOUT_MS,
-                    .hello_timeout_ms = ROUTER_HELLO_TIMEOUT_MS},
+                    .hello_timeout_ms = ROUTER_HELLO_TIMEOUT_MS,
+                    .connect_rate = ROUTER_CONNECTS_PER_S,
+                    .start_rate = ROUTER_STARTS_PER_S},
     };
     const char *tmp = getenv("TMPDIR");
     int private_fd = -1, index = 0;

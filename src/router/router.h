@@ -28,6 +28,7 @@ struct router_options {
     const char *sandbox[ROUTER_SANDBOX_MAX]; /* options handed on to zygotes as they are; NULL-terminated */
     unsigned n_sandbox;
     unsigned warm, max_guests;
+    unsigned connect_rate, start_rate; /* a second: see limits.h; 0: no limit */
     uint64_t start_timeout_ms, hello_timeout_ms;
     uint64_t call_limit_ms; /* a call that takes longer costs its guest the server; 0: none does */
 };
@@ -47,7 +48,7 @@ struct router_lines { /* what a child writes to its standard error, line by line
 
 struct router_listener {
     struct router_watch *watch;
-    struct router_alarm *pause; /* out of descriptors: tried again a little later */
+    struct router_alarm *pause; /* out of descriptors, or nobody but whom it does not listen to: tried again a little later */
     int lock;
     char path[HIRA_PATH_MAX];
 };
@@ -60,6 +61,7 @@ struct router {
     struct hira_list apis;
     struct hira_list half_open;
     struct hira_list tenants;
+    struct router_visitor *visitors; /* ROUTER_VISITORS: who connected lately */
     uint64_t n_seen;
     unsigned n_half_open, n_waiting, n_serving;
     size_t waiting_bytes; /* of HELLOs */
@@ -80,6 +82,22 @@ struct router {
     char directory[HIRA_PATH_MAX]; /* private: holds socket and servers' folders, removed at the end */
 };
 
+/* ---- how often ---- */
+
+/* A token bucket of so many seconds' worth; all zero it is full. */
+struct router_bucket {
+    uint64_t spent; /* thousandths of tokens that are not in it */
+    uint64_t since; /* loop's time in ms of the last look */
+};
+
+/* Takes a token if one is there; `rate` come each second, 0: any number. */
+bool router_bucket_take(struct router_bucket *bucket, uint64_t now, unsigned rate);
+/* The time in ms until a token is there; 0: now. */
+uint64_t router_bucket_wait(struct router_bucket *bucket, uint64_t now, unsigned rate);
+
+/* Whether a process that connects is listened to: it is not when it has connected too often of late. */
+bool router_admits(struct router *router, pid_t pid);
+
 /* ---- tenants ---- */
 
 /* Whose servers are kept apart from everybody else's, and ready for it alone: they have its user and its cache. Today a tenant is
@@ -89,12 +107,17 @@ struct router_tenant {
     char name[HIRA_TENANT_MAX];
     uid_t uid;
     uint64_t seen; /* a number that grows with every guest: whose servers are kept ready is decided by it */
+    struct router_bucket starts; /* of servers */
+    /* While an API is balanced, of that API: */
+    unsigned have;     /* servers ready or on their way */
+    unsigned starting; /* of these, on their way */
+    unsigned waiting;  /* guests */
 };
 
 /* Made at first use; kept until hirad ends, for each is a user who may connect. NULL: out of memory. */
 struct router_tenant *router_tenant_of(struct router *router, uid_t uid);
-/* Whether servers are kept ready for it: it is among the latest that had a guest. */
-bool router_tenant_warm(const struct router *router, const struct router_tenant *tenant);
+/* Servers are kept ready for the latest tenants that had a guest: those whose `seen` is at least this. */
+uint64_t router_tenants_warm(const struct router *router);
 void router_tenants_destroy(struct router *router);
 
 /* ---- apis: a zygote and its servers ---- */
@@ -107,7 +130,7 @@ struct router_api {
     uv_process_t *process;       /* NULL: no zygote */
     struct router_watch *zygote; /* its socket */
     struct router_lines lines;
-    struct router_alarm *retry, *refill;
+    struct router_alarm *retry, *refill, *throttled;
     struct router_tenant *asked[ROUTER_STARTING_MAX]; /* FORKs without answer, first come first served: `forking` of them */
     char held[256], missing[512]; /* layers of the servers' sandbox, as the zygote told */
     bool told;                    /* what is missing was logged */
@@ -237,8 +260,8 @@ struct router_guest {
     size_t hello_size;
 };
 
-/* A new connection, taken over. */
-void router_guest_accept(struct router *router, int fd);
+/* A new connection, taken over. False: of somebody who is not listened to. */
+bool router_guest_accept(struct router *router, int fd);
 /* Answers REFUSED and forgets it. */
 void router_guest_refuse(struct router_guest *guest, int error, const char *format, ...) HIRA_PRINTF(3, 4);
 void router_guest_destroy(struct router_guest *guest);

@@ -28,13 +28,20 @@ struct router_tenant *router_tenant_of(struct router *router, uid_t uid)
     return tenant;
 }
 
-bool router_tenant_warm(const struct router *router, const struct router_tenant *tenant)
+uint64_t router_tenants_warm(const struct router *router)
 {
+    uint64_t latest[ROUTER_TENANTS_WARM] = {0}; /* the largest first */
     const struct hira_list *pos;
-    unsigned later = 0;
-    for (pos = router->tenants.next; pos != &router->tenants; pos = pos->next)
-        later += hira_list_entry(pos, struct router_tenant, link)->seen > tenant->seen;
-    return later < ROUTER_TENANTS_WARM;
+    for (pos = router->tenants.next; pos != &router->tenants; pos = pos->next) {
+        uint64_t seen = hira_list_entry(pos, struct router_tenant, link)->seen;
+        for (unsigned i = 0; i < ROUTER_TENANTS_WARM; i++)
+            if (seen > latest[i]) {
+                uint64_t next = latest[i];
+                latest[i] = seen;
+                seen = next;
+            }
+    }
+    return latest[ROUTER_TENANTS_WARM - 1];
 }
 
 void router_tenants_destroy(struct router *router)

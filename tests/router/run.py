@@ -554,7 +554,7 @@ def a_stopped_log_reader_stops_nobody(place):
     ours, theirs = os.pipe()
     base = place.base + '/p'
     os.makedirs(base)
-    p = subprocess.Popen([HIRAD, '--socket', base + '/h.sock', '--server-dir', place.servers('fake'), '--work-dir', base],
+    p = subprocess.Popen([HIRAD, '--socket', base + '/h.sock', '--server-dir', place.servers('fake'), '--work-dir', base, '--connect-rate', '0'],
                          stderr=theirs, stdin=subprocess.DEVNULL)
     os.close(theirs)
     wait_for(lambda: os.path.exists(base + '/h.sock'), 'the socket')

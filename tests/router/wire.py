@@ -185,7 +185,7 @@ class Router:
         self.path, self.work, self.log_path = base + '/h.sock', base + '/work', base + '/log'
         self.log_file = open(self.log_path, 'ab')
         self.p = subprocess.Popen([program, '--socket', self.path, '--server-dir', servers, '--work-dir', self.work,
-                                   '--log-level', 'debug', *args], stderr=self.log_file, stdin=subprocess.DEVNULL, env=env,
+                                   '--log-level', 'debug', '--connect-rate', '0', *args], stderr=self.log_file, stdin=subprocess.DEVNULL, env=env,
                                   preexec_fn=preexec)
         if wait:
             wait_for(lambda: self.answers() or self.p.poll() is not None, 'hirad to listen')
