@@ -50,7 +50,13 @@ void router_guest_refuse(struct router_guest *g, int error, const char *format, 
 static void wait_timeout(void *context)
 {
     struct router_guest *g = context;
+    struct router *router = g->router;
     const char *reason = g->api->reason;
+    uint64_t limit = router->options.start_timeout_ms + 1000;
+    if (router_now_ms(router) - g->tenant->ready_at < limit) { /* others' did: its turn will come */
+        router_alarm_set(&router->loop, &g->deadline, limit, wait_timeout, g);
+        return;
+    }
     router_guest_refuse(g, EAGAIN, "no server for %s became ready in time%s%s", g->api->name, *reason ? ": " : "",
                         reason);
 }

@@ -107,6 +107,7 @@ struct router_tenant {
     char name[HIRA_TENANT_MAX];
     uid_t uid;
     uint64_t seen; /* a number that grows with every guest: whose servers are kept ready is decided by it */
+    uint64_t ready_at;           /* when its last server became ready, loop's time in ms */
     struct router_bucket starts; /* of servers */
     /* While an API is balanced, of that API: */
     unsigned have;     /* servers ready or on their way */

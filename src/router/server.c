@@ -124,6 +124,7 @@ static void server_ready(struct router_server *s)
     struct router_api *api = s->api;
     router_alarm_stop(&s->deadline);
     set_state(s, SERVER_READY);
+    s->tenant->ready_at = router_now_ms(api->router);
     api->worked = true;
     api->start_failures = 0;
     api->reason[0] = 0;

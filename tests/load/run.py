@@ -116,7 +116,8 @@ def a_thousand_guests_wait(place):
     assert woken == 0, woken
     p.stdin.close()
     p.stdin = None
-    assert done(p, 120) == (2 * n, 0, 0)
+    counts = done(p, 120)
+    assert counts == (2 * n, 0, 0), counts
     back_to(r, fds)
     # Twice the same: what hirad has grown to once is enough.
     high = private(r.p.pid)
