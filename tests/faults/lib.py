@@ -45,9 +45,10 @@ def note(text):
 class Client:
     """tests/faults/client.c; `fresh`: it has made its first call."""
 
-    def __init__(self, socket, env=None, prefix=(), fresh=True):
+    def __init__(self, socket, env=None, prefix=(), fresh=True, user=None):
         e = dict(os.environ, HIRA_SOCKET=socket, **(env or {}))
-        self.p = subprocess.Popen([*prefix, CLIENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=e)
+        who = {} if user is None else {'user': user, 'group': user, 'extra_groups': ()}
+        self.p = subprocess.Popen([*prefix, CLIENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=e, **who)
         self.pid, self.buffer = self.p.pid, b''
         if fresh:
             self.must('sum')

@@ -279,6 +279,13 @@ def opencl_server_killed(place):
 
 # ---- the router ----
 
+def open_folder(place):
+    """A hirad's folder that other users may enter."""
+    base = place.base + '/open'
+    os.mkdir(base, 0o755)
+    return base
+
+
 def restarted(place, r, sig=signal.SIGKILL, *args):
     r.p.send_signal(sig)
     r.p.wait(10)
@@ -334,6 +341,46 @@ def killed_and_started_again(place):
     wait_for(lambda: f'server {servers[2]} was ended by signal 9' in r.log(), 'the log to say how it ended', 2)
     wait_for(lambda: len([z for z in zygotes if alive(z)]) == 1, 'former zygotes to end with their last guest', 2)
     clients[2].ends_well()
+
+
+@test('router')
+def tenants_are_adopted_as_who_they_are(place):
+    """Guests of several users outlive a hirad of root's; the next one knows whose each is, and keeps their servers apart."""
+    if os.geteuid():
+        raise Skip('serving several users takes root')
+    os.chmod(place.base, 0o755)
+    users = (0, 1001, 65534)
+    r = place.router(base=open_folder(place))
+    os.chmod(r.path, 0o666)
+    clients = {u: place.client(r, user=u) for u in users}
+    for u, c in clients.items():
+        c.must(f'sum {1000 + u % 100}')
+    servers = {u: server_of(r, c) for u, c in clients.items()}
+    owner = lambda pid: os.stat(f'/proc/{pid}').st_uid      # noqa: E731
+    owners = {u: owner(pid) for u, pid in servers.items()}
+    for _ in times(2, 50):
+        before = {u: entry(r, c.pid)['calls'] for u, c in clients.items()}
+        r = restarted(place, r)
+        os.chmod(r.path, 0o666)
+        wait_for(lambda: len([g for g in r.status()['guests'] if g['adopted']]) == len(users), 'guests to be adopted', 2)
+        for u, c in clients.items():
+            e = entry(r, c.pid)
+            assert (e['user'], e['server']) == (u, servers[u]) and e['calls'] >= before[u], (u, e, before)
+            c.must('sum 10')
+        late = place.client(r, user=1001)
+        e = entry(r, late.pid)
+        assert not e['adopted'] and owner(e['server']) == owners[1001] and e['server'] != servers[1001], e
+        late.ends_well()
+    assert len(set(owners.values())) == len(users) or r.status()['apis'][0]['sandbox_missing'], owners
+    # What a user may end of what was adopted is its own.
+    kill = lambda c, u: subprocess.run([HIRA, 'kill', '--socket', r.path, str(c.pid)], capture_output=True, text=True, user=u, group=u,  # noqa: E731
+                                       extra_groups=())
+    assert kill(clients[0], 65534).returncode != 0
+    clients[0].must('sum')
+    assert kill(clients[65534], 65534).stdout == '1 server ended\n'
+    lost_within(clients[65534])
+    for c in clients.values():
+        c.ends_well()
 
 
 @test('router')
