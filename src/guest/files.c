@@ -46,13 +46,23 @@ void hira_files_forget(void)
 
 /* ---- names ---- */
 
+/* The latest come last: of more than can be shipped with a build, those of the program made last matter. */
 static void note(const char *name, size_t length)
 {
-    for (unsigned i = 0; i < n_names; i++)
-        if (strlen(names[i]) == length && !memcmp(names[i], name, length))
-            return;
-    if (n_names < NAMES_MAX && length && length < PATH_MAX && (names[n_names] = strndup(name, length)))
+    char *known = NULL;
+    unsigned at = 0;
+    while (at < n_names && (strlen(names[at]) != length || memcmp(names[at], name, length)))
+        at++;
+    if (at < n_names)
+        known = names[at];
+    else if (!length || length >= PATH_MAX || !(known = strndup(name, length)))
+        return;
+    else if (n_names == NAMES_MAX)
+        free(names[at = 0]); /* the one not seen for longest */
+    else
         n_names++;
+    memmove(names + at, names + at + 1, (n_names - 1 - at) * sizeof *names);
+    names[n_names - 1] = known;
 }
 
 /* Calls use() for each name that the text includes; true if one is a macro. */
@@ -228,8 +238,8 @@ static void collect(struct shipment *s, const char *options, const char *flag)
 {
     find_folders(s, options, flag);
     pthread_mutex_lock(&lock);
-    for (unsigned i = 0; i < n_names; i++)
-        find_file(s, NULL, names[i]);
+    for (unsigned i = n_names; i > 0; i--)
+        find_file(s, NULL, names[i - 1]);
     bool whole = computed;
     pthread_mutex_unlock(&lock);
     for (unsigned i = 0; whole && i < s->n_folders; i++)

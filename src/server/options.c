@@ -19,6 +19,12 @@
 
 #define FILES_MAX 512u
 #define FILES_BYTES_MAX (8u << 20)
+/* Of all calls of a guest together; what comes again at the same path counts once. The private folder is memory where the sandbox makes
+ * it, and hirad's user's disk where it cannot. */
+#define KEPT_BYTES_MAX (128ull << 20)
+#define KEPT_ENTRIES_MAX 65536u
+
+static struct { uint64_t bytes; unsigned entries; } kept; /* under the lock */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -63,13 +69,26 @@ static void set_prefix(const char *cwd)
         to = stpcpy(to, UP);
 }
 
+/* Makes room in the account for what replaces a file, or takes a place of its own. */
+static bool account(const char *path, uint64_t size)
+{
+    struct stat st;
+    bool replaces = lstat(path, &st) == 0 && S_ISREG(st.st_mode);
+    uint64_t others = kept.bytes - (replaces ? HIRA_MIN(kept.bytes, (uint64_t)st.st_size) : 0);
+    if (size > KEPT_BYTES_MAX - others || (!replaces && kept.entries >= KEPT_ENTRIES_MAX))
+        return false;
+    kept.bytes = others + size;
+    kept.entries += !replaces;
+    return true;
+}
+
 /* What was a file when another build came may be a folder now. */
 static bool make_folder(const char *path)
 {
     struct stat st;
-    if (mkdir(path, 0700) == 0 || (stat(path, &st) == 0 && S_ISDIR(st.st_mode)))
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
         return true;
-    return unlink(path) == 0 && mkdir(path, 0700) == 0;
+    return account(path, 0) && (mkdir(path, 0700) == 0 || (unlink(path) == 0 && mkdir(path, 0700) == 0));
 }
 
 static bool make_folders(char *path)
@@ -92,7 +111,7 @@ static void place_file(const char *path, const void *data, uint64_t size)
         return;
     snprintf(full, sizeof full, "%s%s", root(), path);
     const struct hira_text text = {(char *)data, size, size, false};
-    if (make_folders(full))
+    if (make_folders(full) && account(full, size)) /* one that cannot be written counts all the same */
         hira_text_write_file(&text, full);
 }
 

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -289,6 +290,49 @@ static int changing_files(void)
     return 0;
 }
 
+static bool compile(const char *source)
+{
+    cl_program made = clCreateProgramWithSource(context, 1, &source, NULL, NULL);
+    cl_int error = clCompileProgram(made, 1, &device, "-I inc", 0, NULL, NULL, NULL, NULL);
+    clReleaseProgram(made);
+    return error == CL_SUCCESS;
+}
+
+/* A header of some megabytes that changes for each build is one file; too many of them the server does not keep: then a build fails, and
+ * nothing else. */
+static int many_files(void)
+{
+    char folder[] = "/tmp/hira-attack-XXXXXX", name[32], source[100];
+    enum { SIZE = 7 << 20, FILES = 20 };
+    char *text = malloc(SIZE + 1);
+    int built = 0;
+    CHECK(text && mkdtemp(folder) && chdir(folder) == 0 && mkdir("inc", 0700) == 0, "no folder");
+    memset(text, ' ', SIZE);
+    text[SIZE] = 0;
+    open_device();
+    for (int i = 0; i < FILES; i++) {
+        text[sprintf(text, "#define A %d\n", i)] = ' ';
+        sprintf(name, "inc/%d.h", i);
+        put_file(name, text);
+        sprintf(source, "#include \"%d.h\"\nkernel void f%d(global int *p) { *p = A; }", i, i);
+        built += compile(source);
+    }
+    CHECK(built >= 15 && (built < FILES || !getenv("HIRA_SOCKET")), "%d were built", built);
+    for (int i = 0; i < 2; i++) {
+        text[sprintf(text, "#define A %d\n", 100 + i)] = ' ';
+        put_file("inc/0.h", text);
+        sprintf(source, "#include \"0.h\"\nkernel void g%d(global int *p) { *p = A; }", i);
+        CHECK(compile(source), "not built when it had changed %d times", i + 1);
+    }
+    for (int i = 0; i < FILES; i++) {
+        sprintf(name, "inc/%d.h", i);
+        unlink(name);
+    }
+    free(text);
+    CHECK(!rmdir("inc") && !chdir("/") && !rmdir(folder), "not tidied");
+    return 0;
+}
+
 /* ---- sizes ---- */
 
 /* Memory that ends where the application says, as a size that the API refuses reaches behind it. */
@@ -427,6 +471,7 @@ static const struct {
     {"one-device", one_device},
     {"kernels-in-threads", kernels_in_threads},
     {"changing-files", changing_files},
+    {"many-files", many_files},
     {"sizes-out-of-range", sizes_out_of_range},
     {"fork-in-a-callback", fork_in_a_callback},
     {"little-address-space", little_address_space},
