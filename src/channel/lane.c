@@ -205,10 +205,10 @@ static void learn(struct hira_spin *spin, uint64_t waited)
 
 int hira_callee_wait(struct hira_callee *c)
 {
-    uint64_t begin = hira_ticks(), asleep = begin;
+    uint64_t begin = hira_ticks();
     int error = 0;
     if (c->beside || !spin_for(begin, c->spin.limit, test_record, c)) {
-        asleep = hira_ticks();
+        uint64_t asleep = hira_ticks();
         error = sleep_for(&c->map.control->callee_sleeps, HIRA_WANTS_RECORD, test_record, c, c->alive, c->context);
         mind_neighbour(c, hira_ticks() - asleep);
     }
