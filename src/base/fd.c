@@ -9,6 +9,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Since Linux 6.16; where architectures number options by themselves, only what the C library knows. */
+#if !defined(SO_PASSRIGHTS) && !defined(__sparc__) && !defined(__hppa__)
+#define SO_PASSRIGHTS 83
+#endif
+
 #define HIRA_SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
 
 void hira_fd_closep(int *fd)
@@ -85,8 +90,12 @@ ssize_t hira_fd_receive(int sock, void *data, size_t size, int *fds, size_t *n_f
 {
     union control control;
     struct iovec iov = {data, size};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
     ssize_t n;
+    if (n_fds) { /* else they never become ours: a stranger's file may take as long to close as the stranger likes */
+        msg.msg_control = control.bytes;
+        msg.msg_controllen = sizeof control;
+    }
     int resets = 0;
     /* A peer that ended with something of ours unread leaves ECONNRESET in front of its own last message. */
     do
@@ -120,6 +129,17 @@ ssize_t hira_fd_receive(int sock, void *data, size_t size, int *fds, size_t *n_f
     if (n_fds)
         *n_fds = got;
     return n;
+}
+
+void hira_fd_let_rights_pass(int sock, bool pass)
+{
+#ifdef SO_PASSRIGHTS
+    int value = pass;
+    setsockopt(sock, SOL_SOCKET, SO_PASSRIGHTS, &value, sizeof value);
+#else
+    (void)sock;
+    (void)pass;
+#endif
 }
 
 int hira_fd_shared_memory(const char *name, size_t size)

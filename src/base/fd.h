@@ -23,6 +23,11 @@ int hira_fd_read_all(int fd, void *data, size_t size);
 int hira_fd_send(int sock, const void *data, size_t size, const int *fds, size_t n_fds);
 ssize_t hira_fd_receive(int sock, void *data, size_t size, int *fds, size_t *n_fds, int flags);
 
+/* Whether whoever sends to this socket may send descriptors (by default they may). Where not, sending them fails there with -EPERM: for
+ * what has been sent is closed by its receiver, whether read or not, and a close lasts as long as the sender had arranged (SO_LINGER).
+ * Connections have it from the socket that listens. Without effect before Linux 6.16. */
+void hira_fd_let_rights_pass(int sock, bool pass);
+
 /* A memory file of `size` bytes whose size is sealed, so that no peer can make a mapping of it fault. fd or -errno. */
 int hira_fd_shared_memory(const char *name, size_t size);
 

@@ -142,6 +142,7 @@ void router_former_accept(struct router_guest *g)
     }
     f->api = api;
     f->pid = g->pid;
+    hira_fd_let_rights_pass(fd, true);
     router_guest_destroy(g);
     hira_list_append(&api->formers, &f->link);
     api->n_formers++;

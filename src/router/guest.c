@@ -4,6 +4,7 @@
  * Security. Anybody who may open the socket is here. A guest costs one descriptor and, once its HELLO is complete and
  * within limits, that HELLO's memory; it has a deadline in either state. When too many are half open, the one that has
  * been silent longest goes: whoever speaks at once is never hurt by those who do not. Who it is, the kernel says.
+ * Descriptors are not taken, not even to be closed: see hira_fd_let_rights_pass.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */

@@ -392,6 +392,7 @@ static int fork_child(struct zygote *z, struct child *child)
     if (account < 0)
         return account;
     child->account = account;
+    hira_fd_let_rights_pass(ours, false); /* a server has nothing to give to hirad, but its guest may */
     child->pid = hira_sandbox_fork(&z->sandbox);
     if (child->pid < 0)
         return child->pid;
@@ -541,8 +542,8 @@ static int hand_over(const struct child *child, int router)
     const int fds[] = {child->sock, child->log, child->account};
     int error;
     m.head = hira_message_head(HIRA_MSG_CHILD, sizeof m);
-    /* So many descriptors may be on the way at once: hirad takes them from there. */
-    while ((error = hira_fd_send(router, &m, sizeof m, fds, HIRA_ARRAY_SIZE(fds))) == -ETOOMANYREFS)
+    /* So many descriptors may be on the way at once: hirad takes them from there. It takes none before it knows who we are. */
+    while ((error = hira_fd_send(router, &m, sizeof m, fds, HIRA_ARRAY_SIZE(fds))) == -ETOOMANYREFS || error == -EPERM)
         nanosleep(&(struct timespec){0, 10000000}, NULL);
     return error;
 }

@@ -357,7 +357,7 @@ def said(*messages, fds=()):
         for m in messages:
             try:
                 g.sock.sendmsg([m], ancillary)
-            except (BrokenPipeError, ConnectionResetError):
+            except (BrokenPipeError, ConnectionResetError, PermissionError):  # the kernel refuses descriptors for the server
                 raise Dropped from None
         data, got = g.receive()
         for fd in got:
@@ -445,6 +445,8 @@ def speak(path, parts):
                     fds = parts[i + 1] if i + 1 < len(parts) and isinstance(parts[i + 1], tuple) else ()
                     s.sendmsg([part], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("<%di" % len(fds), *fds))] if fds else [])
             data = s.recv(200000)
+        except PermissionError:  # descriptors: the kernel refuses them for hirad
+            return ERROR
         except OSError:
             return DROP
         if len(data) < 16:

@@ -105,6 +105,15 @@ static void describe(int sock, const struct hira_adopt *adopt)
     hira_fd_send(sock, text, (size_t)n, NULL, 0);
 }
 
+/* A descriptor to hirad; says how that went. */
+static void give(int sock)
+{
+    const int fd = STDIN_FILENO;
+    int error = hira_fd_send(hira_zygote_router(), "gift", 4, &fd, 1);
+    const char *text = strerror(-error);
+    hira_fd_send(sock, text, strlen(text), NULL, 0);
+}
+
 static int serve(int sock, const struct hira_hello *hello, size_t hello_size, const struct hira_adopt *adopt)
 {
     char word[64];
@@ -129,6 +138,8 @@ static int serve(int sock, const struct hira_hello *hello, size_t hello_size, co
             hira_fd_send(hira_zygote_router(), "surprise", 8, NULL, 0);
         if (!strcmp(word, "describe"))
             describe(sock, adopt);
+        else if (!strcmp(word, "gift"))
+            give(sock);
         else
             hira_fd_send(sock, word, (size_t)n, NULL, 0);
     }

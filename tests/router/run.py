@@ -186,9 +186,14 @@ def refusals(place):
         assert a[1] == error and text in a[2], (name, a)
         assert '\n' not in a[2] and len(a[2]) < 250
     null = os.open('/dev/null', os.O_RDONLY)
-    assert 'no descriptors' in refused(r.path, hello(), [null])[2]
+    n_refused = len(cases)
+    try:
+        assert 'no descriptors' in refused(r.path, hello(), [null])[2]
+        n_refused += 1
+    except PermissionError:  # by the kernel, for hirad
+        pass
     os.close(null)
-    assert r.status()['refused'] == len(cases) + 1
+    assert r.status()['refused'] == n_refused
     with served(r.path):
         pass
 
@@ -603,6 +608,48 @@ def status_shows_others_guests_to_nobody(place):
             os._exit(0 if s['serving'] == 1 and s['guests'] == [] else 1)
         assert os.waitpid(pid, 0)[1] == 0
         assert len(r.status()['guests']) == 1
+
+
+# ---- hostile strangers ----
+
+def lingering_socket():
+    """One whose last close waits for a minute, for what it holds is not taken."""
+    listener, s = socket.socket(), socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    listener.bind(('127.0.0.1', 0))
+    listener.listen(1)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    s.connect(listener.getsockname())
+    s.setblocking(False)
+    try:
+        while True:
+            s.send(bytes(65536))
+    except BlockingIOError:
+        pass
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 60))
+    return listener, s
+
+
+@test
+def descriptors_that_are_slow_to_close(place):
+    if tuple(int(n) for n in re.findall(r'\d+', os.uname().release)[:2]) < (6, 16):
+        raise Skip('this kernel refuses no descriptors')
+    r = place.router()
+    r.ready()
+    for data in hello(), b'x', head(STATUS, 16):
+        listener, s = lingering_socket()
+        with Guest(r.path) as g:
+            try:
+                g.send(data, [s.fileno()])
+                s.close()
+            except PermissionError:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 0, 0))
+        r.status()
+        listener.close()
+        s.close()
+    with served(r.path) as g:
+        assert g.say(b'gift') == b'Operation not permitted'
+        assert g.say(b'ping') == b'ping'
 
 
 # ---- the zygote alone ----
