@@ -4,10 +4,12 @@
  * Security. Whoever may open the socket can connect in a loop, and a refusal that is explained and logged costs hirad
  * more than the connection costs them. So a process that connects again and again is not listened to for a while. It may
  * fork to be another; that costs it more than a refusal costs hirad. What servers cost is counted by tenant.
+ * So many processes are remembered that those who take turns do not make each other forgotten.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "router/router.h"
 
@@ -31,18 +33,35 @@ bool router_bucket_take(struct router_bucket *b, uint64_t now, unsigned rate)
 }
 
 struct router_visitor {
-    pid_t pid;
+    pid_t pid; /* 0: of another pid namespace; then by user */
+    uid_t uid;
     struct router_bucket connects;
 };
 
-bool router_admits(struct router *router, pid_t pid)
+static bool is_visitor(const struct router_visitor *v, const struct ucred *who)
 {
-    if (pid <= 0) /* of another pid namespace: who it is cannot be told */
-        return true;
+    return who->pid > 0 ? v->pid == who->pid : !v->pid && v->uid == who->uid;
+}
+
+/* Who it was before, or else the place of whom forgetting costs least: who has used least of late. */
+static struct router_visitor *find_visitor(struct router *router, const struct ucred *who, uint64_t now)
+{
+    struct router_visitor *all = router->visitors, *least = all;
+    for (struct router_visitor *v = all; v < all + ROUTER_VISITORS; v++)
+        if (is_visitor(v, who))
+            return v;
+    for (struct router_visitor *v = all; v < all + ROUTER_VISITORS; v++) {
+        router_bucket_wait(&v->connects, now, router->options.connect_rate);
+        least = v->connects.spent < least->connects.spent ? v : least;
+    }
+    *least = (struct router_visitor){.pid = HIRA_MAX(who->pid, 0), .uid = who->uid};
+    return least;
+}
+
+bool router_admits(struct router *router, const struct ucred *who)
+{
+    uint64_t now = router_now_ms(router);
     if (!router->visitors && !(router->visitors = calloc(ROUTER_VISITORS, sizeof *router->visitors)))
         return true;
-    struct router_visitor *v = &router->visitors[(uint32_t)pid % ROUTER_VISITORS];
-    if (v->pid != pid) /* whoever had the place is forgotten, and would start anew */
-        *v = (struct router_visitor){.pid = pid};
-    return router_bucket_take(&v->connects, router_now_ms(router), router->options.connect_rate);
+    return router_bucket_take(&find_visitor(router, who, now)->connects, now, router->options.connect_rate);
 }

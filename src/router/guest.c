@@ -274,7 +274,7 @@ bool router_guest_accept(struct router *router, int fd)
     struct ucred who;
     socklen_t size = sizeof who;
     bool known = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0;
-    bool heard = known && router_admits(router, who.pid);
+    bool heard = known && router_admits(router, &who);
     if (heard)
         take_in(router, fd, &who);
     else

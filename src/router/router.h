@@ -9,6 +9,7 @@
 #ifndef HIRA_ROUTER_ROUTER_H
 #define HIRA_ROUTER_ROUTER_H
 
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include "base/list.h"
@@ -96,7 +97,7 @@ bool router_bucket_take(struct router_bucket *bucket, uint64_t now, unsigned rat
 uint64_t router_bucket_wait(struct router_bucket *bucket, uint64_t now, unsigned rate);
 
 /* Whether a process that connects is listened to: it is not when it has connected too often of late. */
-bool router_admits(struct router *router, pid_t pid);
+bool router_admits(struct router *router, const struct ucred *who);
 
 /* ---- tenants ---- */
 

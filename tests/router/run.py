@@ -652,6 +652,51 @@ def descriptors_that_are_slow_to_close(place):
         assert g.say(b'ping') == b'ping'
 
 
+def knock(path):
+    """Connects and talks nonsense; whether that was heard."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+        s.connect(path)
+        try:
+            s.send(b'no hello at all')
+            return len(s.recv(4096)) > 0
+        except OSError:
+            return False
+
+
+def twin():
+    """A child that knocks when told to, and whose number ends in the same eight bits as ours."""
+    while True:
+        ask, told = socket.socketpair()
+        pid = os.fork()
+        if pid == 0:
+            ask.close()
+            while path := told.recv(200):
+                told.send(b'1' if knock(path) else b'0')
+            os._exit(0)
+        told.close()
+        if pid % 256 == os.getpid() % 256:
+            return pid, ask
+        ask.close()
+        os.waitpid(pid, 0)
+
+
+@test
+def taking_turns_at_the_door(place):
+    r = place.router('--connect-rate', '100')
+    pid, other = twin()
+    began, heard = time.time(), [0, 0]
+    for _ in range(700):
+        heard[0] += knock(r.path)
+        other.send(r.path.encode())
+        heard[1] += other.recv(1) == b'1'
+    most = 200 + 100 * (time.time() - began) + 1
+    other.close()
+    os.waitpid(pid, 0)
+    if most > 690:
+        raise Skip('too slow a machine')
+    assert 200 <= min(heard) and max(heard) <= most, (heard, most)
+
+
 # ---- the zygote alone ----
 
 @test
