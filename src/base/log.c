@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
+
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
 
 const char *hira_log_level_name(enum hira_log_level level)
@@ -41,21 +43,21 @@ void hira_log(const struct hira_log *log, enum hira_log_level level, const char 
     errno = saved;
 }
 
-/* Copies `text`, control characters and what JSON reserves as escapes, without its last end of line. Bytes beyond ASCII
- * pass: they are UTF-8 or somebody's mistake. Stops before `end`. */
+/* Copies `text`, control characters and what JSON reserves as escapes, without its last end of line, and each byte that is part of no
+ * character. Stops before `end`. */
 static char *put_escaped(char *p, char *end, const char *text, bool json)
 {
     size_t length = strlen(text);
     while (length && text[length - 1] == '\n')
         length--;
-    for (size_t i = 0; i < length && end - p > 7; i++) {
+    for (size_t i = 0, n; i < length && end - p > 7; i += n ? n : 1) {
         unsigned char c = (unsigned char)text[i];
-        if (c < 0x20 || c == 0x7f)
+        if (!(n = hira_text_character(text + i)))
             p += sprintf(p, json ? "\\u%04x" : "\\x%02x", c);
         else if (json && (c == '"' || c == '\\'))
             p += sprintf(p, "\\%c", c);
         else
-            *p++ = (char)c;
+            p = mempcpy(p, text + i, n);
     }
     return p;
 }

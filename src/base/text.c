@@ -69,6 +69,32 @@ void hira_text_printf(struct hira_text *text, const char *format, ...)
     va_end(args);
 }
 
+static bool continues(char c)
+{
+    return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+size_t hira_text_character(const char *s)
+{
+    unsigned char a = (unsigned char)s[0], b = a ? (unsigned char)s[1] : 0;
+    if (a < 0x80)
+        return a >= 0x20 && a != 0x7f;
+    if (a < 0xc2 || a > 0xf4 || !continues(s[1]))
+        return 0;
+    if (a < 0xe0)
+        return a == 0xc2 && b < 0xa0 ? 0 : 2; /* terminals take those, too, for the beginning of commands */
+    if ((a == 0xe0 && b < 0xa0) || (a == 0xed && b >= 0xa0) || (a == 0xf0 && b < 0x90) || (a == 0xf4 && b >= 0x90) || !continues(s[2]))
+        return 0;
+    return a < 0xf0 ? 3 : continues(s[3]) ? 4 : 0;
+}
+
+void hira_text_tame(char *s)
+{
+    for (size_t n; *s; s += n ? n : 1)
+        if (!(n = hira_text_character(s)))
+            *s = '?';
+}
+
 int hira_text_read_file(struct hira_text *text, const char *path, size_t limit)
 {
     HIRA_AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -21,6 +21,11 @@ void hira_text_puts(struct hira_text *text, const char *s);
 void hira_text_printf(struct hira_text *text, const char *format, ...) HIRA_PRINTF(2, 3);
 void hira_text_vprintf(struct hira_text *text, const char *format, va_list args);
 
+/* Bytes of the character that `s` begins with; 0 where it begins with a control character, or with what is no UTF-8. */
+size_t hira_text_character(const char *s);
+/* Puts a question mark for each byte of what is none: others' words, for terminals and parsers. */
+void hira_text_tame(char *s);
+
 /* Reads a whole file; 0, or -errno (-EFBIG beyond `limit` bytes). */
 int hira_text_read_file(struct hira_text *text, const char *path, size_t limit);
 

@@ -5,9 +5,19 @@
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
 #include <jansson.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "router/router.h"
+
+/* Names of programs and reasons are others' words: one that is no text would leave out all that it stands with. */
+static json_t *text_of(const char *words)
+{
+    HIRA_AUTOFREE char *copy = strdup(words);
+    if (copy)
+        hira_text_tame(copy);
+    return copy ? json_string(copy) : NULL;
+}
 
 static const char *api_state(const struct router_api *api)
 {
@@ -29,8 +39,8 @@ static void put_guests(const struct router_api *api, uid_t uid, json_t *guests)
             continue;
         struct router_sums sums = router_account_read(s);
         json_array_append_new(guests,
-                              json_pack("{s:i,s:I,s:s,s:s,s:i,s:I,s:I,s:I,s:I,s:b}", "pid", (int)s->guest.pid, "user",
-                                        (json_int_t)s->guest.uid, "program", s->guest.name, "api", api->name, "server",
+                              json_pack("{s:i,s:I,s:o,s:s,s:i,s:I,s:I,s:I,s:I,s:b}", "pid", (int)s->guest.pid, "user",
+                                        (json_int_t)s->guest.uid, "program", text_of(s->guest.name), "api", api->name, "server",
                                         (int)s->pid, "served_ms", (json_int_t)(router_now_ms(api->router) - s->since),
                                         "calls", (json_int_t)sums.calls, "errors", (json_int_t)sums.errors, "bytes",
                                         (json_int_t)sums.bytes, "adopted", s->former || s->orphan));
@@ -43,10 +53,10 @@ static json_t *api_status(const struct router_api *api)
     int waiting = 0;
     for (pos = api->waiting.next; pos != &api->waiting; pos = pos->next)
         waiting++;
-    return json_pack("{s:s,s:s,s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:s,s:s,s:s}", "name", api->name, "server", api->path,
+    return json_pack("{s:s,s:o,s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:o,s:s,s:s}", "name", api->name, "server", text_of(api->path),
                      "state", api_state(api), "zygote", api->process ? (int)api->process->pid : 0, "starting",
                      (int)(api->forking + api->starting), "ready", (int)api->ready, "serving", (int)api->serving,
-                     "waiting", waiting, "restarts", (int)api->restarts, "reason", api->reason, "sandbox", api->held,
+                     "waiting", waiting, "restarts", (int)api->restarts, "reason", text_of(api->reason), "sandbox", api->held,
                      "sandbox_missing", api->missing);
 }
 
@@ -59,9 +69,9 @@ char *router_status_text(const struct router *router, uid_t uid)
         json_array_append_new(apis, api_status(api));
         put_guests(api, uid, guests);
     }
-    json_t *root = json_pack("{s:s,s:i,s:i,s:s,s:I,s:b,s:i,s:i,s:i,s:i,s:I,s:I,s:o,s:o}", "version", HIRA_VERSION,
+    json_t *root = json_pack("{s:s,s:i,s:i,s:o,s:I,s:b,s:i,s:i,s:i,s:i,s:I,s:I,s:o,s:o}", "version", HIRA_VERSION,
                              "protocol", (int)HIRA_PROTOCOL_VERSION, "pid", (int)getpid(), "socket",
-                             router->options.socket, "uptime_ms", (json_int_t)(router_now_ms(router) - router->started),
+                             text_of(router->options.socket), "uptime_ms", (json_int_t)(router_now_ms(router) - router->started),
                              "private", router->private, "warm", (int)router->options.warm, "max_guests",
                              (int)router->options.max_guests, "serving", (int)router->n_serving, "waiting",
                              (int)router->n_waiting, "served", (json_int_t)router->n_guests_ever, "refused",

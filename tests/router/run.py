@@ -2,6 +2,7 @@
 # hirad, the zygote and hira run, from outside: over the wire and by what they leave behind. TAP.
 # usage: run.py HIRAD HIRA FAKE_SERVER [TEST...]
 # Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+import ctypes
 import json
 import os
 import random
@@ -695,6 +696,32 @@ def taking_turns_at_the_door(place):
     if most > 690:
         raise Skip('too slow a machine')
     assert 200 <= min(heard) and max(heard) <= most, (heard, most)
+
+
+def called(name):
+    """This process is called so from now on."""
+    ctypes.CDLL(None).prctl(15, name, 0, 0, 0)
+
+
+@test
+def names_that_are_no_text(place):
+    """A guest that calls itself what is no text is listed all the same, and the log stays one that can be read."""
+    r = place.router('--log-json', wait=False)
+    wait_for(lambda: 'listens' in r.log(), 'the log')
+    with open('/proc/self/comm', 'rb') as f:
+        before = f.read()[:-1]
+    names = {b'\xff\xfe': '??', b'a\xc2\x9b2Jb': 'a??2Jb', b'\x1b[2J': '?[2J', b'\xe2\x82': '??', 'Österreich'.encode(): 'Österreich',
+             b'\xed\xa0\x80': '???', b'\xf4\x90\x80\x80': '????', b'"\\': '"\\'}
+    try:
+        for name, shown in names.items():
+            called(name)
+            with served(r.path):
+                wait_for(lambda: shown in [g['program'] for g in r.status()['guests']], f'{name} as {shown}')
+    finally:
+        called(before)
+    with open(r.log_path, 'rb') as f:
+        lines = f.read().splitlines()
+    assert all(json.loads(line.decode()) and b'\xc2\x9b' not in line for line in lines)
 
 
 # ---- the zygote alone ----
