@@ -81,6 +81,7 @@ bool hira_call_begin(struct hira_call *c, unsigned function, unsigned how)
 
 static void wait_retired(struct hira_guest_lane *lane, uint64_t sequence)
 {
+    HIRA_UNCANCELLED;
     while (atomic_load_explicit(&lane->caller.map.control->retired, memory_order_acquire) < sequence && hira_alive(NULL))
         usleep(50);
 }
@@ -206,6 +207,7 @@ void hira_put_handles(struct hira_call *c, const void *handles, uint64_t n, unsi
  * thread. */
 static uint64_t alloc_later(struct hira_call *c, uint64_t size, uint64_t align)
 {
+    HIRA_UNCANCELLED;
     uint64_t used = c->spill == HIRA_ARENA_NONE ? (uint64_t)((char *)c->p - (char *)c->record->words) : 0;
     uint64_t block = HIRA_ARENA_NONE, left = hira_pending_bytes(), since = hira_now_ns();
     HIRA_AUTOFREE void *kept = malloc(used + 1);
@@ -390,6 +392,7 @@ static bool stream_ended(void *context)
 /* Moves the stream until it is through, or the reply says that the call is over. */
 static void run_stream(struct hira_call *c)
 {
+    HIRA_UNCANCELLED;
     struct hira_caller *caller = &c->lane->caller;
     struct hira_stream *s = hira_arena_at(arena(), c->stream.block, HIRA_STREAM_SIZE);
     if (!s)
@@ -721,6 +724,7 @@ static void take_output(struct hira_call *c)
 {
     if (c->reply >= c->reply_end)
         return;
+    HIRA_UNCANCELLED;
     const uint64_t *p = c->reply_end - 1;
     uint64_t bytes = *p & 0xffffffff;
     int fd = *p >> 32 == 2 ? STDERR_FILENO : STDOUT_FILENO, saved = errno;

@@ -134,6 +134,7 @@ bool hira_callback_take(const struct hira_record *record, uint32_t size)
 
 void hira_callbacks_settle(uint64_t posted)
 {
+    HIRA_UNCANCELLED;
     for (unsigned nap = 10; !runs_callbacks && atomic_load_explicit(&n_run, memory_order_acquire) < posted && hira_alive(NULL);
          nap = HIRA_MIN(nap * 2, 1000u))
         usleep(nap);
@@ -183,6 +184,7 @@ static bool start_thread(void)
 
 bool hira_callbacks_start(void)
 {
+    HIRA_UNCANCELLED;
     pthread_mutex_lock(&lock);
     if (!started && hira_connect())
         /* The server opens it once; a thread may be had later. */

@@ -70,6 +70,7 @@ bool hira_alive(void *context)
     struct hira_connection *k = &hira_connection;
     if (atomic_load_explicit(&k->dead, memory_order_relaxed))
         return false;
+    HIRA_UNCANCELLED;
     int saved = errno;
     if (!k->transport.ops || k->transport.ops->lost(&k->transport))
         atomic_store_explicit(&k->dead, true, memory_order_relaxed);
@@ -134,6 +135,7 @@ static int grow_arena(void *context, struct hira_arena *arena, uint64_t size)
 {
     (void)context;
     struct hira_segment_message ask = {.head = hira_message_head(HIRA_MSG_GROW, sizeof ask), .size = size}, made = {0};
+    HIRA_UNCANCELLED;
     HIRA_AUTOCLOSE int fd = -1;
     pthread_mutex_lock(&hira_connection.control);
     int error = hira_request(&ask, sizeof ask, HIRA_MSG_SEGMENT, &made, sizeof made, &fd);
@@ -292,6 +294,7 @@ bool hira_connect(void)
     int state = atomic_load_explicit(&connect_state, memory_order_acquire);
     if (hira_likely(state == 1))
         return !atomic_load_explicit(&hira_connection.dead, memory_order_relaxed);
+    HIRA_UNCANCELLED;
     int saved = errno;
     pthread_mutex_lock(&connect_lock);
     state = atomic_load_explicit(&connect_state, memory_order_relaxed);
@@ -352,6 +355,7 @@ static void thread_ended(void *value)
 static struct hira_guest_lane *take_lane(void)
 {
     struct hira_connection *k = &hira_connection;
+    HIRA_UNCANCELLED;
     if (!hira_connect())
         return NULL;
     int saved = errno;

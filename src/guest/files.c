@@ -248,6 +248,7 @@ static void collect(struct shipment *s, const char *options, const char *flag)
 
 void hira_put_options(struct hira_call *c, const char *options, const char *flag)
 {
+    HIRA_UNCANCELLED;
     int saved = errno;
     struct shipment *s = calloc(1, sizeof *s);
     hira_put_string(c, options);

@@ -9,6 +9,22 @@
 #include "guest/guest.h"
 #include "wire/handshake.h"
 
+/* Until the end of the block no cancellation ends this thread: in a call it would leave locks held and memory lent, where natively there
+ * mostly is no cancellation point at all. It ends at its next one. */
+#define HIRA_UNCANCELLED HIRA_CLEANUP(hira_cancellable) HIRA_UNUSED const int hira_cancel_state_ = hira_uncancellable()
+
+static inline int hira_uncancellable(void)
+{
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    return before;
+}
+
+static inline void hira_cancellable(const int *before)
+{
+    pthread_setcancelstate(*before, NULL);
+}
+
 /* One thread's way to the server. Never freed while the process lives: another thread may still read `asynchronous`. */
 struct hira_guest_lane {
     struct hira_caller caller;

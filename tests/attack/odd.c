@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static int report = STDERR_FILENO; /* where complaints go: a subtest may close the usual ones */
@@ -460,6 +461,42 @@ static int many_threads(void)
     return 0;
 }
 
+/* Is to end at the next opportunity, and makes its first calls before: natively none of them is one. */
+static void *end_in_first_call(void *unused)
+{
+    (void)unused;
+    pthread_cancel(pthread_self());
+    cl_mem buffer = clCreateBuffer(context, 0, 64, NULL, NULL);
+    clReleaseMemObject(buffer);
+    cl_event event = clCreateUserEvent(context, NULL);
+    clSetUserEventStatus(event, CL_COMPLETE);
+    clReleaseEvent(event);
+    pthread_testcancel();
+    return NULL;
+}
+
+static int cancelled_threads(void)
+{
+    pthread_t threads[4], last;
+    struct timespec limit;
+    void *result;
+    open_device();
+    for (int i = 0; i < 4; i++) /* at once: each needs a lane of its own */
+        CHECK(!pthread_create(&threads[i], NULL, end_in_first_call, NULL), "thread %d", i);
+    for (int i = 0; i < 4; i++) {
+        clock_gettime(CLOCK_REALTIME, &limit);
+        limit.tv_sec += 20;
+        CHECK(!pthread_timedjoin_np(threads[i], &result, &limit), "thread %d does not end", i);
+        CHECK(result == PTHREAD_CANCELED, "thread %d was not cancelled", i);
+    }
+    CHECK(!pthread_create(&last, NULL, use_queue, NULL), "one more thread");
+    clock_gettime(CLOCK_REALTIME, &limit);
+    limit.tv_sec += 20;
+    CHECK(!pthread_timedjoin_np(last, NULL, &limit), "a thread's first call does not return after others were cancelled");
+    CHECK(clFinish(queue) == CL_SUCCESS, "finish");
+    return 0;
+}
+
 static const struct {
     const char *name;
     int (*run)(void);
@@ -476,6 +513,7 @@ static const struct {
     {"fork-in-a-callback", fork_in_a_callback},
     {"little-address-space", little_address_space},
     {"many-threads", many_threads},
+    {"cancelled-threads", cancelled_threads},
 };
 
 int main(int argc, char **argv)
