@@ -97,9 +97,16 @@ int hira_refuse(int sock, int error, const char *format, ...)
     return hira_fd_send(sock, &refused, sizeof refused, NULL, 0);
 }
 
+/* In a folder that anybody may have made. */
+static int common_path(char *path, size_t size)
+{
+    return snprintf(path, size, "/tmp/hira-%u/hirad.sock", (unsigned)geteuid());
+}
+
 int hira_socket_path(char *path, size_t size)
 {
-    const char *set = getenv("HIRA_SOCKET"), *runtime = getenv("XDG_RUNTIME_DIR");
+    /* Of who runs a program that is its owner's or group's in part (setuid), these are not believed. */
+    const char *set = secure_getenv("HIRA_SOCKET"), *runtime = secure_getenv("XDG_RUNTIME_DIR");
     int n;
     if (set && *set)
         n = snprintf(path, size, "%s", set);
@@ -108,8 +115,16 @@ int hira_socket_path(char *path, size_t size)
     else if (runtime && *runtime)
         n = snprintf(path, size, "%s/hira/hirad.sock", runtime);
     else
-        n = snprintf(path, size, "/tmp/hira-%u/hirad.sock", (unsigned)geteuid());
+        n = common_path(path, size);
     return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
+/* Whether this user or root listens there. Whoever serves a guest could do as it likes in it. */
+static bool is_own(int fd)
+{
+    struct ucred who;
+    socklen_t size = sizeof who;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 && (who.uid == geteuid() || who.uid == 0);
 }
 
 static int connect_to(const char *path, int flags)
@@ -125,7 +140,11 @@ static int connect_to(const char *path, int flags)
     do
         ret = connect(fd, (struct sockaddr *)&address, sizeof address);
     while (ret < 0 && errno == EINTR);
-    return ret < 0 ? -errno : HIRA_STEAL_FD(fd);
+    if (ret < 0)
+        return -errno;
+    char common[sizeof address.sun_path];
+    common_path(common, sizeof common);
+    return strcmp(path, common) == 0 && !is_own(fd) ? -EPERM : HIRA_STEAL_FD(fd);
 }
 
 int hira_socket_connect(const char *path)

@@ -209,7 +209,8 @@ int hira_refuse(int sock, int error, const char *format, ...) HIRA_PRINTF(3, 4);
  * /tmp/hira-UID/hirad.sock. Writes a NUL-terminated path; 0 or -ENAMETOOLONG. */
 int hira_socket_path(char *path, size_t size);
 
-/* Connects a SEQPACKET socket to `path`. fd or -errno. The second never waits for a listener that is behind with accepting
+/* Connects a SEQPACKET socket to `path`. fd or -errno: -EPERM where another user listens at the last of the places above, which anybody
+ * can make. The second never waits for a listener that is behind with accepting
  * (-EAGAIN). */
 int hira_socket_connect(const char *path);
 int hira_socket_connect_now(const char *path);

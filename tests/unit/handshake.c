@@ -1,8 +1,14 @@
 /* HELLO and the other control messages. Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -163,13 +169,88 @@ static void test_path(void)
     tap_case("where the router listens");
 }
 
-int main(void)
+/* As root, for it takes three users: one who listens where another one's hirad would be. */
+static void test_impostor(void)
 {
+    const uid_t victim = 3000000000u + 2 * (uid_t)getpid(), attacker = victim + 1; /* nobody's, and of this test alone */
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char place[40];
+    int fd[3];
+    snprintf(place, sizeof place, "/tmp/hira-%u", (unsigned)victim);
+    if (geteuid() != 0) {
+        tap_skip("nobody poses as hirad", "not root");
+        return;
+    }
+    unsetenv("HIRA_SOCKET");
+    unsetenv("XDG_RUNTIME_DIR");
+    CHECK(mkdir(place, 0777) == 0 && chmod(place, 0777) == 0);
+    CHECK(seteuid(victim) == 0 && hira_socket_path(address.sun_path, sizeof address.sun_path) == 0 && seteuid(0) == 0);
+    CHECK(!strncmp(address.sun_path, place, strlen(place)));
+    const uid_t users[] = {attacker, victim, 0};
+    const mode_t mask = umask(0);
+    for (int i = 0; i < 3; i++) {
+        unlink(address.sun_path);
+        fd[i] = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        CHECK(seteuid(users[i]) == 0 && bind(fd[i], (struct sockaddr *)&address, sizeof address) == 0 && listen(fd[i], 1) == 0);
+        CHECK(seteuid(0) == 0 && seteuid(victim) == 0);
+        int got = hira_socket_connect(address.sun_path);
+        CHECK(i == 0 ? got == -EPERM : got >= 0);
+        if (got >= 0)
+            close(got);
+        CHECK(seteuid(0) == 0);
+        close(fd[i]);
+    }
+    umask(mask);
+    unlink(address.sun_path);
+    rmdir(place);
+    tap_case("nobody poses as hirad");
+}
+
+/* A program that is root's, run by nobody who says where hirad is. */
+static void test_setuid(void)
+{
+    char copy[] = "/tmp/hira-setuid-XXXXXX", said[200] = "";
+    int from = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), ends[2], status = 1;
+    struct statvfs fs;
+    if (geteuid() != 0 || statvfs("/tmp", &fs) < 0 || fs.f_flag & (ST_NOSUID | ST_NOEXEC)) {
+        tap_skip("programs that are their owner's look where the owner says", "no such programs here");
+        close(from);
+        return;
+    }
+    int to = mkostemp(copy, O_CLOEXEC);
+    while (sendfile(to, from, NULL, 1 << 20) > 0)
+        ;
+    CHECK(fchmod(to, 04755) == 0 && pipe2(ends, O_CLOEXEC) == 0);
+    close(to);
+    close(from);
+    pid_t pid = fork();
+    if (pid == 0) {
+        setenv("HIRA_SOCKET", "/evil.sock", 1);
+        if (dup2(ends[1], STDOUT_FILENO) < 0 || setgid(65534) < 0 || setuid(65534) < 0)
+            _exit(1);
+        execl(copy, copy, "--path", NULL);
+        _exit(1);
+    }
+    close(ends[1]);
+    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    CHECK(read(ends[0], said, sizeof said - 1) > 0 && !strcmp(said, "/run/hira/hirad.sock"));
+    close(ends[0]);
+    unlink(copy);
+    tap_case("programs that are their owner's look where the owner says");
+}
+
+int main(int argc, char **argv)
+{
+    char path[108];
+    if (argc == 2 && !strcmp(argv[1], "--path"))
+        return hira_socket_path(path, sizeof path) || write(STDOUT_FILENO, path, strlen(path)) < 0;
     test_walk();
     test_heads();
     test_counts();
     test_bits();
     test_refuse();
     test_path();
+    test_impostor();
+    test_setuid();
     return tap_done();
 }
