@@ -3,7 +3,8 @@
  *
  * Everything is one rule, router_api_balance, called whenever something changed: hand waiting guests to ready servers,
  * then ask for as many forks as are missing. Failures only push `retry_at` into the future; while that lasts and
- * nothing ever worked, guests are refused at once with the reason that is known.
+ * nothing ever worked, guests are refused at once with the reason that is known. Once some server has worked, a tenant's
+ * that does not start is that tenant's trouble alone: what its guests leave in its cache, or all its processes taken, may be why.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -21,20 +22,76 @@
 
 /* ---- failing ---- */
 
-static void refuse_waiting(struct router_api *api)
+/* Those of a tenant; NULL: all. */
+static void refuse_waiting(struct router_api *api, const struct router_tenant *tenant)
 {
     struct hira_list *pos, *next;
-    hira_list_for_each (pos, next, &api->waiting)
-        router_guest_refuse(hira_list_entry(pos, struct router_guest, link), ENODEV, "no server for %s could start: %s",
-                            api->name, api->reason);
+    hira_list_for_each (pos, next, &api->waiting) {
+        struct router_guest *guest = hira_list_entry(pos, struct router_guest, link);
+        if (!tenant || guest->tenant == tenant)
+            router_guest_refuse(guest, ENODEV, "no server for %s could start: %s", api->name, api->reason);
+    }
+}
+
+/* When it is to be tried again after so many failures in a row. */
+static uint64_t retry_time(const struct router_api *api, unsigned failures)
+{
+    uint64_t pause =
+        failures > 16 ? ROUTER_BACK_OFF_MAX_MS : (uint64_t)ROUTER_BACK_OFF_MS << (failures ? failures - 1 : 0);
+    return router_now_ms(api->router) + HIRA_MIN(pause, (uint64_t)ROUTER_BACK_OFF_MAX_MS);
 }
 
 static void back_off(struct router_api *api, unsigned failures)
 {
-    uint64_t pause =
-        failures > 16 ? ROUTER_BACK_OFF_MAX_MS : (uint64_t)ROUTER_BACK_OFF_MS << (failures ? failures - 1 : 0);
-    uint64_t until = router_now_ms(api->router) + HIRA_MIN(pause, (uint64_t)ROUTER_BACK_OFF_MAX_MS);
-    api->retry_at = HIRA_MAX(api->retry_at, until);
+    api->retry_at = HIRA_MAX(api->retry_at, retry_time(api, failures));
+}
+
+/* Servers of a tenant that died in a row while they started. */
+struct trouble {
+    struct hira_list link;
+    const struct router_tenant *tenant;
+    unsigned failures;
+    uint64_t retry_at;
+    char reason[252];
+};
+
+static struct trouble *trouble_of(const struct router_api *api, const struct router_tenant *tenant)
+{
+    struct hira_list *pos;
+    for (pos = api->troubles.next; pos != &api->troubles; pos = pos->next)
+        if (hira_list_entry(pos, struct trouble, link)->tenant == tenant)
+            return hira_list_entry(pos, struct trouble, link);
+    return NULL;
+}
+
+static void forget_trouble(struct trouble *t)
+{
+    if (t)
+        hira_list_remove(&t->link);
+    free(t);
+}
+
+void router_api_start_worked(struct router_api *api, const struct router_tenant *tenant)
+{
+    api->worked = true;
+    api->start_failures = 0;
+    api->reason[0] = 0;
+    forget_trouble(trouble_of(api, tenant));
+}
+
+/* Ready, or on their way. */
+static bool has_servers(const struct router_api *api, const struct router_tenant *tenant)
+{
+    const struct hira_list *pos;
+    for (unsigned i = 0; i < api->forking; i++)
+        if (api->asked[i] == tenant)
+            return true;
+    for (pos = api->servers.next; pos != &api->servers; pos = pos->next) {
+        const struct router_server *s = hira_list_entry(pos, struct router_server, link);
+        if (s->tenant == tenant && (s->state == SERVER_STARTING || s->state == SERVER_READY))
+            return true;
+    }
+    return false;
 }
 
 bool router_api_hopeless(const struct router_api *api)
@@ -44,15 +101,40 @@ bool router_api_hopeless(const struct router_api *api)
            (!api->worked || api->start_failures >= ROUTER_START_ATTEMPTS);
 }
 
-void router_api_start_failed(struct router_api *api, const char *text, bool final)
+const char *router_api_hopeless_for(const struct router_api *api, const struct router_tenant *tenant)
 {
+    const struct trouble *t = trouble_of(api, tenant);
+    bool hopeless = t && t->failures >= ROUTER_START_ATTEMPTS && router_now_ms(api->router) < t->retry_at && !has_servers(api, tenant);
+    return hopeless ? t->reason : router_api_hopeless(api) ? api->reason : NULL;
+}
+
+/* NULL: it is everybody's trouble. */
+static struct trouble *own_trouble(struct router_api *api, const struct router_tenant *tenant)
+{
+    struct trouble *t = tenant && api->worked ? trouble_of(api, tenant) : NULL;
+    if (!t && tenant && api->worked && (t = calloc(1, sizeof *t))) {
+        t->tenant = tenant;
+        hira_list_append(&api->troubles, &t->link);
+    }
+    return t;
+}
+
+void router_api_start_failed(struct router_api *api, const struct router_tenant *tenant, const char *text, bool final)
+{
+    struct trouble *own = own_trouble(api, tenant);
+    unsigned failures = own ? ++own->failures : ++api->start_failures;
     snprintf(api->reason, sizeof api->reason, "%s", text);
-    api->start_failures++;
     hira_log(&api->router->log, HIRA_LOG_ERROR, "router", 0, "no server for %s: %s", api->name, api->reason);
-    back_off(api, api->start_failures);
-    bool others = api->forking || api->starting || api->ready; /* one of these may serve who waits */
-    if (!others && (final || api->start_failures >= ROUTER_START_ATTEMPTS))
-        refuse_waiting(api);
+    if (own) {
+        memcpy(own->reason, api->reason, sizeof own->reason);
+        own->retry_at = retry_time(api, failures);
+    } else {
+        back_off(api, failures);
+    }
+    /* One of these may serve who waits. */
+    bool others = own ? has_servers(api, tenant) : api->forking || api->starting || api->ready;
+    if (!others && (final || failures >= ROUTER_START_ATTEMPTS))
+        refuse_waiting(api, own ? tenant : NULL);
     router_api_balance(api);
 }
 
@@ -119,9 +201,9 @@ static int zygote_message(struct router_api *api)
         on_sandbox(api, &m.sandbox);
     } else if (hira_message_check(&m, (size_t)n, HIRA_MSG_REFUSED, sizeof m.refused) == 0) {
         m.refused.text[sizeof m.refused.text - 1] = 0;
-        answered(api);
+        struct router_tenant *tenant = answered(api);
         api->explained = true;
-        router_api_start_failed(api, m.refused.text, true);
+        router_api_start_failed(api, tenant, m.refused.text, true);
     }
     return 1;
 }
@@ -176,7 +258,7 @@ static void on_exit_of_zygote(uv_process_t *process, int64_t status, int signal)
     }
     router_servers_orphaned(api, NULL);
     if (!api->worked && !api->starting)
-        refuse_waiting(api);
+        refuse_waiting(api, NULL);
     router_api_balance(api);
     api->router->quieter(api->router);
 }
@@ -314,19 +396,24 @@ static struct router_tenant *lacking(struct router_api *api)
     struct router *router = api->router;
     struct router_tenant *first = NULL;
     struct hira_list *pos, *next;
-    uint64_t warm_since = router_tenants_warm(router), now = router_now_ms(router);
+    uint64_t warm_since = router_tenants_warm(router), now = router_now_ms(router), soonest = UINT64_MAX;
     bool keep_ready = !api->refill && !(router->private && api->adopted == 1);
     hira_list_for_each (pos, next, &router->tenants) {
         struct router_tenant *tenant = hira_list_entry(pos, struct router_tenant, link);
         unsigned want = tenant->waiting + (keep_ready && tenant->seen >= warm_since ? router->options.warm : 0);
         if (tenant->have >= want || (first && is_before(first, tenant)))
             continue;
+        const struct trouble *t = trouble_of(api, tenant);
         uint64_t wait = router_bucket_wait(&tenant->starts, now, router->options.start_rate);
+        if (t && now < t->retry_at)
+            wait = HIRA_MAX(wait, t->retry_at - now);
         if (!wait)
             first = tenant;
-        else if (!api->throttled)
-            router_alarm_set(&router->loop, &api->throttled, wait, again, api);
+        else
+            soonest = HIRA_MIN(soonest, wait);
     }
+    if (soonest != UINT64_MAX)
+        router_alarm_set(&router->loop, &api->throttled, soonest, again, api);
     return first;
 }
 
@@ -375,7 +462,7 @@ void router_api_balance(struct router_api *api)
     if (error) {
         char text[200];
         snprintf(text, sizeof text, "hira-server-%s cannot be started: %s", api->name, strerror(-error));
-        router_api_start_failed(api, text, true);
+        router_api_start_failed(api, NULL, text, true);
         return;
     }
     while (tenant && api->forking + api->starting < ROUTER_STARTING_MAX && ask_for_fork(api, tenant))
@@ -406,6 +493,7 @@ struct router_api *router_api_find(struct router *router, const char *name)
     snprintf(api->path, sizeof api->path, "%s", path);
     hira_list_init(&api->servers);
     hira_list_init(&api->waiting);
+    hira_list_init(&api->troubles);
     hira_list_init(&api->formers);
     hira_list_append(&router->apis, &api->link);
     return api;
@@ -428,7 +516,7 @@ void router_api_release(struct router_api *api)
     struct hira_list *pos, *next;
     api->released = true;
     snprintf(api->reason, sizeof api->reason, "hirad is ending");
-    refuse_waiting(api);
+    refuse_waiting(api, NULL);
     router_alarm_stop(&api->retry);
     router_alarm_stop(&api->refill);
     router_alarm_stop(&api->throttled);
@@ -448,6 +536,8 @@ void router_api_destroy(struct router_api *api)
         router_server_destroy(hira_list_entry(pos, struct router_server, link));
     hira_list_for_each (pos, next, &api->formers)
         router_former_destroy(hira_list_entry(pos, struct router_former, link));
+    hira_list_for_each (pos, next, &api->troubles)
+        forget_trouble(hira_list_entry(pos, struct trouble, link));
     if (api->process)
         uv_close((uv_handle_t *)api->process, free_process);
     router_lines_stop(&api->lines);

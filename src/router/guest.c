@@ -111,6 +111,7 @@ static void on_hello(struct router_guest *g, size_t size)
     struct router *router = g->router;
     const struct hira_hello *hello = (const struct hira_hello *)router->buffer;
     struct router_api *api;
+    const char *reason;
     if (!hira_api_name_valid(hello->api))
         router_guest_refuse(g, ENOENT, "an API's name is lower-case letters, digits, '-' and '_'");
     else if (!(api = router_api_find(router, hello->api)))
@@ -120,8 +121,8 @@ static void on_hello(struct router_guest *g, size_t size)
                             router->n_serving + router->n_waiting);
     else if (router->waiting_bytes > ROUTER_WAITING_BYTES_MAX - size)
         router_guest_refuse(g, EAGAIN, "%u guests wait for a server already", router->n_waiting);
-    else if (router_api_hopeless(api))
-        router_guest_refuse(g, ENODEV, "no server for %s could start: %s", api->name, api->reason);
+    else if ((reason = router_api_hopeless_for(api, router_tenant_of(router, g->uid))))
+        router_guest_refuse(g, ENODEV, "no server for %s could start: %s", api->name, reason);
     else
         wait_for_server(g, api, size);
 }

@@ -145,6 +145,7 @@ struct router_api {
     bool explained, released; /* the zygote of now said why it ends; is let go of */
     bool worked;              /* some server of this API has become ready */
     char reason[252];         /* why the last one failed; empty: nothing is known to be wrong */
+    struct hira_list troubles; /* of tenants, whose servers of late did not start */
     struct hira_list servers;
     struct hira_list waiting; /* guests, first come first served */
     struct hira_list formers; /* zygotes of hirads before this one */
@@ -156,10 +157,12 @@ struct router_api *router_api_find(struct router *router, const char *name);
 void router_apis_start(struct router *router);
 /* Forks, starts the zygote, hands waiting guests over: whatever is needed and not under way. */
 void router_api_balance(struct router_api *api);
-/* A server died or gave up before it was ready; `text` may be empty. */
-void router_api_start_failed(struct router_api *api, const char *text, bool final);
-/* Whether an answer would be nothing but a repetition of api->reason. */
+/* A server has become ready; died or gave up before it was ready (`text` may be empty; no tenant: it was not for one alone). */
+void router_api_start_worked(struct router_api *api, const struct router_tenant *tenant);
+void router_api_start_failed(struct router_api *api, const struct router_tenant *tenant, const char *text, bool final);
+/* Whether an answer would be nothing but a repetition of api->reason. The same for one tenant: of this reason, or NULL. */
 bool router_api_hopeless(const struct router_api *api);
+const char *router_api_hopeless_for(const struct router_api *api, const struct router_tenant *tenant);
 /* Lets go of the zygote and of servers without guest: they end by themselves. */
 void router_api_release(struct router_api *api);
 void router_api_destroy(struct router_api *api);

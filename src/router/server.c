@@ -105,7 +105,7 @@ static void start_failed(struct router_server *s, const char *text, bool final)
     if (s->state != SERVER_GONE)
         server_gone(s);
     if (s->unexplained)
-        router_api_start_failed(s->api, text, final);
+        router_api_start_failed(s->api, s->tenant, text, final);
     s->unexplained = false;
 }
 
@@ -125,9 +125,7 @@ static void server_ready(struct router_server *s)
     router_alarm_stop(&s->deadline);
     set_state(s, SERVER_READY);
     s->tenant->ready_at = router_now_ms(api->router);
-    api->worked = true;
-    api->start_failures = 0;
-    api->reason[0] = 0;
+    router_api_start_worked(api, s->tenant);
     hira_log(log_of(s), HIRA_LOG_DEBUG, "server", 0, "server %d for %s is ready", s->pid, api->name);
     router_api_balance(api);
 }
@@ -198,7 +196,7 @@ void router_server_create(struct router_api *api, struct router_tenant *tenant, 
     struct router_server *s = server_new(api, tenant, pid, socket, log, account, pidfd);
     if (!s) {
         ask_to_kill(api->zygote, pid);
-        router_api_start_failed(api, "hirad is out of memory", false);
+        router_api_start_failed(api, NULL, "hirad is out of memory", false);
     } else if (!s->socket) {
         router_server_kill(s);
         server_gone(s);

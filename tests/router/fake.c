@@ -54,6 +54,10 @@ static int warm(char *error, size_t size)
         snprintf(error, size, "no device of the fake kind");
         return -1;
     }
+    if (is("picky") && getenv("HOME") && strstr(getenv("HOME"), "user-65534")) {
+        snprintf(error, size, "no device for that user");
+        return -1;
+    }
     if (is("crashwarm")) {
         fputs("fake: about to crash while warming\n", stderr);
         abort();

@@ -724,6 +724,35 @@ def names_that_are_no_text(place):
     assert all(json.loads(line.decode()) and b'\xc2\x9b' not in line for line in lines)
 
 
+@test
+def a_tenants_servers_that_do_not_start(place):
+    """What makes one user's servers fail costs no other user its own."""
+    if os.geteuid() != 0:
+        raise Skip('needs root to become another user')
+    os.chmod(place.base, 0o755)
+    r = place.router('--warm', '0', '--cache-dir', place.base + '/cache', servers=('picky',))
+    os.chmod(os.path.dirname(r.path), 0o755)
+    with served(r.path, b'picky'):
+        pass
+    pid = os.fork()
+    if pid == 0:
+        os.setgid(65534)
+        os.setuid(65534)
+        try:
+            for _ in range(6):
+                assert 'no device for that user' in refused(r.path, hello(b'picky'))[2]
+                time.sleep(0.3)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    for _ in range(3):
+        began = time.time()
+        with served(r.path, b'picky') as g:
+            assert g.say(b'x') == b'x' and time.time() - began < 5
+
+
 # ---- the zygote alone ----
 
 @test
