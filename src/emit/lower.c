@@ -71,9 +71,13 @@ static const char *renamed(struct emit *e, const char *text, const char *name)
 
 static void rename_in_value(struct emit *e, struct lapis_value *v, const char *name)
 {
-    const char **texts[] = {&v->count, &v->filled, &v->terminator, &v->selector, &v->discriminant, &v->when, &v->until, &v->companion};
+    const char **texts[] = {&v->count, &v->filled, &v->terminator, &v->selector, &v->discriminant, &v->when, &v->until, &v->companion, &v->stream};
+    const char **rows = v->rows ? hira_pool_alloc(e->pool, 6 * sizeof *rows) : NULL;
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(texts); i++)
         *texts[i] = renamed(e, *texts[i], name);
+    for (size_t i = 0; rows && i < 6; i++)
+        rows[i] = renamed(e, v->rows[i], name);
+    v->rows = rows;
     if (v->element)
         rename_in_value(e, v->element, name);
     for (size_t i = 0; i < v->n_fields; i++)

@@ -18,6 +18,7 @@
 #include "channel/arena.h"
 #include "channel/lane.h"
 #include "wire/record.h"
+#include "wire/region.h"
 
 /* ---- what the generated code provides ---- */
 

@@ -77,6 +77,7 @@ static const struct lapis_grammar rows[] = {
     {LAPIS_W_BYTES, "bytes", VAL, 1, 1, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_SHAPE, false, "bytes(expr);"},
     {LAPIS_W_FILLED, "filled", VAL, 1, 1, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, false, "filled(expr);"},
     {LAPIS_W_ROWS, "rows", VAL, 6, 6, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, false, "rows(offset, width, rows, row pitch, slices, slice pitch);"},
+    {LAPIS_W_REGION, "region", VAL, 5, 5, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_SHAPE, false, "region(origin, region, row pitch, slice pitch, element size);"},
     {LAPIS_W_STREAM, "stream", VAL, 0, 1, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, false, "stream(expr);"},
     {LAPIS_W_STRING, "string", VAL, 0, 1, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_SHAPE, false, "string;"},
     {LAPIS_W_TERMINATED, "terminated", VAL, 0, 1, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_SHAPE, false, "terminated(expr);"},

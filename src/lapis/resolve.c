@@ -427,10 +427,14 @@ static void apply_rule(struct lapis_front *front, struct lapis_function *f, cons
 
 static void rename_value(struct hira_pool *pool, struct lapis_value *v, const char *from, const char *to)
 {
-    const char **texts[] = {&v->count,        &v->filled,    &v->terminator, &v->selector,
-                            &v->discriminant, &v->companion, &v->until,      &v->question};
+    const char **texts[] = {&v->count,     &v->filled, &v->terminator, &v->selector, &v->discriminant,
+                            &v->companion, &v->until,  &v->question,   &v->stream};
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(texts); i++)
         *texts[i] = lapis_rename_word(pool, *texts[i], from, to);
+    const char **rows = v->rows ? hira_pool_alloc(pool, 6 * sizeof *rows) : NULL; /* those of a general rule are of several values */
+    for (size_t i = 0; rows && i < 6; i++)
+        rows[i] = lapis_rename_word(pool, v->rows[i], from, to);
+    v->rows = rows;
     if (v->element)
         rename_value(pool, v->element, from, to);
     for (size_t i = 0; i < v->n_fields; i++)

@@ -107,6 +107,7 @@ static void set_shape(struct lapis_value *v, enum lapis_value_kind kind)
 {
     v->kind = kind;
     v->count = v->terminator = v->question = NULL;
+    v->rows = NULL;
     v->unit_bytes = false;
 }
 
@@ -133,6 +134,33 @@ static void apply_buffer(const struct lapis_target *t, struct lapis_value *v, co
     because(t, v, node,
             hira_pool_printf(t->front->pool, "%s of %s %s", v->direction == LAPIS_IN ? "a buffer" : "room for a buffer",
                              count, bytes ? "bytes" : "elements"));
+}
+
+/* Bytes in rows and slices: as many as reach to the region's end, of which only its rows count. */
+static void apply_region(const struct lapis_target *t, struct lapis_value *v, const struct lapis_node *node)
+{
+    struct hira_pool *pool = t->front->pool;
+    const char *of[5], **rows = hira_pool_alloc(pool, 6 * sizeof *rows);
+    if (!is_pointer(v)) {
+        misfit(t, v, node, "a pointer");
+        return;
+    }
+    for (size_t i = 0; i < 5; i++)
+        if (!(of[i] = expression(t, node, i)))
+            return;
+    const char *origin = of[0], *region = of[1], *row = of[2], *slice = of[3], *element = of[4];
+    set_shape(v, LAPIS_V_BUFFER);
+    v->unit_bytes = true;
+    v->count = hira_pool_printf(pool, "hira_region_end(%s, %s, %s, %s, %s)", origin, region, element, row, slice);
+    rows[0] = !strcmp(origin, "NULL") ? "0" : hira_pool_printf(pool, "hira_region_begin(%s, %s, %s, %s, %s)", origin, region, element, row, slice);
+    rows[1] = !strcmp(element, "1") ? hira_pool_printf(pool, "%s[0]", region) : hira_pool_printf(pool, "%s[0] * (%s)", region, element);
+    rows[2] = hira_pool_printf(pool, "%s[1]", region);
+    rows[3] = row;
+    rows[4] = hira_pool_printf(pool, "%s[2]", region);
+    rows[5] = slice;
+    v->rows = rows;
+    lapis_value_element(pool, v);
+    because(t, v, node, hira_pool_printf(pool, "the rows of %s in %s", region, v->direction == LAPIS_IN ? "a buffer" : "room for a buffer"));
 }
 
 static void apply_string(const struct lapis_target *t, struct lapis_value *v, const struct lapis_node *node)
@@ -577,6 +605,9 @@ static void apply_one(const struct lapis_target *t, struct lapis_value *v, const
     case LAPIS_W_BUFFER:
     case LAPIS_W_BYTES:
         apply_buffer(t, v, node);
+        break;
+    case LAPIS_W_REGION:
+        apply_region(t, v, node);
         break;
     case LAPIS_W_STRING:
         apply_string(t, v, node);

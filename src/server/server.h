@@ -16,6 +16,7 @@
 
 #include "base/util.h"
 #include "wire/record.h"
+#include "wire/region.h"
 
 struct hira_serve;
 

@@ -147,6 +147,33 @@ static void rests(void)
     free(data);
 }
 
+/* Rectangles: rows are copied, what lies between them keeps its bytes; and impossible ones are refused. */
+static void rectangles(void)
+{
+    const size_t origins[][3] = {{0, 0, 0}, {3, 2, 1}, {7, 0, 2}}, regions[][3] = {{8, 4, 3}, {5, 2, 2}, {1, 4, 1}, {0, 1, 1}};
+    const size_t pitches[][2] = {{0, 0}, {64, 0}, {64, 512}};
+    const size_t far[3] = {SIZE_MAX, SIZE_MAX, SIZE_MAX};
+    nullQueue queue = t_queue();
+    nullBuffer buffer = t_buffer(queue, 8 * 4 * 3 * 2);
+    unsigned char *texels = t_bytes(4096, 5), *was = t_bytes(4096, 5);
+    for (unsigned i = 0; i < 3 * 4 * 3; i++) {
+        const size_t *origin = origins[i % 3], *region = regions[i / 3 % 4], *pitch = pitches[i / 12];
+        memcpy(texels, was, 4096);
+        CALL(nullWriteRect(buffer, 8, 4, origin, region, pitch[0], pitch[1], texels));
+        memset(texels, (int)i, 4096);
+        CALL(nullReadRect(buffer, 8, 4, origin, region, pitch[0], pitch[1], texels));
+        say("%u: %016lx", i, t_sum(texels, 4096));
+    }
+    CHECK(nullReadRect(buffer, 8, 4, origins[0], far, 0, 0, texels));
+    nullGetLastError();
+    CALL(nullWriteRect(buffer, 8, 4, origins[0], NULL, 0, 0, texels));
+    CALL(nullWriteRect(NULL, 8, 4, origins[0], regions[0], 0, 0, texels));
+    OK(nullDestroyBuffer(buffer));
+    OK(nullReleaseQueue(queue));
+    free(texels);
+    free(was);
+}
+
 const struct t_test memory_tests[] = {{"reads", reads},   {"writes", writes}, {"both", both},
                                       {"nulls", nulls},   {"partly", partly}, {"lists", lists},
-                                      {"rests", rests},   {"again_and_again", again_and_again}, {NULL, NULL}};
+                                      {"rests", rests},   {"again_and_again", again_and_again}, {"rectangles", rectangles}, {NULL, NULL}};

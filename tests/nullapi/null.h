@@ -209,4 +209,13 @@ struct nullTable {
 
 const struct nullTable *nullGetTable(uint32_t version);
 
+/* ---- rectangles ---- */
+
+/* Texels of two bytes in a buffer of `width` to the row and `height` to the slice; `pitch` and `slice` are the application's, in bytes.
+ * What lies between its rows is not looked at. */
+nullStatus nullWriteRect(nullBuffer buffer, uint32_t width, uint32_t height, const size_t *origin, const size_t *region, size_t pitch,
+                         size_t slice, const void *texels);
+nullStatus nullReadRect(nullBuffer buffer, uint32_t width, uint32_t height, const size_t *origin, const size_t *region, size_t pitch,
+                        size_t slice, void *texels);
+
 #endif

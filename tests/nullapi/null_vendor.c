@@ -1020,3 +1020,38 @@ const struct nullTable *nullGetTable(uint32_t version)
     static const struct nullTable table = {NULL_VERSION, multiply, nullFinish, sum_values};
     return version && version <= NULL_VERSION ? &table : NULL;
 }
+
+/* ---- rectangles ---- */
+
+enum { TEXEL = 2 };
+
+static nullStatus copy_rect(nullBuffer buffer, uint32_t width, uint32_t height, const size_t *origin, const size_t *region, size_t pitch,
+                            size_t slice, char *texels, bool write)
+{
+    if (!is(buffer, MARK_BUFFER))
+        return fail(NULL_ERROR_BUFFER);
+    if (!origin || !region || !texels || origin[0] + region[0] > width || origin[1] + region[1] > height ||
+        (origin[2] + region[2]) * height * width * TEXEL > buffer->size)
+        return fail(NULL_ERROR_VALUE);
+    pitch = pitch ? pitch : region[0] * TEXEL;
+    slice = slice ? slice : region[1] * pitch;
+    for (size_t z = 0; z < region[2]; z++)
+        for (size_t y = 0; y < region[1]; y++) {
+            char *ours = buffer->data + (((origin[2] + z) * height + origin[1] + y) * width + origin[0]) * TEXEL;
+            char *theirs = texels + z * slice + y * pitch;
+            memcpy(write ? ours : theirs, write ? theirs : ours, region[0] * TEXEL);
+        }
+    return NULL_SUCCESS;
+}
+
+nullStatus nullWriteRect(nullBuffer buffer, uint32_t width, uint32_t height, const size_t *origin, const size_t *region, size_t pitch,
+                         size_t slice, const void *texels)
+{
+    return copy_rect(buffer, width, height, origin, region, pitch, slice, (char *)texels, true);
+}
+
+nullStatus nullReadRect(nullBuffer buffer, uint32_t width, uint32_t height, const size_t *origin, const size_t *region, size_t pitch,
+                        size_t slice, void *texels)
+{
+    return copy_rect(buffer, width, height, origin, region, pitch, slice, texels, false);
+}
