@@ -48,6 +48,29 @@ static const char *beside(struct hira_pool *pool, const char *file, const char *
     return hira_pool_printf(pool, "%.*s%s", (int)(slash - file) + 1, file, name);
 }
 
+static bool is_code(const struct lapis_node *item)
+{
+    return item->word == LAPIS_W_SHARED_CODE || item->word == LAPIS_W_GUEST_CODE || item->word == LAPIS_W_SERVER_CODE;
+}
+
+/* guest "file.c"; and the like: the file's contents are the item's code, once however often it is named. */
+static bool read_code(struct reader *reader, struct lapis_node *item, const char *path)
+{
+    struct hira_text text = {0};
+    int error;
+    if (!first_time(reader, path))
+        return false;
+    error = hira_text_read_file(&text, path, LAPIS_SOURCE_LIMIT);
+    if (error < 0)
+        lapis_error(reader->front->diag, item->args[0].loc, "cannot read '%s': %s", path, strerror(-error));
+    else if (memchr(text.data, 0, text.size))
+        lapis_error(reader->front->diag, item->args[0].loc, "'%s' is no text", path);
+    else
+        item->code = (struct lapis_code){hira_pool_strndup(reader->front->pool, text.data, text.size), {path, 1, 1}};
+    hira_text_fini(&text);
+    return item->code.text != NULL;
+}
+
 static bool read_file(struct reader *reader, const char *path, struct lapis_loc from)
 {
     struct lapis_front *front = reader->front;
@@ -59,6 +82,9 @@ static bool read_file(struct reader *reader, const char *path, struct lapis_loc 
     struct lapis_file *file = lapis_parse(front->pool, source, front->diag);
     for (size_t i = 0; i < file->n_items; i++) {
         struct lapis_node *item = file->items[i];
+        const char *code = is_code(item) && item->n_args ? lapis_unquote(front->pool, item->args[0].text) : NULL;
+        if (code && !read_code(reader, item, beside(front->pool, path, code)))
+            continue;
         if (item->word != LAPIS_W_INCLUDE) {
             *HIRA_POOL_PUSH(front->pool, front->items, front->n_items) = item;
             continue;

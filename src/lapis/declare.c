@@ -185,6 +185,8 @@ static const char *escaped_path(struct hira_pool *pool, const char *path)
 /* Blocks of one side are joined, each behind its #line, so that a compiler's message names the spec. */
 static void add_code(struct lapis_front *front, struct lapis_code *code, const struct lapis_node *item)
 {
+    if (!item->code.text) /* it has no body, which has been said */
+        return;
     const char *file = escaped_path(front->pool, item->code.loc.file);
     const char *block =
         hira_pool_printf(front->pool, "#line %u \"%s\"\n%s\n", item->code.loc.line, file, item->code.text);

@@ -26,9 +26,9 @@ static const struct lapis_grammar rows[] = {
     {LAPIS_W_VALUES, "values", AT(FILE), 1, 1, LAPIS_ARG_TYPE, LAPIS_BODY_LIST, 0, LAPIS_G_MANY, false, "values(type) { SELECTOR, ... }"},
     {LAPIS_W_UNSUPPORTED_SET, "unsupported", AT(FILE), 1, LAPIS_ANY, LAPIS_ARG_GLOB, LAPIS_BODY_OPTIONAL, AT(UNSUPPORTED), LAPIS_G_MANY, false, "unsupported(glob, ...) { failure(value); }"},
     {LAPIS_W_OMIT, "omit", AT(FILE), 1, LAPIS_ANY, LAPIS_ARG_GLOB, LAPIS_BODY_NONE, 0, LAPIS_G_MANY, false, "omit(glob, ...);"},
-    {LAPIS_W_SHARED_CODE, "shared", AT(FILE), 0, 0, 0, LAPIS_BODY_CODE, 0, LAPIS_G_MANY, false, "shared { C }"},
-    {LAPIS_W_GUEST_CODE, "guest", AT(FILE), 0, 0, 0, LAPIS_BODY_CODE, 0, LAPIS_G_MANY, false, "guest { C }"},
-    {LAPIS_W_SERVER_CODE, "server", AT(FILE), 0, 0, 0, LAPIS_BODY_CODE, 0, LAPIS_G_MANY, false, "server { C }"},
+    {LAPIS_W_SHARED_CODE, "shared", AT(FILE), 0, 0, 0, LAPIS_BODY_CODE, 0, LAPIS_G_MANY, false, "shared { C } or shared \"file\";"},
+    {LAPIS_W_GUEST_CODE, "guest", AT(FILE), 0, 0, 0, LAPIS_BODY_CODE, 0, LAPIS_G_MANY, false, "guest { C } or guest \"file\";"},
+    {LAPIS_W_SERVER_CODE, "server", AT(FILE), 0, 0, 0, LAPIS_BODY_CODE, 0, LAPIS_G_MANY, false, "server { C } or server \"file\";"},
 
     {LAPIS_W_HANDLE_TYPE, "handle", AT(TYPE), 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, true, "handle;"},
     {LAPIS_W_RETAIN, "retain", AT(TYPE), 1, 1, LAPIS_ARG_NAME, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, false, "retain(function);"},

@@ -746,6 +746,19 @@ static struct lapis_node *parse_include(struct parser *p, struct lapis_node *n)
     return finish(p, n);
 }
 
+/* shared, guest, server: code between braces, or the name of the file that it stands in. */
+static struct lapis_node *parse_side(struct parser *p, struct lapis_node *n)
+{
+    if (peek(p)->kind != LAPIS_T_STRING) {
+        parse_body(p, n);
+        return finish(p, n);
+    }
+    push_argument(p, n, p->at, p->at + 1);
+    next(p);
+    expect_semicolon(p, n->args[0].text);
+    return finish(p, n);
+}
+
 /* `api` and `function`: a name, then the body. */
 static struct lapis_node *parse_named(struct parser *p, struct lapis_node *n)
 {
@@ -896,6 +909,8 @@ static struct lapis_node *parse_item(struct parser *p)
         return parse_named(p, n);
     if (n->word == LAPIS_W_PROTOTYPE)
         return parse_declared(p, n);
+    if (n->word == LAPIS_W_SHARED_CODE || n->word == LAPIS_W_GUEST_CODE || n->word == LAPIS_W_SERVER_CODE)
+        return parse_side(p, n);
     if (!parse_head(p, n)) {
         recover(p);
         return NULL;
