@@ -115,6 +115,26 @@ static void print_policies(const struct lapis_function *f)
     }
 }
 
+static void print_answers(const struct lapis_function *f)
+{
+    static const char *const texts[] = {
+        [LAPIS_TELL_REFERENCES] = "the application's references are added", [LAPIS_TELL_MASKED] = "only these bits are told: ",
+        [LAPIS_TELL_KNOWN] = "the guest knows it: ",                        [LAPIS_TELL_WORDS] = "words that the api hides are left out",
+        [LAPIS_TELL_RECORDS] = "what the api hides is left out of: ",       [LAPIS_TELL_REWRITTEN] = "the server rewrites it: ",
+        [LAPIS_TELL_PROPERTIES] = "properties ended by ",
+    };
+    for (size_t i = 0; i < f->n_answers; i++) {
+        const struct lapis_answer *a = &f->answers[i];
+        fputs("    answer to ", stdout);
+        for (size_t k = 0; k < a->n_selectors; k++)
+            printf("%s%s", k ? ", " : "", a->selectors[k]);
+        printf(": %s%s%s", texts[a->telling], a->expr ? a->expr : "", a->condition && a->telling == LAPIS_TELL_KNOWN ? ", if " : "");
+        printf("%s [spec, ", a->condition && a->telling == LAPIS_TELL_KNOWN ? a->condition : "");
+        print_place(a->loc);
+        puts("]");
+    }
+}
+
 static void print_function(const struct lapis_function *f)
 {
     printf("%s: %s", f->name, f->header ? f->header : "");
@@ -142,6 +162,7 @@ static void print_function(const struct lapis_function *f)
         printf("    fails in the guest with %s if (%s)\n", f->fails[i].code, f->fails[i].condition);
     if (f->retains || f->releases)
         printf("    %s its first parameter: counted in the guest\n", f->retains ? "retains" : "releases");
+    print_answers(f);
     for (size_t i = 0; i < f->n_params; i++)
         print_value(&f->params[i], f->params[i].name ? f->params[i].name : "(unnamed)", 4);
     if (f->ret.ctype && f->ret.ctype->kind != LAPIS_VOID)

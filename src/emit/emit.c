@@ -336,17 +336,80 @@ bool emit_has_keys(const struct lapis_value *v)
 }
 
 /* Which type the value under a key of a property list has. */
-void emit_keys_function(struct emit *e, const struct lapis_function *f, const struct lapis_value *v)
+static void keys_function(struct emit *e, const char *name, const struct lapis_key *keys, size_t n)
 {
-    emit_line(e, "static unsigned keys_%s_%s(uint64_t key)", f->name, v->name);
+    emit_line(e, "static unsigned %s(uint64_t key)", name);
     emit_line(e, "{");
-    for (size_t i = 0; i < v->n_keys; i++) {
-        emit_line(e, "    if (key == (uint64_t)(%s))", v->keys[i].key);
-        emit_line(e, "        return %s;", emit_type_id(e, v->keys[i].handle));
+    for (size_t i = 0; i < n; i++) {
+        emit_line(e, "    if (key == (uint64_t)(%s))", keys[i].key);
+        emit_line(e, "        return %s;", emit_type_id(e, keys[i].handle));
     }
     emit_line(e, "    return 0;");
     emit_line(e, "}");
     emit_blank(e);
+}
+
+void emit_keys_function(struct emit *e, const struct lapis_function *f, const struct lapis_value *v)
+{
+    keys_function(e, emit_format(e, "keys_%s_%s", f->name, v->name), v->keys, v->n_keys);
+}
+
+const char *emit_answer_keys(struct emit *e, const struct lapis_function *f, const struct lapis_answer *a)
+{
+    return emit_format(e, "keys_%s_answer%zu", f->name, (size_t)(a - f->answers));
+}
+
+/* The first function that has an answer from the same rule: what asks for it is made once. */
+static const struct lapis_function *asked_like(struct emit *e, const struct lapis_answer *a, size_t *ret_i)
+{
+    for (size_t i = 0; i < e->model->n_functions; i++) {
+        const struct lapis_function *g = e->model->functions[i];
+        for (size_t k = 0; emit_carried(g) && k < g->n_answers; k++)
+            if (g->answers[k].loc.line == a->loc.line && g->answers[k].loc.column == a->loc.column && g->answers[k].loc.file == a->loc.file) {
+                *ret_i = k;
+                return g;
+            }
+    }
+    return NULL;
+}
+
+static bool is_shared_rule(const struct lapis_answer *a)
+{
+    return a->general && a->n_selectors > 2;
+}
+
+const char *emit_asked(struct emit *e, const struct lapis_function *f, const struct lapis_answer *a)
+{
+    const struct lapis_value *size, *v = lapis_query_value(f, &size);
+    struct hira_text test = {0};
+    size_t k = 0;
+    if (is_shared_rule(a))
+        return emit_format(e, "asked_%s_%zu((uint64_t)%s)", asked_like(e, a, &k)->name, k, v->selector);
+    for (size_t i = 0; i < a->n_selectors; i++)
+        hira_text_printf(&test, "%s%s == %s", i ? " || " : a->n_selectors > 1 ? "(" : "", v->selector, a->selectors[i]);
+    hira_text_puts(&test, a->n_selectors > 1 ? ")" : "");
+    const char *text = hira_pool_strdup(e->pool, test.data);
+    hira_text_fini(&test);
+    return text;
+}
+
+void emit_answer_functions(struct emit *e, const struct lapis_function *f)
+{
+    for (size_t i = 0; i < f->n_answers; i++) {
+        const struct lapis_answer *a = &f->answers[i];
+        size_t k = 0;
+        if (a->telling == LAPIS_TELL_PROPERTIES)
+            keys_function(e, emit_answer_keys(e, f, a), a->keys, a->n_keys);
+        bool here = (a->telling == LAPIS_TELL_REFERENCES || a->telling == LAPIS_TELL_KNOWN) == !strcmp(e->file, "guest.c");
+        if (!is_shared_rule(a) || (!here && a->telling != LAPIS_TELL_PROPERTIES) || asked_like(e, a, &k) != f || k != i)
+            continue;
+        emit_line(e, "static bool asked_%s_%zu(uint64_t selector)", f->name, i);
+        emit_line(e, "{");
+        for (size_t n = 0; n < a->n_selectors; n++)
+            emit_line(e, "    %sselector == %s%s", n ? "       " : "return ", a->selectors[n], n + 1 < a->n_selectors ? " ||" : ";");
+        emit_line(e, "}");
+        emit_blank(e);
+    }
 }
 
 /* Which type the answers to a query have. */

@@ -192,6 +192,14 @@ static void take_out(struct emit *e, const struct lapis_value *v)
     if (v->selector)
         emit_line(e, "if (%s && ok && values_type((uint64_t)%s))\n        hira_ids_to_handles(%s, valid_%s, values_type((uint64_t)%s));",
                   n, v->selector, n, n, v->selector);
+    for (size_t i = 0; v->selector && i < e->function->n_answers; i++) {
+        const struct lapis_answer *a = &e->function->answers[i];
+        if (a->telling == LAPIS_TELL_REFERENCES)
+            emit_line(e, "if (ok && %s && %s)\n        hira_add_references(%s, valid_%s, subject);", n, emit_asked(e, e->function, a), n, n);
+        else if (a->telling == LAPIS_TELL_PROPERTIES)
+            emit_line(e, "if (ok && %s && %s)\n        hira_properties_to_handles(%s, valid_%s, (uint64_t)(%s), %s);", n,
+                      emit_asked(e, e->function, a), n, n, a->expr, emit_answer_keys(e, e->function, a));
+    }
     if (!turns)
         return;
     emit_line(e, "for (uint64_t i = 0; %s && %s && i < valid_%s / sizeof *%s; i++) {", store, n, n, n);
@@ -421,26 +429,36 @@ static void emit_send(struct emit *e, const struct lapis_function *f)
 
 /* ---- cached answers ---- */
 
-/* The query's answer, and the parameter that receives its size. */
-static const struct lapis_value *query_value(const struct lapis_function *f, const struct lapis_value **ret_size)
-{
-    for (size_t i = 0; i < f->n_params; i++) {
-        const struct lapis_value *v = &f->params[i];
-        if (!v->selector || v->direction != LAPIS_OUT || !v->filled)
-            continue;
-        for (size_t k = 0; k < f->n_params; k++)
-            if (f->params[k].direction == LAPIS_OUT && &f->params[k] != v && strstr(v->filled, f->params[k].name)) {
-                *ret_size = &f->params[k];
-                return v;
-            }
-    }
-    return NULL;
-}
-
 static bool caches(const struct lapis_function *f)
 {
     const struct lapis_value *size = NULL;
-    return f->cached && query_value(f, &size) && f->params[0].kind == LAPIS_V_HANDLE;
+    return f->cached && lapis_query_value(f, &size) && size && f->params[0].kind == LAPIS_V_HANDLE;
+}
+
+/* Answers that the guest knows. One that does not fit the room is the vendor's to refuse. */
+static void emit_known(struct emit *e, const struct lapis_function *f)
+{
+    const struct lapis_value *size = NULL, *v = lapis_query_value(f, &size);
+    for (size_t i = 0; i < f->n_answers; i++) {
+        const struct lapis_answer *a = &f->answers[i];
+        if (a->telling != LAPIS_TELL_KNOWN)
+            continue;
+        const char *room = emit_format(e, "%s, bytes_%s, %s", v->name, v->name, size->name);
+        emit_line(e, "if (%s && (%s) &&", emit_asked(e, f, a), a->condition);
+        if (a->bytes)
+            emit_line(e, "    hira_answer(%s, %s, %s))", a->expr, a->bytes, room);
+        else
+            emit_line(e, "    HIRA_ANSWER(%s, %s))", a->expr, room);
+        emit_line(e, "    return %s;", f->success_value ? f->success_value : "0");
+    }
+}
+
+static bool has_subject(const struct lapis_function *f)
+{
+    bool named = f->guest_after.text != NULL;
+    for (size_t i = 0; i < f->n_answers; i++)
+        named |= f->answers[i].telling == LAPIS_TELL_REFERENCES;
+    return named && f->n_params && f->params[0].kind == LAPIS_V_HANDLE;
 }
 
 static void emit_cache_test(struct emit *e, const struct lapis_function *f, const struct lapis_value *v)
@@ -462,7 +480,7 @@ static void emit_cache_test(struct emit *e, const struct lapis_function *f, cons
 
 static void emit_cache_get(struct emit *e, const struct lapis_function *f)
 {
-    const struct lapis_value *size = NULL, *v = query_value(f, &size);
+    const struct lapis_value *size = NULL, *v = lapis_query_value(f, &size);
     emit_cache_test(e, f, v);
     emit_line(e, "const struct hira_answer *known = constant ? hira_cache_get(F_%s, %s, (uint64_t)%s, asked) : NULL;", f->name,
               f->params[0].name, v->selector);
@@ -475,7 +493,7 @@ static void emit_cache_get(struct emit *e, const struct lapis_function *f)
 
 static void emit_cache_put(struct emit *e, const struct lapis_function *f)
 {
-    const struct lapis_value *size = NULL, *v = query_value(f, &size);
+    const struct lapis_value *size = NULL, *v = lapis_query_value(f, &size);
     emit_line(e, "if (ok && constant && %s)\n        hira_cache_put(F_%s, %s, (uint64_t)%s, asked, 0, %s, valid_%s);", v->name, f->name,
               f->params[0].name, v->selector, v->name, v->name);
 }
@@ -550,6 +568,8 @@ static void emit_results(struct emit *e, const struct lapis_function *f)
         emit_line(e, "if (%s) *%s = error;", error->name, error->name);
     }
     emit_line(e, "const bool ok = %s;", emit_success(e, f, "error"));
+    if (has_subject(f))
+        emit_line(e, "HIRA_UNUSED const void *const subject = (const void *)(uintptr_t)%s;", f->params[0].name);
     for (size_t i = 0; i < f->n_params; i++)
         take_out(e, &f->params[i]);
     for (size_t i = 0; i < f->n_params; i++)
@@ -565,8 +585,6 @@ static void emit_results(struct emit *e, const struct lapis_function *f)
     if (caches(f))
         emit_cache_put(e, f);
     if (f->guest_after.text) {
-        if (f->n_params && f->params[0].kind == LAPIS_V_HANDLE)
-            emit_line(e, "HIRA_UNUSED const void *const subject = (const void *)(uintptr_t)%s;", f->params[0].name);
         emit_line(e, "{");
         emit_code(e, &f->guest_after);
         emit_line(e, "}");
@@ -599,6 +617,7 @@ static void emit_stub_body(struct emit *e, const struct lapis_function *f)
         emit_code(e, &f->guest_before);
     for (size_t i = 0; i < f->n_params; i++)
         emit_length(e, &f->params[i]);
+    emit_known(e, f);
     if (caches(f))
         emit_cache_get(e, f);
     if (once)
@@ -665,6 +684,8 @@ static void emit_function(struct emit *e, const struct lapis_function *f)
     for (size_t i = 0; i < f->n_params; i++)
         if (emit_has_keys(&f->params[i]) && emit_carried(f))
             emit_keys_function(e, f, &f->params[i]);
+    if (emit_carried(f))
+        emit_answer_functions(e, f);
     if (emit_carried(f) || !replaced) {
         if (f->internal || replaced)
             emit_line(e, "HIRA_UNUSED static %s", emit_prototype(e, f, replaced ? emit_format(e, "remote_%s", f->name) : f->name));

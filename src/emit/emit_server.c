@@ -395,7 +395,88 @@ static void reply_value(struct emit *e, const struct lapis_value *v)
         e->indent--;
         emit_line(e, "}");
     }
+    for (size_t i = 0; v->selector && i < e->function->n_answers; i++) {
+        const struct lapis_answer *a = &e->function->answers[i];
+        if (a->telling == LAPIS_TELL_MASKED)
+            emit_line(e, "if (ok && %s && %s)\n        hira_keep_bits(%s, valid_%s, (uint64_t)(%s));", n, emit_asked(e, e->function, a), n, n,
+                      a->expr);
+        else if (a->telling == LAPIS_TELL_PROPERTIES)
+            emit_line(e, "if (ok && %s && %s)\n        hira_properties_to_ids(s, %s, valid_%s, (uint64_t)(%s), %s);", n,
+                      emit_asked(e, e->function, a), n, n, a->expr, emit_answer_keys(e, e->function, a));
+    }
     emit_line(e, "hira_reply_out(s, %s, valid_%s);", n, n);
+}
+
+/* ---- answers that the server rewrites ---- */
+
+static bool rewrites(const struct lapis_answer *a)
+{
+    return a->telling == LAPIS_TELL_WORDS || a->telling == LAPIS_TELL_RECORDS || a->telling == LAPIS_TELL_REWRITTEN;
+}
+
+/* The condition that the answer asked for is rewritten; NULL where none is. */
+static const char *rewritten_when(struct emit *e, const struct lapis_function *f)
+{
+    const char *when = NULL;
+    for (size_t i = 0; i < f->n_answers; i++)
+        if (rewrites(&f->answers[i]))
+            when = when ? emit_format(e, "%s || %s", when, emit_asked(e, f, &f->answers[i])) : emit_asked(e, f, &f->answers[i]);
+    return when;
+}
+
+/* The call with other memory for the answer: what `names` do not stand for goes as it came. */
+static const char *asking(struct emit *e, const struct lapis_function *f, const char *room, const char *value, const char *size)
+{
+    const struct lapis_value *size_param, *v = lapis_query_value(f, &size_param);
+    struct hira_text out = {0};
+    hira_text_printf(&out, f->server_replace.text ? "local_%s(s" : "%s(", f->name);
+    for (size_t i = 0; i < f->n_params; i++) {
+        const struct lapis_value *p = &f->params[i];
+        const char *argument = p == v ? value : p == size_param ? size : v->count && !strcmp(v->count, p->name) ? room : p->name;
+        hira_text_printf(&out, "%s%s", i || f->server_replace.text ? ", " : "", argument);
+    }
+    hira_text_puts(&out, ")");
+    const char *text = hira_pool_strdup(e->pool, out.data);
+    hira_text_fini(&out);
+    return text;
+}
+
+/* The whole answer is fetched, rewritten, and told as far as there is room; too small a room is the vendor's to refuse. */
+static void emit_rewritten(struct emit *e, const struct lapis_function *f)
+{
+    const struct lapis_value *size, *v = lapis_query_value(f, &size);
+    struct hira_text params = {0};
+    for (size_t i = 0; i < f->n_params; i++)
+        hira_text_printf(&params, ", %s", lapis_ctype_declare(e->pool, f->params[i].ctype, f->params[i].name));
+    emit_line(e, "static %s", lapis_ctype_declare(e->pool, f->ret.ctype, emit_format(e, "rewritten_%s(HIRA_UNUSED struct hira_serve *s%s)", f->name,
+                                                                                  params.data)));
+    hira_text_fini(&params);
+    emit_line(e, "{");
+    emit_line(e, "    size_t answer_size = 0;");
+    emit_line(e, "    %s = %s;", lapis_ctype_declare(e->pool, f->ret.ctype, "ret"), asking(e, f, "0", "NULL", "&answer_size"));
+    emit_line(e, "    if (!(%s))\n        return ret;", emit_success(e, f, "error"));
+    emit_line(e, "    char *answer = hira_scratch(s, answer_size + 1);");
+    emit_line(e, "    if (!answer)\n        return %s;", f->failure ? f->failure : "-1");
+    emit_line(e, "    ret = %s;", asking(e, f, "answer_size", "answer", "NULL"));
+    emit_line(e, "    if (!(%s))\n        return ret;", emit_success(e, f, "error"));
+    for (size_t i = 0; i < f->n_answers; i++) {
+        const struct lapis_answer *a = &f->answers[i];
+        if (!rewrites(a))
+            continue;
+        const char *how = a->telling == LAPIS_TELL_WORDS ? "hira_keep_words(answer, hidden)"
+                          : a->telling == LAPIS_TELL_REWRITTEN
+                              ? a->expr
+                              : emit_format(e, "hira_keep_records(answer, answer_size, sizeof(%s), offsetof(%s, %s), sizeof ((%s *)0)->%s, hidden)",
+                                            a->expr, a->expr, a->condition, a->expr, a->condition);
+        emit_line(e, "    if (%s)\n        answer_size = %s;", emit_asked(e, f, a), how);
+    }
+    emit_line(e, "    if (%s && %s < answer_size)", v->name, v->count);
+    emit_line(e, "        return %s;", asking(e, f, v->count, v->name, size->name));
+    emit_line(e, "    if (%s)\n        memcpy(%s, answer, answer_size);", v->name, v->name);
+    emit_line(e, "    if (%s)\n        *%s = answer_size;", size->name, size->name);
+    emit_line(e, "    return ret;");
+    emit_line(e, "}");
+    emit_blank(e);
 }
 
 static void emit_reply(struct emit *e, const struct lapis_function *f)
@@ -449,6 +530,10 @@ static void emit_serve(struct emit *e, const struct lapis_function *f)
     for (size_t i = 0; i < f->n_params; i++)
         if (emit_has_keys(&f->params[i]))
             emit_keys_function(e, f, &f->params[i]);
+    emit_answer_functions(e, f);
+    const char *rewritten = rewritten_when(e, f);
+    if (rewritten)
+        emit_rewritten(e, f);
     emit_line(e, "static void serve_%s(struct hira_serve *s)", f->name);
     emit_line(e, "{");
     e->indent = 1;
@@ -479,10 +564,12 @@ static void emit_serve(struct emit *e, const struct lapis_function *f)
     if (f->server_before.text)
         emit_code(e, &f->server_before);
     emit_register(e, f, false);
-    emit_line(e, "%s%s%s%s);", emit_is_void(&f->ret) ? "" : lapis_ctype_declare(e->pool, f->ret.ctype, "ret"),
-              emit_is_void(&f->ret) ? "" : " = ",
-              f->server_replace.text ? emit_format(e, "local_%s(s%s", f->name, f->n_params ? ", " : "") : emit_format(e, "%s(", f->name),
-              vendor_arguments(e, f));
+    const char *arguments = vendor_arguments(e, f);
+    const char *call = f->server_replace.text ? emit_format(e, "local_%s(s%s%s)", f->name, f->n_params ? ", " : "", arguments)
+                                              : emit_format(e, "%s(%s)", f->name, arguments);
+    if (rewritten)
+        call = emit_format(e, "%s ? rewritten_%s(s, %s) : %s", rewritten, f->name, arguments, call);
+    emit_line(e, "%s%s%s;", emit_is_void(&f->ret) ? "" : lapis_ctype_declare(e->pool, f->ret.ctype, "ret"), emit_is_void(&f->ret) ? "" : " = ", call);
     emit_line(e, "HIRA_UNUSED bool ok = %s;", emit_success(e, f, "error"));
     emit_register(e, f, true);
     if (f->server_after.text)
@@ -676,6 +763,8 @@ void emit_server(struct emit *e)
     emit_vendor_table(e);
     emit_server_states(e);
     emit_values_function(e);
+    if (lapis_model_setting(m, "hides", 0))
+        emit_strings(e, "hidden", "hides");
     emit_code(e, &m->shared_code);
     emit_code(e, &m->server_code);
     emit_blank(e);

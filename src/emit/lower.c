@@ -14,7 +14,7 @@
 
 /* Locals of stubs, of serving functions and of trampolines. */
 static const char *const reserved[] = {"c", "s", "u", "i", "ret", "ok", "error", "key", "failure", "pended", "subject", "index", "until_done", "function",
-                                       "result"};
+                                       "result", "answer", "answer_size"};
 
 static bool is_reserved(const char *name)
 {
@@ -103,6 +103,11 @@ static void rename_parameter(struct emit *e, struct lapis_function *f, struct la
         f->fails[i].code = renamed(e, f->fails[i].code, name);
     }
     f->drains_when = renamed(e, f->drains_when, name);
+    for (size_t i = 0; i < f->n_answers && strncmp(name, "answer", 6); i++) {
+        f->answers[i].expr = renamed(e, f->answers[i].expr, name);
+        f->answers[i].condition = renamed(e, f->answers[i].condition, name);
+        f->answers[i].bytes = renamed(e, f->answers[i].bytes, name);
+    }
     for (size_t i = 0; i < f->n_resources; i++)
         f->resources[i].amount = renamed(e, f->resources[i].amount, name);
 }

@@ -53,6 +53,11 @@ const char *emit_until_done(struct emit *e, const struct lapis_function *f);
 uint32_t emit_signature(struct emit *e, const struct lapis_function *f);
 /* Condition that the call succeeded, over `ret` and the error parameter's value `error`. */
 const char *emit_success(struct emit *e, const struct lapis_function *f, const char *error);
+/* Condition that a query's selector is one of an answer's. */
+const char *emit_asked(struct emit *e, const struct lapis_function *f, const struct lapis_answer *a);
+/* "keys_NAME_answer2": which values of property lists in that answer are handles. */
+const char *emit_answer_keys(struct emit *e, const struct lapis_function *f, const struct lapis_answer *a);
+void emit_answer_functions(struct emit *e, const struct lapis_function *f);
 bool emit_has_keys(const struct lapis_value *v);
 void emit_keys_function(struct emit *e, const struct lapis_function *f, const struct lapis_value *v);
 void emit_values_function(struct emit *e);

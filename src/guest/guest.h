@@ -333,6 +333,26 @@ const struct hira_answer *hira_cache_get(unsigned function, const void *handle, 
 void hira_cache_put(unsigned function, const void *handle, uint64_t selector, uint64_t extra, int64_t ret, const void *data,
                     uint64_t size);
 
+/* ---- answers that are not just the vendor's ---- */
+
+/* Tells `size` bytes at `data` as a query's answer: copied to `value` (NULL: not asked for), which has room for `room`, and their number
+ * to `ret_size` (NULL allowed). False, and nothing told: they do not fit. */
+bool hira_answer(const void *data, size_t size, void *value, uint64_t room, size_t *ret_size);
+
+/* The same of an expression's value. */
+#define HIRA_ANSWER(expr, value, room, ret_size) \
+    ({ \
+        const __typeof__(expr) hira_answer_ = (expr); \
+        hira_answer(&hira_answer_, sizeof hira_answer_, value, room, ret_size); \
+    })
+
+/* `value` (4 or 8 bytes) is the vendor's count of references to an object, of which it holds one for all of the application's: they
+ * are added instead of that one. */
+void hira_add_references(void *value, uint64_t size, const void *object);
+
+/* A property list in an answer, of `size` bytes: under keys for which type_of gives a type, ids become handles. */
+void hira_properties_to_handles(void *list, uint64_t size, uint64_t end, unsigned (*type_of)(uint64_t key));
+
 /* ---- callbacks ---- */
 
 struct hira_upcall {

@@ -21,6 +21,7 @@ enum lapis_where {
     LAPIS_AT_CALLBACK = 1 << 6,
     LAPIS_AT_IF = 1 << 7, /* behind if and else */
     LAPIS_AT_UNSUPPORTED = 1 << 8,
+    LAPIS_AT_ANSWER = 1 << 9,
 };
 
 enum lapis_word {
@@ -71,6 +72,7 @@ enum lapis_word {
     LAPIS_W_FLUSH,
     LAPIS_W_DRAINS,
     LAPIS_W_CACHE,
+    LAPIS_W_ANSWER, /* args: selectors; the body: how each is told */
     LAPIS_W_GUEST_REPLACE,
     LAPIS_W_GUEST_BEFORE,
     LAPIS_W_GUEST_AFTER,
@@ -82,6 +84,13 @@ enum lapis_word {
     LAPIS_W_EXTENSION,
     LAPIS_W_EXPORTED,
     LAPIS_W_VERSION,
+    /* of answers */
+    LAPIS_W_REFERENCES,
+    LAPIS_W_MASKED,
+    LAPIS_W_KNOWN,
+    LAPIS_W_WORDS,
+    LAPIS_W_RECORDS,
+    LAPIS_W_REWRITTEN,
     /* of values */
     LAPIS_W_IN,
     LAPIS_W_OUT,
@@ -148,6 +157,7 @@ enum lapis_group {
     LAPIS_G_SHAPE,
     LAPIS_G_MODE,
     LAPIS_G_LIFE,
+    LAPIS_G_TELLING,
 };
 
 #define LAPIS_ANY 255 /* arguments: no upper limit */

@@ -465,6 +465,33 @@ static bool is_called(const struct lapis_model *model, const char *remote)
     return false;
 }
 
+/* Answers are those of a query; whole ones are fetched by asking for their size first. */
+static void check_answers(struct lapis_front *front, struct lapis_function *f)
+{
+    const struct lapis_value *size = NULL, *value = lapis_query_value(f, &size);
+    size_t kept = 0;
+    for (size_t i = 0; i < f->n_answers; i++) {
+        const struct lapis_answer *a = &f->answers[i];
+        bool by_name = a->telling == LAPIS_TELL_WORDS || a->telling == LAPIS_TELL_RECORDS;
+        if (by_name && value && !lapis_model_setting(front->model, "hides", 0)) {
+            lapis_error(front->diag, a->loc, "nothing says which names are not to be told");
+            lapis_hint(front->diag, "write api name { hides NAME, PATTERN_*; }");
+        }
+        bool whole = a->telling == LAPIS_TELL_KNOWN || a->telling == LAPIS_TELL_WORDS || a->telling == LAPIS_TELL_RECORDS ||
+                     a->telling == LAPIS_TELL_REWRITTEN;
+        if (value && (size || !whole)) {
+            f->answers[kept++] = *a;
+        } else if (!a->general && !value) {
+            lapis_error(front->diag, a->loc, "no parameter of %s receives the answer to a query", f->name);
+            lapis_hint(front->diag, "write parameter(value) { out; bytes(size); query(selector); }");
+        } else if (!a->general) {
+            lapis_error(front->diag, a->loc, "no parameter of %s receives the size of the answer", f->name);
+            lapis_hint(front->diag, "write parameter(%s) { filled(*size_ret); }", value->name);
+        }
+    }
+    f->n_answers = kept;
+}
+
 static void check_function(struct lapis_front *front, struct lapis_function *f)
 {
     struct place p = {.front = front, .function = f, .prototype = prototype_of(front, f)};
@@ -482,6 +509,7 @@ static void check_function(struct lapis_front *front, struct lapis_function *f)
         check_value(&p, &f->params[i]);
     }
     check_async(front, f, &p);
+    check_answers(front, f);
     if (f->ret.ctype->kind == LAPIS_VOID)
         return;
     p.result = true;

@@ -31,6 +31,7 @@ static const struct setting_row {
     {"vendor_cache", 1, 1, true, "vendor_cache \"VARIABLE\";"},
     {"dispatch", 2, 2, false, "dispatch table_type <header.h>;"},
     {"ordered", 1, 1, false, "ordered(all);"},
+    {"hides", 1, 64, false, "hides NAME, PATTERN_*;"},
 };
 
 static const struct setting_row *find_setting(struct lapis_front *front, const struct lapis_node *node)

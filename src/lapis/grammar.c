@@ -58,6 +58,7 @@ static const struct lapis_grammar rows[] = {
     {LAPIS_W_FLUSH, "flush", FUNC, 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, true, "flush;"},
     {LAPIS_W_DRAINS, "drains", FUNC, 1, 2, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, false, "drains(handle, condition);"},
     {LAPIS_W_CACHE, "cache", FUNC, 0, LAPIS_ANY, LAPIS_ARG_GLOB, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, true, "cache(glob, ...);"},
+    {LAPIS_W_ANSWER, "answer", FUNC, 1, LAPIS_ANY, LAPIS_ARG_GLOB, LAPIS_BODY_STATEMENTS, AT(ANSWER), LAPIS_G_MANY, false, "answer(selector, ...) { ... }"},
     {LAPIS_W_GUEST_REPLACE, "guest replace", FUNC, 0, 0, 0, LAPIS_BODY_CODE, 0, LAPIS_G_SELF, false, "guest replace { C }"},
     {LAPIS_W_GUEST_BEFORE, "guest before", FUNC, 0, 0, 0, LAPIS_BODY_CODE, 0, LAPIS_G_SELF, false, "guest before { C }"},
     {LAPIS_W_GUEST_AFTER, "guest after", FUNC, 0, 0, 0, LAPIS_BODY_CODE, 0, LAPIS_G_SELF, false, "guest after { C }"},
@@ -69,6 +70,14 @@ static const struct lapis_grammar rows[] = {
     {LAPIS_W_EXTENSION, "extension", FUNC, 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, true, "extension;"},
     {LAPIS_W_EXPORTED, "exported", FUNC, 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, true, "exported;"},
     {LAPIS_W_VERSION, "version", FUNC, 1, 1, LAPIS_ARG_STRING, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, false, "version(\"NODE\");"},
+
+    {LAPIS_W_REFERENCES, "references", AT(ANSWER), 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_TELLING, false, "references;"},
+    {LAPIS_W_MASKED, "masked", AT(ANSWER), 1, 1, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_TELLING, false, "masked(bits);"},
+    {LAPIS_W_KNOWN, "known", AT(ANSWER), 2, 3, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_TELLING, false, "known(value, condition);"},
+    {LAPIS_W_WORDS, "words", AT(ANSWER), 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_TELLING, false, "words;"},
+    {LAPIS_W_RECORDS, "records", AT(ANSWER), 2, 2, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_TELLING, false, "records(type, member);"},
+    {LAPIS_W_REWRITTEN, "rewritten", AT(ANSWER), 1, 1, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_TELLING, false, "rewritten(size);"},
+    {LAPIS_W_PROPERTIES, "properties", AT(ANSWER), 0, 1, LAPIS_ARG_EXPR, LAPIS_BODY_KEYS, 0, LAPIS_G_TELLING, false, "properties(expr) { type(T): KEY, ...; }"},
 
     {LAPIS_W_IN, "in", VAL, 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_DIRECTION, false, "in;"},
     {LAPIS_W_OUT, "out", VAL, 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_DIRECTION, false, "out;"},
@@ -135,7 +144,7 @@ const struct lapis_grammar *lapis_grammar_find(const char *spelling, unsigned wh
 const char *lapis_where_name(unsigned where)
 {
     static const char *const names[] = {"a file",      "an api",     "a type", "a function",        "a convention",
-                                        "a parameter", "a callback", "an if",  "an unsupported set"};
+                                        "a parameter", "a callback", "an if",  "an unsupported set", "an answer"};
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(names); i++)
         if (where & (1u << i))
             return names[i];

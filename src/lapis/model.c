@@ -67,6 +67,21 @@ static void init_array(struct hira_pool *pool, struct lapis_value *value, const 
     value->count = hira_pool_printf(pool, "%zu", type->length);
 }
 
+const struct lapis_value *lapis_query_value(const struct lapis_function *f, const struct lapis_value **ret_size)
+{
+    *ret_size = NULL;
+    for (size_t i = 0; i < f->n_params; i++) {
+        const struct lapis_value *v = &f->params[i];
+        if (v->kind != LAPIS_V_BUFFER || !v->selector || v->direction != LAPIS_OUT)
+            continue;
+        for (size_t k = 0; v->filled && k < f->n_params; k++)
+            if (f->params[k].direction == LAPIS_OUT && &f->params[k] != v && f->params[k].name && strstr(v->filled, f->params[k].name))
+                *ret_size = &f->params[k];
+        return v;
+    }
+    return NULL;
+}
+
 void lapis_value_init(struct hira_pool *pool, struct lapis_value *value, const char *name, struct lapis_ctype *type)
 {
     *value = (struct lapis_value){.name = name, .ctype = type, .direction = LAPIS_IN, .kind = LAPIS_V_UNSETTLED};

@@ -215,6 +215,28 @@ struct lapis_resource {
     struct lapis_loc loc;
 };
 
+/* What a query is told under some selectors, instead of just what the vendor says. */
+enum lapis_telling {
+    LAPIS_TELL_REFERENCES, /* the vendor's count of references, with those of the application that the guest keeps */
+    LAPIS_TELL_MASKED,     /* only these bits of it: `expr` */
+    LAPIS_TELL_KNOWN,      /* while `condition` holds the guest knows: the value `expr`, or `bytes` of them at it */
+    LAPIS_TELL_WORDS,      /* a list of words without those that the api hides */
+    LAPIS_TELL_RECORDS,    /* the same of an array of `expr`, structs whose member `condition` is the name */
+    LAPIS_TELL_REWRITTEN,  /* what the server makes of it: `expr` is its new size */
+    LAPIS_TELL_PROPERTIES, /* key, value pairs ended by `expr`, in which `keys` say which values are handles */
+};
+
+struct lapis_answer {
+    enum lapis_telling telling;
+    const char **selectors;
+    size_t n_selectors;
+    const char *expr, *condition, *bytes;
+    struct lapis_key *keys;
+    size_t n_keys;
+    bool general; /* from a rule for several functions: of no concern to those that ask nothing */
+    struct lapis_loc loc;
+};
+
 struct lapis_function {
     const char *name;
     unsigned index;              /* 0.. in the function table, in order of declaration */
@@ -244,6 +266,8 @@ struct lapis_function {
     size_t n_cache_keys;
     const char **changing;       /* selectors that are not, whatever cache_keys says */
     size_t n_changing;
+    struct lapis_answer *answers;
+    size_t n_answers;
     bool retains, releases;      /* is the retain / release verb of params[0].handle: counts are kept in the guest */
     struct lapis_code failed;    /* guest: runs when the guest decides that the call ends with an error; sees `code` */
     struct lapis_code guest_replace, guest_before, guest_after;
@@ -322,6 +346,9 @@ struct lapis_model {
 const char *lapis_model_setting(const struct lapis_model *model, const char *name, size_t n);
 struct lapis_function *lapis_model_function(const struct lapis_model *model, const char *name);
 struct lapis_handle *lapis_model_handle(const struct lapis_model *model, const char *name);
+
+/* The parameter that receives a query's answer, and the one that receives its size (NULL: none does); NULL where it asks nothing. */
+const struct lapis_value *lapis_query_value(const struct lapis_function *f, const struct lapis_value **ret_size);
 
 /* Makes `value` a value of this C type, as far as the type alone tells: scalars, handles, structs (RECORD with `fields` when
  * any of them needs care, else SCALAR); every pointer is UNSETTLED, function pointers too. Direction IN. */

@@ -214,7 +214,7 @@ static bool known(const struct lapis_front *front, const struct lapis_scope *sco
         if (scope->names[i] && !strcmp(scope->names[i], word))
             return true;
     return is_keyword(word) || !strncmp(word, "hira_", 5) || !strncmp(word, "__builtin_", 10) ||
-           header_has(model, word) || lapis_says_word(model->shared_code.text, word) ||
+           (!strncmp(word, "state_", 6) && lapis_model_handle(model, word + 6)) || header_has(model, word) || lapis_says_word(model->shared_code.text, word) ||
            lapis_says_word(model->guest_code.text, word) || lapis_says_word(model->server_code.text, word);
 }
 

@@ -306,6 +306,69 @@ static void apply_cache(const struct rule *r, const struct lapis_node *node)
     f->n_cache_keys = n;
 }
 
+/* Expressions of answers may name the answer itself. */
+static void check_telling(const struct rule *r, const struct lapis_node *node)
+{
+    const struct lapis_function *f = r->function;
+    const char *names[256] = {"answer", "answer_size"};
+    size_t n = 2;
+    for (size_t k = 0; k < f->n_params && n < HIRA_ARRAY_SIZE(names); k++)
+        names[n++] = f->params[k].name;
+    for (size_t i = 0; !r->general && i < node->n_args && node->word != LAPIS_W_RECORDS; i++)
+        lapis_check_names(r->front, node, &node->args[i], &(struct lapis_scope){names, n, f->name});
+}
+
+static void add_keys(const struct rule *r, struct lapis_answer *a, const struct lapis_node *node)
+{
+    for (size_t i = 0; i < node->n_body; i++) {
+        const struct lapis_node *row = node->body[i];
+        struct lapis_handle *handle = lapis_model_handle(r->front->model, row->args[0].text);
+        if (!handle)
+            lapis_error(r->front->diag, row->args[0].loc, "'%s' is no handle type", row->args[0].text);
+        for (size_t k = 1; handle && k < row->n_args; k++)
+            *HIRA_POOL_PUSH(r->front->pool, a->keys, a->n_keys) =
+                (struct lapis_key){.key = row->args[k].text, .handle = handle, .loc = row->args[k].loc};
+    }
+}
+
+static void add_answer(const struct rule *r, const struct lapis_node *node, const struct lapis_node *how)
+{
+    static const enum lapis_telling tellings[] = {
+        [LAPIS_W_REFERENCES - LAPIS_W_REFERENCES] = LAPIS_TELL_REFERENCES, [LAPIS_W_MASKED - LAPIS_W_REFERENCES] = LAPIS_TELL_MASKED,
+        [LAPIS_W_KNOWN - LAPIS_W_REFERENCES] = LAPIS_TELL_KNOWN,           [LAPIS_W_WORDS - LAPIS_W_REFERENCES] = LAPIS_TELL_WORDS,
+        [LAPIS_W_RECORDS - LAPIS_W_REFERENCES] = LAPIS_TELL_RECORDS,       [LAPIS_W_REWRITTEN - LAPIS_W_REFERENCES] = LAPIS_TELL_REWRITTEN,
+    };
+    struct lapis_function *f = r->function;
+    struct lapis_answer a = {.general = r->general, .loc = how->loc};
+    a.telling = how->word == LAPIS_W_PROPERTIES ? LAPIS_TELL_PROPERTIES : tellings[how->word - LAPIS_W_REFERENCES];
+    for (size_t i = 0; i < node->n_args; i++) {
+        size_t before = a.n_selectors;
+        add_selectors(r->front, &a.selectors, &a.n_selectors, node->args[i].text);
+        if (a.n_selectors == before && r->front->model->n_names && !r->general)
+            lapis_error(r->front->diag, node->args[i].loc, "the headers define nothing that matches '%s'", node->args[i].text);
+        else if (!lapis_has_wildcard(node->args[i].text))
+            lapis_check_names(r->front, node, &node->args[i], &(struct lapis_scope){0});
+    }
+    check_telling(r, how);
+    a.expr = how->n_args ? how->args[0].text : a.telling == LAPIS_TELL_PROPERTIES ? "0" : NULL;
+    a.condition = how->n_args > 1 ? how->args[1].text : NULL;
+    a.bytes = how->n_args > 2 ? how->args[2].text : NULL;
+    add_keys(r, &a, how);
+    if (a.n_selectors)
+        *HIRA_POOL_PUSH(r->front->pool, f->answers, f->n_answers) = a;
+}
+
+static void apply_answer(const struct rule *r, const struct lapis_node *node)
+{
+    for (size_t i = 0; i < node->n_body; i++)
+        add_answer(r, node, node->body[i]);
+    if (!node->n_body && !r->general) {
+        lapis_error(r->front->diag, node->loc, "nothing is said of this answer");
+        lapis_hint(r->front->diag, "write references;, masked(bits);, known(value, condition);, words;, records(type, member);, "
+                                   "rewritten(size); or properties(end) { ... }");
+    }
+}
+
 static void apply_drains(const struct rule *r, const struct lapis_node *node)
 {
     struct lapis_function *f = r->function;
@@ -373,6 +436,9 @@ static void apply_statement(const struct rule *r, const struct lapis_node *node)
         break;
     case LAPIS_W_CACHE:
         apply_cache(r, node);
+        break;
+    case LAPIS_W_ANSWER:
+        apply_answer(r, node);
         break;
     case LAPIS_W_FAILS:
     case LAPIS_W_CONSUMES:
@@ -454,6 +520,11 @@ static void rename_expressions(struct hira_pool *pool, struct lapis_function *f,
     for (size_t i = 0; i < f->n_fails; i++)
         f->fails[i].condition = lapis_rename_word(pool, f->fails[i].condition, from, to);
     f->drains_when = lapis_rename_word(pool, f->drains_when, from, to);
+    for (size_t i = 0; i < f->n_answers; i++) {
+        f->answers[i].expr = lapis_rename_word(pool, f->answers[i].expr, from, to);
+        f->answers[i].condition = lapis_rename_word(pool, f->answers[i].condition, from, to);
+        f->answers[i].bytes = lapis_rename_word(pool, f->answers[i].bytes, from, to);
+    }
     for (size_t i = 0; i < f->n_resources; i++)
         f->resources[i].amount = lapis_rename_word(pool, f->resources[i].amount, from, to);
     struct lapis_code *codes[] = {&f->guest_replace,  &f->guest_before,  &f->guest_after,

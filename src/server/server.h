@@ -235,6 +235,21 @@ void hira_gone(struct hira_serve *s);
 /* The spec's state beside a vendor handle of an object that this call names or that is alive; NULL if unknown. */
 void *hira_server_state(void *vendor, unsigned type);
 
+/* ---- answers that are not just the vendor's ---- */
+
+/* Of a list of words with blanks between them, those stay that no pattern matches (`*` and `?`; NULL ends the patterns), with the blanks
+ * behind them. In place; returns its size with the NUL. */
+size_t hira_keep_words(char *list, const char *const *hidden);
+
+/* The same of an array of structs of `width` bytes with a name in `name_size` bytes at `name_offset`; returns the bytes that stay. */
+size_t hira_keep_records(void *list, size_t size, size_t width, size_t name_offset, size_t name_size, const char *const *hidden);
+
+/* Of an integer of `size` bytes (up to 8) only these bits stay. */
+void hira_keep_bits(void *value, uint64_t size, uint64_t bits);
+
+/* A property list in an answer, of `size` bytes: under keys for which type_of gives a type, the vendor's handles become ids. */
+void hira_properties_to_ids(struct hira_serve *s, void *list, uint64_t size, uint64_t end, unsigned (*type_of)(uint64_t key));
+
 /* ---- streams ---- */
 
 /* In and out memory of functions whose spec says `stream`: a pointer as from hira_get_in and hira_get_out, or one for which

@@ -138,7 +138,7 @@ const char *nullDeviceName(nullDevice device);
 /* ---- queues ---- */
 
 enum { NULL_PROPERTY_END = 0, NULL_PROPERTY_DEVICE = 1, NULL_PROPERTY_PRIORITY = 2 };
-typedef enum nullQueueQuery { NULL_QUEUE_DEVICE = 1, NULL_QUEUE_PRIORITY = 2, NULL_QUEUE_REFERENCES = 3, NULL_QUEUE_COMMANDS = 4 } nullQueueQuery;
+typedef enum nullQueueQuery { NULL_QUEUE_DEVICE = 1, NULL_QUEUE_PRIORITY = 2, NULL_QUEUE_REFERENCES = 3, NULL_QUEUE_COMMANDS = 4, NULL_QUEUE_PROPERTIES = 5 } nullQueueQuery;
 
 nullQueue nullCreateQueue(nullDevice device, uint32_t priority, nullStatus *error);
 nullQueue nullOpenQueue(const intptr_t *properties, nullStatus *error);
@@ -217,5 +217,22 @@ nullStatus nullWriteRect(nullBuffer buffer, uint32_t width, uint32_t height, con
                          size_t slice, const void *texels);
 nullStatus nullReadRect(nullBuffer buffer, uint32_t width, uint32_t height, const size_t *origin, const size_t *region, size_t pitch,
                         size_t slice, void *texels);
+
+/* ---- questions about devices and buffers ---- */
+
+typedef struct nullFeature { uint32_t version; char name[NULL_NAME_MAX]; } nullFeature;
+
+typedef enum nullDeviceQuery {
+    NULL_DEVICE_FEATURES = 0x101,     /* words with blanks between them */
+    NULL_DEVICE_FEATURE_LIST = 0x102, /* an array of nullFeature */
+    NULL_DEVICE_ABILITIES = 0x103,    /* bits, of 32 */
+    NULL_DEVICE_MAKER = 0x104,        /* a string */
+} nullDeviceQuery;
+enum { NULL_ABILITY_COUNT = 1, NULL_ABILITY_LOG = 2, NULL_ABILITY_FLY = 4 };
+
+typedef enum nullBufferQuery { NULL_BUFFER_SIZE = 0x201, NULL_BUFFER_ADDRESS = 0x202 } nullBufferQuery;
+
+nullStatus nullGetDeviceInfo(nullDevice device, nullDeviceQuery query, size_t size, void *value, size_t *size_ret);
+nullStatus nullGetBufferInfo(nullBuffer buffer, nullBufferQuery query, size_t size, void *value, size_t *size_ret);
 
 #endif

@@ -61,6 +61,8 @@ struct nullQueue_ {
     atomic_uint refs;
     nullDevice device;
     uint32_t priority;
+    intptr_t properties[5];
+    size_t n_properties;
     uint64_t submitted, finished;
     struct command *first, **last;
     bool ending;
@@ -660,7 +662,15 @@ nullQueue nullOpenQueue(const intptr_t *properties, nullStatus *error)
         else
             priority = 100;
     }
-    return nullCreateQueue(device, priority, error);
+    nullQueue queue = nullCreateQueue(device, priority, error);
+    size_t n = 0;
+    while (properties && properties[n] && n < 4)
+        n += 2;
+    if (queue && properties) {
+        memcpy(queue->properties, properties, n * sizeof *properties);
+        queue->n_properties = n + 1;
+    }
+    return queue;
 }
 
 nullStatus nullRetainQueue(nullQueue queue)
@@ -685,30 +695,36 @@ nullStatus nullReleaseQueue(nullQueue queue)
     return NULL_SUCCESS;
 }
 
+static nullStatus answer(const void *data, size_t need, size_t size, void *value, size_t *size_ret)
+{
+    if (value && size < need)
+        return fail(NULL_ERROR_VALUE);
+    if (value)
+        memcpy(value, data, need);
+    if (size_ret)
+        *size_ret = need;
+    return NULL_SUCCESS;
+}
+
 nullStatus nullGetQueueInfo(nullQueue queue, nullQueueQuery query, size_t size, void *value, size_t *size_ret)
 {
     union {
         nullDevice device;
         uint32_t number;
         uint64_t big;
-    } answer = {0};
+    } told = {0};
     size_t need = 4;
     if (!is(queue, MARK_QUEUE))
         return fail(NULL_ERROR_QUEUE);
     switch (query) {
-    case NULL_QUEUE_DEVICE: answer.device = queue->device, need = 8; break;
-    case NULL_QUEUE_PRIORITY: answer.number = queue->priority; break;
-    case NULL_QUEUE_REFERENCES: answer.number = atomic_load(&queue->refs); break;
-    case NULL_QUEUE_COMMANDS: answer.big = queue->submitted, need = 8; break;
+    case NULL_QUEUE_DEVICE: told.device = queue->device, need = 8; break;
+    case NULL_QUEUE_PRIORITY: told.number = queue->priority; break;
+    case NULL_QUEUE_REFERENCES: told.number = atomic_load(&queue->refs); break;
+    case NULL_QUEUE_COMMANDS: told.big = queue->submitted, need = 8; break;
+    case NULL_QUEUE_PROPERTIES: return answer(queue->properties, queue->n_properties * sizeof *queue->properties, size, value, size_ret);
     default: return fail(NULL_ERROR_VALUE);
     }
-    if (value && size < need)
-        return fail(NULL_ERROR_VALUE);
-    if (value)
-        memcpy(value, &answer, need);
-    if (size_ret)
-        *size_ret = need;
-    return NULL_SUCCESS;
+    return answer(&told, need, size, value, size_ret);
 }
 
 nullStatus nullGetAttributes(nullQueue queue, uint32_t capacity, nullAttribute *attributes, uint32_t *count_ret)
@@ -1054,4 +1070,34 @@ nullStatus nullReadRect(nullBuffer buffer, uint32_t width, uint32_t height, cons
                         size_t slice, void *texels)
 {
     return copy_rect(buffer, width, height, origin, region, pitch, slice, texels, false);
+}
+
+/* ---- questions about devices and buffers ---- */
+
+nullStatus nullGetDeviceInfo(nullDevice device, nullDeviceQuery query, size_t size, void *value, size_t *size_ret)
+{
+    static const char words[] = "null_count null_secret_door null_log null_secret", maker[] = "the vendor of nothing";
+    static const nullFeature list[] = {{1, "null_count"}, {7, "null_secret_door"}, {2, "null_log"}, {3, "null_secret"}};
+    const uint32_t abilities = NULL_ABILITY_COUNT | NULL_ABILITY_LOG | NULL_ABILITY_FLY;
+    if (!is(device, MARK_DEVICE))
+        return fail(NULL_ERROR_DEVICE);
+    switch (query) {
+    case NULL_DEVICE_FEATURES: return answer(words, sizeof words, size, value, size_ret);
+    case NULL_DEVICE_FEATURE_LIST: return answer(list, sizeof list, size, value, size_ret);
+    case NULL_DEVICE_ABILITIES: return answer(&abilities, sizeof abilities, size, value, size_ret);
+    case NULL_DEVICE_MAKER: return answer(maker, sizeof maker, size, value, size_ret);
+    }
+    return fail(NULL_ERROR_VALUE);
+}
+
+nullStatus nullGetBufferInfo(nullBuffer buffer, nullBufferQuery query, size_t size, void *value, size_t *size_ret)
+{
+    if (!is(buffer, MARK_BUFFER))
+        return fail(NULL_ERROR_BUFFER);
+    const uint64_t bytes = buffer->size, address = 0;
+    switch (query) {
+    case NULL_BUFFER_SIZE: return answer(&bytes, sizeof bytes, size, value, size_ret);
+    case NULL_BUFFER_ADDRESS: return answer(&address, sizeof address, size, value, size_ret);
+    }
+    return fail(NULL_ERROR_VALUE);
 }

@@ -207,6 +207,74 @@ static void streams(void)
     free(data);
 }
 
+/* Handles in a property list that a query tells are the application's. */
+static void told_properties(void)
+{
+    nullDevice devices[NULL_DEVICES];
+    uint32_t n = NULL_DEVICES;
+    OK(nullGetDevices(&n, devices));
+    const intptr_t list[] = {NULL_PROPERTY_PRIORITY, 3, NULL_PROPERTY_DEVICE, (intptr_t)devices[1], NULL_PROPERTY_END};
+    intptr_t got[8] = {0};
+    size_t size = 0;
+    nullStatus status;
+    nullQueue q = nullOpenQueue(list, &status), plain = t_queue();
+    OK(status);
+    CALL(nullGetQueueInfo(q, NULL_QUEUE_PROPERTIES, sizeof got, got, &size));
+    CHECK(size == sizeof list && !memcmp(got, list, sizeof list));
+    CALL(nullGetQueueInfo(q, NULL_QUEUE_PROPERTIES, sizeof list - 1, got, &size));
+    CALL(nullGetQueueInfo(q, NULL_QUEUE_PROPERTIES, 0, NULL, &size));
+    CALL(nullGetQueueInfo(plain, NULL_QUEUE_PROPERTIES, sizeof got, got, &size));
+    say("%zu", size);
+    OK(nullReleaseQueue(plain));
+    OK(nullReleaseQueue(q));
+}
+
+/* What the guest knows of a buffer is told as the vendor tells it. */
+static void told_sizes(void)
+{
+    nullQueue q = t_queue();
+    nullBuffer b = t_buffer(q, 123);
+    uint64_t value[2] = {7, 7};
+    size_t size = 0;
+    CALL(nullGetBufferInfo(b, NULL_BUFFER_SIZE, sizeof value, value, &size));
+    say("%lu %lu, %zu", value[0], value[1], size);
+    CALL(nullGetBufferInfo(b, NULL_BUFFER_SIZE, 8, value, NULL));
+    CALL(nullGetBufferInfo(b, NULL_BUFFER_SIZE, 7, value, NULL));
+    CALL(nullGetBufferInfo(b, NULL_BUFFER_SIZE, 0, NULL, &size));
+    CALL(nullGetBufferInfo(b, NULL_BUFFER_ADDRESS, 8, value, &size));
+    CALL(nullGetBufferInfo(NULL, NULL_BUFFER_SIZE, 8, value, &size));
+    say("%lu %zu", value[0], size);
+    OK(nullDestroyBuffer(b));
+    CALL(nullReleaseQueue(q));
+}
+
+/* What is not carried is not advertised; and the answer's size is that of what is told. */
+static void told_less(void)
+{
+#ifndef UNDER_HIRA
+    t_skip("the vendor tells everything");
+#endif
+    nullDevice d = t_device();
+    char text[64];
+    nullFeature list[4];
+    uint32_t abilities = 0;
+    size_t size = 0;
+    OK(nullGetDeviceInfo(d, NULL_DEVICE_FEATURES, 0, NULL, &size));
+    CHECK(size == sizeof "null_count null_log ");
+    memset(text, 'x', sizeof text);
+    OK(nullGetDeviceInfo(d, NULL_DEVICE_FEATURES, size, text, NULL));
+    CHECK(!strcmp(text, "null_count null_log ") && text[size] == 'x');
+    CHECK(nullGetDeviceInfo(d, NULL_DEVICE_FEATURES, size - 1, text, NULL) == NULL_ERROR_VALUE);
+    OK(nullGetDeviceInfo(d, NULL_DEVICE_FEATURE_LIST, sizeof list, list, &size));
+    CHECK(size == 2 * sizeof *list && !strcmp(list[0].name, "null_count") && list[1].version == 2);
+    OK(nullGetDeviceInfo(d, NULL_DEVICE_ABILITIES, sizeof abilities, &abilities, &size));
+    CHECK(abilities == (NULL_ABILITY_COUNT | NULL_ABILITY_LOG) && size == sizeof abilities);
+    OK(nullGetDeviceInfo(d, NULL_DEVICE_MAKER, sizeof text, text, &size));
+    CHECK(!strcmp(text, "THE VENDOR OF NOTHING") && size == strlen(text) + 1);
+    CHECK(nullGetDeviceInfo(d, 0, sizeof text, text, &size) == NULL_ERROR_VALUE);
+}
+
 const struct t_test objects_tests[] = {{"devices", devices}, {"entries", entries}, {"queues", queues}, {"properties", properties},
                                        {"foreign", foreign}, {"buffers", buffers}, {"many", many},     {"streams", streams},
+                                       {"told_properties", told_properties}, {"told_sizes", told_sizes}, {"told_less", told_less},
                                        {NULL, NULL}};
