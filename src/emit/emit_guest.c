@@ -804,13 +804,18 @@ static void emit_invalid_codes(struct emit *e)
     emit_blank(e);
 }
 
+static bool has_state(const struct lapis_handle *h)
+{
+    return h->guest_state.text || h->mapped;
+}
+
 static void emit_states(struct emit *e)
 {
     const struct lapis_model *m = e->model;
     emit_line(e, "union any_state {");
     emit_line(e, "    char none;");
     for (size_t i = 0; i < m->n_handles; i++)
-        if (m->handles[i]->guest_state.text)
+        if (has_state(m->handles[i]))
             emit_line(e, "    struct %s_state %s;", m->handles[i]->name, m->handles[i]->name);
     emit_line(e, "};");
     emit_blank(e);
@@ -820,10 +825,12 @@ static void emit_state_structs(struct emit *e)
 {
     for (size_t i = 0; i < e->model->n_handles; i++) {
         const struct lapis_handle *h = e->model->handles[i];
-        if (!h->guest_state.text)
+        if (!has_state(h))
             continue;
         emit_line(e, "struct %s_state {", h->name);
         emit_code(e, &h->guest_state);
+        if (h->mapped)
+            emit_line(e, "    struct hira_host host;");
         emit_line(e, "};");
         emit_line(e, "HIRA_UNUSED static struct %s_state *state_%s(%s)", h->name, h->name, lapis_ctype_declare(e->pool, h->ctype, "handle"));
         emit_line(e, "{\n    return hira_state((const void *)(uintptr_t)handle, T_%s);\n}", h->name);
@@ -835,16 +842,18 @@ static void emit_destroys(struct emit *e)
 {
     for (size_t i = 0; i < e->model->n_handles; i++) {
         const struct lapis_handle *h = e->model->handles[i];
-        if (!h->guest_destroy.text)
+        if (!h->guest_destroy.text && !h->mapped)
             continue;
         emit_line(e, "static void destroy_%s(void *object_, void *state_)", h->name);
         emit_line(e, "{");
         emit_line(e, "    HIRA_UNUSED %s = object_;", lapis_ctype_declare(e->pool, h->ctype, "object"));
-        if (h->guest_state.text)
+        if (has_state(h))
             emit_line(e, "    HIRA_UNUSED struct %s_state *state = state_;", h->name);
         else
             emit_line(e, "    (void)state_;");
         emit_code(e, &h->guest_destroy);
+        if (h->mapped)
+            emit_line(e, "    hira_host_fini(&state->host);");
         emit_line(e, "}");
         emit_blank(e);
     }
@@ -857,7 +866,7 @@ static void emit_types(struct emit *e)
     for (size_t i = 0; i < e->model->n_handles; i++) {
         const struct lapis_handle *h = e->model->handles[i];
         emit_line(e, "    {\"%s\", %s, %s, %s},", h->name, h->immutable ? "true" : "false", h->release ? "true" : "false",
-                  h->guest_destroy.text ? emit_format(e, "destroy_%s", h->name) : "NULL");
+                  h->guest_destroy.text || h->mapped ? emit_format(e, "destroy_%s", h->name) : "NULL");
     }
     emit_line(e, "};");
     emit_blank(e);

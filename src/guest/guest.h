@@ -388,9 +388,78 @@ void *hira_arena_get(uint64_t size);
 void hira_arena_put(void *p);
 bool hira_in_arena(const void *p, uint64_t size);
 
-/* Zeroed private memory at just these addresses (page-aligned). False: they are taken. */
-bool hira_map_at(void *address, uint64_t size);
-void hira_unmap_at(void *address, uint64_t size);
+/* ---- mapped memory ---- */
+
+/* Where the application finds an object's contents when it maps them: in the guest state of types that are `mapped`, zeroed when the
+ * object begins and ended with it. Maps of one byte lie at one address, as natively: so the object has one memory for all of them,
+ * which is the application's own where the object was made over that, and a block of the arena otherwise, from the first map on. A map
+ * for which that has no room has a block of its own. Any thread may map; the memory's contents are the application's affair. */
+struct hira_host {
+    char *at;                /* NULL: none yet */
+    uint64_t size;
+    bool ours;               /* `at` is a block of the arena, to be given back */
+    struct hira_host *whole; /* of a part: what it is a part of, which lives as long; its memory is that one's, from `origin` on */
+    uint64_t origin;
+    struct hira_map *maps;   /* what is mapped now, newest first */
+};
+
+/* One map, from the call that makes it to the one that ends it. */
+struct hira_map {
+    struct hira_map *next;
+    char *at;                /* what the application is given */
+    uint64_t size;
+    uint64_t number;         /* what the server knows it by, see hira_mapping_add() there: never 0, never the same */
+    bool written;            /* the application may write there */
+    bool ours;               /* `at` is a block of this map's own */
+};
+
+/* The object's memory is this: the application's, of unknown size, or (`ours`) a block of `size` bytes, taken over. NULL: none. */
+void hira_host_set(struct hira_host *host, void *at, uint64_t size, bool ours);
+
+/* The object is a part of another, from this byte on. */
+void hira_host_part(struct hira_host *host, struct hira_host *whole, uint64_t origin);
+
+/* Whether the object (NULL: none) lacks memory for its maps; and the giving of it, where nobody else was faster: `size` is that of the
+ * whole object, if it is a part. */
+bool hira_host_lacks(const struct hira_host *host);
+void hira_host_reserve(struct hira_host *host, uint64_t size);
+
+/* The application's own memory that the object was made over; NULL where there is none. */
+void *hira_host_address(const struct hira_host *host);
+
+/* Ends it: what is still mapped goes, the object's memory too. Generated. */
+void hira_host_fini(struct hira_host *host);
+
+/* Begins a map of `size` bytes from this offset on. NULL, where there is no object, no room or no memory: the call is made all the same,
+ * for the vendor's refusal comes first, with address NULL and number 0. */
+struct hira_map *hira_map_begin(struct hira_host *host, uint64_t offset, uint64_t size, bool written);
+/* The same of memory that lies where it lies. */
+struct hira_map *hira_map_begin_at(void *at, uint64_t size, bool written);
+static inline void *hira_map_at(const struct hira_map *map)
+{
+    return map ? map->at : NULL;
+}
+static inline uint64_t hira_map_number(const struct hira_map *map)
+{
+    return map ? map->number : 0;
+}
+
+/* The call has been made. `ok`: the map counts from now on, and is what the application gets; else it is dropped. NULL for NULL. */
+void *hira_map_end(struct hira_host *host, struct hira_map *map, bool ok);
+
+/* The newest map at this address, taken out of the object's; NULL: there is none. */
+struct hira_map *hira_map_take(struct hira_host *host, const void *at);
+/* The call that should have ended it has been made; not `ended`: it counts again. NULL allowed. */
+void hira_map_put(struct hira_host *host, struct hira_map *map, bool ended);
+
+/* ---- memory at equal addresses ---- */
+
+/* Allocations of the vendor's that have the same addresses here, in private pages: contents cross where the specification copies them.
+ * Add: zeroed memory at just these addresses (page-aligned); false: they are taken, or memory is. Has: whether an address lies in one.
+ * Forget: of the one that begins there; nothing is written to it any more. */
+bool hira_shared_add(void *at, uint64_t size);
+bool hira_shared_has(const void *p);
+void hira_shared_forget(const void *at);
 
 /* One lock for what the spec's guest code keeps in objects' states. */
 void hira_state_lock(void);

@@ -54,6 +54,10 @@ extern struct hira_connection hira_connection;
 /* Connects if need be. False: there is no server (errno says why), or it is gone. */
 bool hira_connect(void);
 
+/* Zeroed private memory at just these addresses (page-aligned). False: they are taken. */
+bool hira_map_pages_at(void *address, uint64_t size);
+void hira_unmap_pages_at(void *address, uint64_t size);
+
 /* What answers a HELLO. */
 union hira_welcome_message {
     struct hira_welcome welcome;

@@ -55,7 +55,7 @@ static size_t whole_pages(uint64_t size)
     return HIRA_ALIGN_UP(size ? size : 1, 4096ul);
 }
 
-bool hira_map_at(void *address, uint64_t size)
+bool hira_map_pages_at(void *address, uint64_t size)
 {
     void *got = mmap(address, whole_pages(size), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     if (got != MAP_FAILED && got != address) /* kernels before 4.17 take the address as a hint */
@@ -63,7 +63,7 @@ bool hira_map_at(void *address, uint64_t size)
     return got == address;
 }
 
-void hira_unmap_at(void *address, uint64_t size)
+void hira_unmap_pages_at(void *address, uint64_t size)
 {
     hira_pending_drop(address, whole_pages(size));
     munmap(address, whole_pages(size));

@@ -55,6 +55,7 @@ enum lapis_word {
     LAPIS_W_GUEST_DESTROY,
     LAPIS_W_IMMUTABLE,
     LAPIS_W_PENDS,
+    LAPIS_W_MAPPED,
     LAPIS_W_DISPATCH,
     /* of types and functions */
     LAPIS_W_SUCCESS,

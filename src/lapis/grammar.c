@@ -41,6 +41,7 @@ static const struct lapis_grammar rows[] = {
     {LAPIS_W_GUEST_DESTROY, "guest destroy", AT(TYPE), 0, 0, 0, LAPIS_BODY_CODE, 0, LAPIS_G_SELF, false, "guest destroy { C }"},
     {LAPIS_W_IMMUTABLE, "immutable", AT(TYPE), 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, true, "immutable;"},
     {LAPIS_W_PENDS, "pends", AT(TYPE) | FUNC, 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, true, "pends;"},
+    {LAPIS_W_MAPPED, "mapped", AT(TYPE), 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, true, "mapped;"},
     {LAPIS_W_DISPATCH, "dispatch", AT(TYPE), 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, true, "dispatch;"},
 
     {LAPIS_W_SUCCESS, "success", AT(TYPE) | FUNC, 1, 1, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, false, "success(value);"},

@@ -92,6 +92,7 @@ struct lapis_handle {
     struct lapis_code guest_destroy;  /* guest: runs when the last reference goes, before the release crosses; sees `object`, `state` */
     bool immutable;            /* no call changes it: asynchronous calls naming it need not be ordered against each other */
     bool pends;                /* calls that name it may leave work pending in it: the guest knows whether any is left */
+    bool mapped;               /* the application may map its contents: the guest keeps where they lie (`host` in its state) */
     bool dispatch;             /* its guest objects begin with the API's dispatch table pointer */
     struct lapis_reason why;
     struct lapis_loc loc;

@@ -755,6 +755,9 @@ static void apply_handle_statement(struct lapis_front *front, struct lapis_handl
     case LAPIS_W_PENDS:
         handle->pends = !node->negated;
         break;
+    case LAPIS_W_MAPPED:
+        handle->mapped = !node->negated;
+        break;
     case LAPIS_W_DISPATCH:
         handle->dispatch = !node->negated;
         break;

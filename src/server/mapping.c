@@ -140,6 +140,61 @@ void hira_mapping_forget(const void *owner)
     pthread_mutex_unlock(&lock);
 }
 
+/* ---- memory at equal addresses ---- */
+
+static struct shared {
+    struct shared *next;
+    char *at, *base;
+    uint64_t size;
+} *all_shared;
+
+void *hira_shared_add(void *base, uint64_t size)
+{
+    struct shared *made = base ? malloc(sizeof *made) : NULL;
+    if (!made)
+        return NULL;
+    char *at = (char *)HIRA_ALIGN_UP((uintptr_t)base, 4096ul);
+    pthread_mutex_lock(&lock);
+    *made = (struct shared){all_shared, at, base, size};
+    all_shared = made;
+    pthread_mutex_unlock(&lock);
+    return at;
+}
+
+/* Lock held. The link to the one in which so many bytes from there on lie. */
+static struct shared **find_shared(const void *p, uint64_t size)
+{
+    struct shared **link = &all_shared;
+    for (; *link; link = &(*link)->next) {
+        uint64_t offset = (uint64_t)((uintptr_t)p - (uintptr_t)(*link)->at);
+        if (offset <= (*link)->size && size <= (*link)->size - offset)
+            break;
+    }
+    return link;
+}
+
+bool hira_shared_has(const void *p, uint64_t size)
+{
+    pthread_mutex_lock(&lock);
+    bool found = *find_shared(p, size) != NULL;
+    pthread_mutex_unlock(&lock);
+    return found;
+}
+
+void *hira_shared_take(const void *at, uint64_t *ret_size)
+{
+    pthread_mutex_lock(&lock);
+    struct shared **link = find_shared(at, 0), *found = *link && (*link)->at == at ? *link : NULL;
+    if (found)
+        *link = found->next;
+    pthread_mutex_unlock(&lock);
+    void *base = found ? found->base : NULL;
+    if (found && ret_size)
+        *ret_size = found->size;
+    free(found);
+    return base;
+}
+
 static pthread_mutex_t state_lock = PTHREAD_MUTEX_INITIALIZER;
 
 void hira_server_lock(void)

@@ -280,7 +280,27 @@ void hira_mapping_add(struct hira_serve *s, uint64_t number, void *owner, void *
 void *hira_mapping_flush(uint64_t number, void *owner, const void *data, uint64_t size);
 void hira_mapping_remove(uint64_t number, void *owner);
 
+/* The same of memory in one piece. */
+static inline void hira_mapping_add_bytes(struct hira_serve *s, uint64_t number, void *owner, void *data, void *at, uint64_t size, bool fill,
+                                          bool now)
+{
+    const struct hira_region whole = {.width = size, .rows = 1, .slices = 1};
+    hira_mapping_add(s, number, owner, data, at, &whole, fill, now);
+}
+
 bool hira_in_arena(const void *p);
+
+/* ---- memory at equal addresses ---- */
+
+/* Allocations of the vendor's that the guest has at the same addresses (hira_shared_add there). They begin at a page's beginning, so the
+ * vendor is asked for HIRA_SHARED_MORE bytes more than the application wants, and `base` is what it gave.
+ * Add: the address that the guest is to have, NULL without memory (or base). Has: whether so many bytes from an address on lie in one: only
+ * such may the vendor touch. Take: of the one that begins there, its base, once; NULL: there is none, or it has been taken.
+ * `ret_size` (NULL allowed): the size with which it may be added again, should the vendor have refused to take it back. */
+#define HIRA_SHARED_MORE 8192u
+void *hira_shared_add(void *base, uint64_t size);
+bool hira_shared_has(const void *p, uint64_t size);
+void *hira_shared_take(const void *at, uint64_t *ret_size);
 
 /* ---- callbacks ---- */
 

@@ -174,6 +174,64 @@ static void rectangles(void)
     free(was);
 }
 
+/* Maps: partial and overlapping ones, several at a time, in a buffer that other calls change meanwhile. */
+static void maps(void)
+{
+    nullQueue queue = t_queue();
+    nullBuffer buffer = t_buffer(queue, 1 << 16);
+    nullStatus status;
+    uint64_t value = 0;
+    unsigned char *bytes = t_bytes(1 << 16, 3);
+    OK(nullWrite(queue, buffer, true, 0, 1 << 16, bytes, 0, NULL, NULL));
+    char *all = nullMapBuffer(buffer, true, 0, 1 << 16, &status), *part = nullMapBuffer(buffer, false, 4096, 100, &status);
+    CHECK(all && part == all + 4096 && !memcmp(all, bytes, 1 << 16));
+    CALL(nullUnmapBuffer(buffer, part));
+    memset(all, 7, 64);
+    CALL(nullUnmapBuffer(buffer, all));
+    OK(nullPeek(buffer, 7, &value));
+    say("%016lx", value);
+    OK(nullPoke(buffer, 0, 1));
+    all = nullMapBuffer(buffer, false, 0, 8, NULL);
+    CHECK(all && *all == 1);
+    *all = 2; /* mapped for reading only: not the buffer's any more */
+    CALL(nullUnmapBuffer(buffer, all));
+    CHECK(!nullMapBuffer(buffer, true, 1, 1 << 16, &status));
+    say("%d, last %d", status, nullGetLastError());
+    CHECK(!nullMapBuffer(buffer, true, 0, 0, &status) && status);
+    CHECK(!nullMapBuffer(NULL, true, 0, 1, &status));
+    say("%d, last %d", status, nullGetLastError());
+    CALL(nullUnmapBuffer(buffer, NULL));
+    CALL(nullUnmapBuffer(NULL, bytes));
+    char *left = nullMapBuffer(buffer, true, 0, 1, &status); /* the buffer may go before its maps */
+    CHECK(left);
+    OK(nullDestroyBuffer(buffer));
+    OK(nullReleaseQueue(queue));
+    free(bytes);
+}
+
+static void shared(void)
+{
+    nullDevice device = t_device();
+    unsigned char *first = nullAllocShared(device, 100000), *second = nullAllocShared(device, 5);
+    uint64_t sum = 0;
+    CHECK(first && second && first != second);
+    CHECK(!first[0] && !first[99999]);
+    for (unsigned i = 0; i < 100000; i++)
+        first[i] = (unsigned char)(i * 7);
+    OK(nullPushShared(device, first + 10, 99990));
+    OK(nullSumShared(device, first + 10, 99990, &sum));
+    say("%016lx", sum);
+    OK(nullFreeShared(device, first));
+    OK(nullSumShared(device, second, 5, &sum));
+    say("%016lx", sum);
+    OK(nullFreeShared(device, second));
+    CHECK(!nullAllocShared(device, 0) && !nullAllocShared(NULL, 10));
+#ifdef UNDER_HIRA
+    CHECK(nullSumShared(device, second, 5, &sum) == NULL_ERROR_VALUE); /* the device does not follow what is not its own */
+#endif
+}
+
 const struct t_test memory_tests[] = {{"reads", reads},   {"writes", writes}, {"both", both},
                                       {"nulls", nulls},   {"partly", partly}, {"lists", lists},
-                                      {"rests", rests},   {"again_and_again", again_and_again}, {"rectangles", rectangles}, {NULL, NULL}};
+                                      {"rests", rests},   {"again_and_again", again_and_again}, {"rectangles", rectangles},
+                                      {"maps", maps},     {"shared", shared}, {NULL, NULL}};

@@ -235,4 +235,17 @@ typedef enum nullBufferQuery { NULL_BUFFER_SIZE = 0x201, NULL_BUFFER_ADDRESS = 0
 nullStatus nullGetDeviceInfo(nullDevice device, nullDeviceQuery query, size_t size, void *value, size_t *size_ret);
 nullStatus nullGetBufferInfo(nullBuffer buffer, nullBufferQuery query, size_t size, void *value, size_t *size_ret);
 
+/* ---- mapped and shared memory ---- */
+
+/* Until it is unmapped, a part of the buffer lies at an address of the application's; maps may overlap, and one byte always lies at one
+ * address. What is written there is in the buffer after the unmap. */
+void *nullMapBuffer(nullBuffer buffer, bool write, size_t offset, size_t size, nullStatus *error);
+nullStatus nullUnmapBuffer(nullBuffer buffer, void *at);
+
+/* Memory that has the same address for the application and the device; contents are moved by calls. */
+void *nullAllocShared(nullDevice device, size_t size);
+nullStatus nullFreeShared(nullDevice device, void *at);
+nullStatus nullPushShared(nullDevice device, void *at, size_t size);            /* the device sees what is there */
+nullStatus nullSumShared(nullDevice device, const void *at, size_t size, uint64_t *sum); /* of what the device sees */
+
 #endif

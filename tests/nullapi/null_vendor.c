@@ -1101,3 +1101,51 @@ nullStatus nullGetBufferInfo(nullBuffer buffer, nullBufferQuery query, size_t si
     }
     return fail(NULL_ERROR_VALUE);
 }
+
+/* ---- mapped and shared memory ---- */
+
+void *nullMapBuffer(nullBuffer buffer, bool write, size_t offset, size_t size, nullStatus *error)
+{
+    nullStatus status = !is(buffer, MARK_BUFFER) ? NULL_ERROR_BUFFER : !size || offset > buffer->size || size > buffer->size - offset ? NULL_ERROR_VALUE
+                                                                                                                             : NULL_SUCCESS;
+    (void)write;
+    if (status)
+        fail(status);
+    if (error)
+        *error = status;
+    return status ? NULL : buffer->data + offset;
+}
+
+nullStatus nullUnmapBuffer(nullBuffer buffer, void *at)
+{
+    if (!is(buffer, MARK_BUFFER))
+        return fail(NULL_ERROR_BUFFER);
+    return (uintptr_t)at - (uintptr_t)buffer->data < buffer->size ? NULL_SUCCESS : fail(NULL_ERROR_VALUE);
+}
+
+void *nullAllocShared(nullDevice device, size_t size)
+{
+    return is(device, MARK_DEVICE) && size ? calloc(1, size) : NULL;
+}
+
+nullStatus nullFreeShared(nullDevice device, void *at)
+{
+    if (!is(device, MARK_DEVICE))
+        return fail(NULL_ERROR_DEVICE);
+    free(at);
+    return NULL_SUCCESS;
+}
+
+nullStatus nullPushShared(nullDevice device, void *at, size_t size)
+{
+    (void)at, (void)size;
+    return is(device, MARK_DEVICE) ? NULL_SUCCESS : fail(NULL_ERROR_DEVICE);
+}
+
+nullStatus nullSumShared(nullDevice device, const void *at, size_t size, uint64_t *sum)
+{
+    if (!is(device, MARK_DEVICE))
+        return fail(NULL_ERROR_DEVICE);
+    *sum = sum_bytes(at, size);
+    return NULL_SUCCESS;
+}
