@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Since Linux 6.16; where architectures number options by themselves, only what the C library knows. */
@@ -16,6 +17,8 @@
 
 #define HIRA_SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
 
+#define LEGACY_FD_MAX 65536 /* closed one by one where the kernel cannot do it at once */
+
 void hira_fd_closep(int *fd)
 {
     int saved = errno;
@@ -23,6 +26,14 @@ void hira_fd_closep(int *fd)
         close(*fd);
     *fd = -1;
     errno = saved;
+}
+
+void hira_fd_close_from(int first)
+{
+    if (syscall(SYS_close_range, (unsigned)first, ~0u, 0) == 0)
+        return;
+    for (int i = first, n = (int)sysconf(_SC_OPEN_MAX); i < n && i < LEGACY_FD_MAX; i++) /* before Linux 5.9 */
+        close(i);
 }
 
 int hira_fd_write_all(int fd, const void *data, size_t size)

@@ -10,6 +10,9 @@
 void hira_fd_closep(int *fd); /* closes if >= 0; errno preserved */
 #define HIRA_AUTOCLOSE HIRA_CLEANUP(hira_fd_closep)
 
+/* Closes every descriptor from this one on. */
+void hira_fd_close_from(int first);
+
 /* 0, or -errno; interrupted and short transfers are continued. Read: -EPIPE when the stream ends before `size` bytes. */
 int hira_fd_write_all(int fd, const void *data, size_t size);
 int hira_fd_read_all(int fd, void *data, size_t size);

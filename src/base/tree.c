@@ -26,12 +26,21 @@ static void closedirp(DIR **dir)
         closedir(*dir);
 }
 
+/* Whoever lives here may put a link in its place at any moment: what is changed is what was looked at. */
+static bool open_up(int parent, const char *name)
+{
+    char path[40];
+    HIRA_AUTOCLOSE int fd = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return fd >= 0 && chmod(path, 0700) == 0;
+}
+
 /* A stream of its own offset on the folder `name` of `parent`, made accessible if it is ours. NULL and errno. */
 static DIR *open_folder(int parent, const char *name)
 {
     int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
     int fd = openat(parent, name, flags);
-    if (fd < 0 && errno == EACCES && fchmodat(parent, name, 0700, 0) == 0)
+    if (fd < 0 && errno == EACCES && open_up(parent, name))
         fd = openat(parent, name, flags);
     if (fd < 0)
         return NULL;

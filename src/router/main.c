@@ -322,7 +322,7 @@ static int run(struct router *router, int private_fd)
         if (router->private)
             dprintf(private_fd, "READY %s\n", router->options.socket);
         else
-            router_sweep(router->options.work_dir);
+            router_sweep(router);
         router_tenant_of(router, geteuid()); /* who will most likely come, or alone can */
         router_apis_start(router);
         uv_run(&router->loop, UV_RUN_DEFAULT);
@@ -495,6 +495,10 @@ static int take_sandbox(struct router_options *o, int index, const char *value)
         fprintf(stderr, "hirad: %s\n", error);
         return -EINVAL;
     }
+    if (check.uid_count) {
+        o->server_uid = check.uid_base;
+        o->server_uids = check.uid_count;
+    }
     char *word = words[o->n_sandbox / 2];
     snprintf(word, sizeof words[0], "--%s", options[index].name);
     o->sandbox[o->n_sandbox++] = word;
@@ -548,6 +552,8 @@ int main(int argc, char **argv)
     static struct router router = {
         .log = {HIRA_LOG_INFO, hira_log_write_text, (void *)(intptr_t)STDERR_FILENO},
         .options = {.warm = 1,
+                    .server_uid = HIRA_SANDBOX_UIDS,
+                    .server_uids = HIRA_SANDBOX_UIDS_COUNT,
                     .max_guests = ROUTER_GUESTS_MAX,
                     .start_timeout_ms = ROUTER_START_TIMEOUT_MS,
                     .hello_timeout_ms = ROUTER_HELLO_TIMEOUT_MS,

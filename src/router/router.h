@@ -28,6 +28,7 @@ struct router_options {
     char work_dir[HIRA_PATH_MAX];
     const char *sandbox[ROUTER_SANDBOX_MAX]; /* options handed on to zygotes as they are; NULL-terminated */
     unsigned n_sandbox;
+    uid_t server_uid, server_uids; /* root's: users of servers, from one on so many */
     unsigned warm, max_guests;
     unsigned connect_rate, start_rate; /* a second: see limits.h; 0: no limit */
     uint64_t start_timeout_ms, hello_timeout_ms;
@@ -282,8 +283,8 @@ void router_lines_start(struct router_lines *lines, const struct router *router,
                         int fd);
 void router_lines_stop(struct router_lines *lines);
 
-/* Removes folders of servers that ended without anybody to do it. */
-void router_sweep(const char *work_dir);
+/* Has folders of servers removed that ended without anybody to do it. */
+void router_sweep(const struct router *router);
 
 /* The answer to STATUS, as far as `uid` may see it. The caller frees it. */
 char *router_status_text(const struct router *router, uid_t uid);

@@ -62,7 +62,7 @@ static void server_ended(struct router_server *s)
 {
     struct router *router = s->api->router;
     if (s->orphan)
-        router_sweep(router->options.work_dir);
+        router_sweep(router);
     router_server_destroy(s);
     router->quieter(router);
 }

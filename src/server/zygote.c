@@ -50,11 +50,13 @@
 #define LEGACY_FD_MAX 65536 /* closed one by one where the kernel cannot do it at once */
 #define LOOK_MS 50          /* after hirad has gone, until the first look for another; it doubles up to: */
 #define LOOK_MAX_MS 800     /* within a second of its start a new hirad knows all guests */
+#define REMOVE_S 60         /* a folder may take to be removed; what is left then, hirad sweeps up some day */
 #define ROUTER_FD 3         /* where hirad's socket is moved, so that everything above can be closed */
 
 struct child {
     struct hira_list link;
     pid_t pid;
+    bool removing; /* it has ended: this is who removes its folder */
     int lock; /* of its folder, while it is forked */
     int sock, log,
         account; /* hirad's: its end of the socket, the child's words, what the child counts. -1: let go of */
@@ -453,10 +455,57 @@ static void kill_orphans(struct zygote *z)
     hira_text_fini(&text);
 }
 
+static struct child *find_child(struct zygote *z, uint32_t pid)
+{
+    struct hira_list *pos, *next;
+    hira_list_for_each (pos, next, &z->children)
+        if (hira_list_entry(pos, struct child, link)->pid == (pid_t)pid)
+            return hira_list_entry(pos, struct child, link);
+    return NULL;
+}
+
+static _Noreturn void remover_main(const char *directory)
+{
+    signal(SIGALRM, SIG_DFL);
+    alarm(REMOVE_S);
+    hira_fd_close_from(STDERR_FILENO + 1);
+    hira_tree_remove(directory);
+    _exit(0);
+}
+
+/* What a server left in its folder it may have made to last. Others do not wait for that: then it is a child's work. False: done. */
+static bool remove_folder(struct child *child)
+{
+    HIRA_AUTOCLOSE int folder = open(child->directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (folder >= 0)
+        unlinkat(folder, HIRA_SERVER_LOCK, 0);
+    if (rmdir(child->directory) == 0 || errno == ENOENT)
+        return false;
+    child->pid = fork();
+    if (child->pid == 0)
+        remover_main(child->directory);
+    child->removing = child->pid > 0;
+    child->guest.head.type = 0;
+    if (!child->removing)
+        hira_tree_remove(child->directory);
+    return child->removing;
+}
+
+/* A child has ended, as somebody's server or as who removed what such had left. */
+static void bury(struct zygote *z, struct child *child)
+{
+    if (!child->removing)
+        hira_sandbox_left(&z->sandbox, child->pid);
+    let_go(child);
+    if (!child->removing && remove_folder(child))
+        return;
+    hira_list_remove(&child->link);
+    free(child);
+}
+
 static void reap(struct zygote *z)
 {
     struct signalfd_siginfo info;
-    struct hira_list *pos, *next;
     int status;
     pid_t pid;
     while (read(z->signals, &info, sizeof info) > 0)
@@ -464,17 +513,11 @@ static void reap(struct zygote *z)
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         struct hira_forked exited = {hira_message_head(HIRA_MSG_EXITED, sizeof exited), (uint32_t)pid,
                                      hira_sandbox_status(&z->sandbox, status)};
-        hira_list_for_each (pos, next, &z->children) {
-            struct child *child = hira_list_entry(pos, struct child, link);
-            if (child->pid != pid)
-                continue;
-            hira_sandbox_left(&z->sandbox, pid);
-            hira_tree_remove(child->directory);
-            hira_list_remove(&child->link);
-            let_go(child);
-            free(child);
-        }
-        if (!z->orphan)
+        struct child *child = find_child(z, (uint32_t)pid);
+        bool ours = child && child->removing;
+        if (child)
+            bury(z, child);
+        if (!z->orphan && !ours)
             hira_fd_send(z->router, &exited, sizeof exited, NULL, 0);
         kill_orphans(z);
     }
@@ -492,15 +535,6 @@ static void be_orphan(struct zygote *z)
         if (!child->guest.head.type)
             let_go(child);
     }
-}
-
-static struct child *find_child(struct zygote *z, uint32_t pid)
-{
-    struct hira_list *pos, *next;
-    hira_list_for_each (pos, next, &z->children)
-        if (hira_list_entry(pos, struct child, link)->pid == (pid_t)pid)
-            return hira_list_entry(pos, struct child, link);
-    return NULL;
 }
 
 /* A message from hirad. Its hang-up leaves the zygote with nothing to do but to see its children off, and to find them
@@ -637,9 +671,7 @@ static int take_descriptor(int fd)
         return -EBADF;
     if (fcntl(ROUTER_FD, F_SETFD, FD_CLOEXEC) < 0)
         return -errno;
-    if (syscall(SYS_close_range, ROUTER_FD + 1, ~0u, 0) < 0) /* before Linux 5.9 */
-        for (int i = ROUTER_FD + 1, n = (int)sysconf(_SC_OPEN_MAX); i < n && i < LEGACY_FD_MAX; i++)
-            close(i);
+    hira_fd_close_from(ROUTER_FD + 1);
     return ROUTER_FD;
 }
 

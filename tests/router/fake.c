@@ -5,6 +5,7 @@
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -98,6 +99,24 @@ static void litter(void)
             break;
 }
 
+/* More than is quickly removed; says when it is there. */
+static void hoard(void)
+{
+    char name[32];
+    int fd = open("first", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    for (int i = 0; i < 400; i++) {
+        snprintf(name, sizeof name, "%d", i);
+        if (mkdir(name, 0700) < 0)
+            break;
+        for (int k = 0; k < 500; k++) {
+            snprintf(name, sizeof name, "%d/%d", i, k);
+            if (link("first", name) < 0)
+                break;
+        }
+    }
+    close(fd);
+}
+
 static void describe(int sock, const struct hira_adopt *adopt)
 {
     char text[2048], cwd[256] = "";
@@ -136,6 +155,8 @@ static int serve(int sock, const struct hira_hello *hello, size_t hello_size, co
             flood();
         if (!strcmp(word, "litter"))
             litter();
+        if (!strcmp(word, "hoard"))
+            hoard();
         if (!strcmp(word, "hide"))
             close(hira_zygote_router());
         if (!strcmp(word, "surprise"))

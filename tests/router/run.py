@@ -753,6 +753,37 @@ def a_tenants_servers_that_do_not_start(place):
             assert g.say(b'x') == b'x' and time.time() - began < 5
 
 
+@test
+def folders_that_take_long_to_remove(place):
+    """Neither the zygote waits for what a server left, nor hirad for what one that nobody buried did."""
+    r = place.router('--sandbox', 'off', '--warm', '0', '--start-rate', '0')
+    with served(r.path) as g:
+        hoard = [w for w in g.say(b'describe').decode().split() if w.startswith('dir=')][0][4:]
+        g.s.settimeout(60)
+        assert g.say(b'hoard') == b'hoard'
+    wait_for(lambda: r.status()['serving'] == 0, 'it to leave')
+    began = time.time()
+    with served(r.path):
+        assert os.path.exists(hoard) or time.time() - began < 0.3
+    wait_for(lambda: not os.path.exists(hoard), 'its folder to be removed', 60)
+
+
+@test
+def folders_of_strangers_are_left_alone(place):
+    if os.geteuid() != 0:
+        raise Skip('needs root to be another user')
+    r = place.router()
+    for name, user in ('stranger', 65534), ('tenant', 1879048192 + 65534), ('beyond', 1879048192 + 268304384):
+        os.makedirs(f'{r.work}/hira-server-{name}/x')
+        os.chown(f'{r.work}/hira-server-{name}', user, user)
+    time.sleep(2.1)
+    again = Router(HIRAD, place.base + '/again', place.servers('fake'), '--work-dir', r.work)
+    place.routers.append(again)
+    wait_for(lambda: not os.path.exists(r.work + '/hira-server-tenant'), 'the sweep')
+    time.sleep(0.2)
+    assert {'hira-server-stranger', 'hira-server-beyond'} <= set(r.folders()), r.folders()
+
+
 # ---- the zygote alone ----
 
 @test
