@@ -389,6 +389,14 @@ static void again(void *context)
     router_api_balance(context);
 }
 
+/* How many servers of a tenant may be starting at once. A start may last until its time is over: one tenant's never keep all others
+ * waiting, and least those of one whose servers did not start of late. */
+static unsigned most_starting(const struct router *router, const struct trouble *t)
+{
+    bool alone = router->tenants.next->next == &router->tenants;
+    return t ? 1 : alone ? ROUTER_STARTING_MAX : ROUTER_STARTING_MAX - 1;
+}
+
 /* Who lacks a server, of those who may have one started now; counted before. A private router's first guest is mostly
  * its only one, so that none is kept ready then. */
 static struct router_tenant *lacking(struct router_api *api)
@@ -400,10 +408,10 @@ static struct router_tenant *lacking(struct router_api *api)
     bool keep_ready = !api->refill && !(router->private && api->adopted == 1);
     hira_list_for_each (pos, next, &router->tenants) {
         struct router_tenant *tenant = hira_list_entry(pos, struct router_tenant, link);
-        unsigned want = tenant->waiting + (keep_ready && tenant->seen >= warm_since ? router->options.warm : 0);
-        if (tenant->have >= want || (first && is_before(first, tenant)))
-            continue;
         const struct trouble *t = trouble_of(api, tenant);
+        unsigned want = tenant->waiting + (keep_ready && tenant->seen >= warm_since ? router->options.warm : 0);
+        if (tenant->have >= want || tenant->starting >= most_starting(router, t) || (first && is_before(first, tenant)))
+            continue;
         uint64_t wait = router_bucket_wait(&tenant->starts, now, router->options.start_rate);
         if (t && now < t->retry_at)
             wait = HIRA_MAX(wait, t->retry_at - now);

@@ -754,6 +754,37 @@ def a_tenants_servers_that_do_not_start(place):
 
 
 @test
+def a_tenants_servers_that_start_slowly(place):
+    """Nor what makes them take as long as they may."""
+    if os.geteuid() != 0:
+        raise Skip('needs root to become another user')
+    os.chmod(place.base, 0o755)
+    r = place.router('--warm', '0', '--cache-dir', place.base + '/cache', servers=('sleepy',))
+    os.chmod(os.path.dirname(r.path), 0o755)
+    with served(r.path, b'sleepy'):
+        pass
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        ours.close()
+        os.setgid(65534)
+        os.setuid(65534)
+        guests = [Guest(r.path) for _ in range(8)]
+        for g in guests:
+            g.send(hello(b'sleepy'))
+        theirs.recv(1)
+        os._exit(0)
+    theirs.close()
+    wait_for(lambda: r.status()['waiting'] == 8 and r.api('sleepy')['starting'] >= 3, 'others to start')
+    for _ in range(3):
+        began = time.time()
+        with served(r.path, b'sleepy') as g:
+            assert g.say(b'x') == b'x' and time.time() - began < 5
+    ours.close()
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+@test
 def folders_that_take_long_to_remove(place):
     """Neither the zygote waits for what a server left, nor hirad for what one that nobody buried did."""
     r = place.router('--sandbox', 'off', '--warm', '0', '--start-rate', '0')
