@@ -6,9 +6,10 @@
  * server is one of this hirad's; only that its end is told by the former zygote, which ends with the last of its
  * servers.
  *
- * Security. Whoever may connect may say REJOIN. It is heard from processes of hirad's own user that are no servers of
- * ours nor children of such, and each server named must be a child of who names it: so nobody can make hirad watch, or
- * kill, what is not its own already. What is believed of an account is in account.c.
+ * Security. Whoever may connect may say REJOIN. It is heard from processes of hirad's own user that have a number here
+ * (those of other pid namespaces have none) and are no servers of ours nor children of such, and each server named must
+ * be a child of who names it: so nobody can make hirad watch, or kill, what is not its own already. What is believed of
+ * an account is in account.c.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -119,7 +120,7 @@ static void on_former(void *context)
 /* Why it is not heard, or NULL. */
 static const char *objection(const struct router_guest *g, const struct router_api *api)
 {
-    if (g->uid != geteuid() || is_server(g->router, g->pid) || is_server(g->router, parent_of(g->pid)))
+    if (g->uid != geteuid() || g->pid <= 0 || is_server(g->router, g->pid) || is_server(g->router, parent_of(g->pid)))
         return "is no zygote of this user's";
     if (!api)
         return "is of an API that is not served here";

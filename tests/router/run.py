@@ -785,6 +785,34 @@ def a_tenants_servers_that_start_slowly(place):
 
 
 @test
+def strangers_of_another_pid_namespace(place):
+    """Whom the kernel cannot name here brings no servers, neither init, which has no parent here, nor nobody; nor is it unlimited."""
+    if os.geteuid() != 0:
+        raise Skip('needs root for a namespace')
+    base = place.base + '/n'
+    os.makedirs(base)
+    with open(base + '/log', 'ab') as log:
+        p = subprocess.Popen(['unshare', '--fork', '--pid', '--mount-proc', '--kill-child', 'sh', '-c', '"$@"; exit', 'sh', HIRAD, '--socket',
+                              base + '/h.sock', '--server-dir', place.servers('fake'), '--work-dir', base, '--connect-rate', '100'],
+                             stderr=log, stdin=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: os.path.exists(base + '/h.sock') or p.poll() is not None, 'the socket')
+        if p.poll() is not None:
+            raise Skip('no pid namespace to be had')
+        with Guest(base + '/h.sock') as g:
+            g.send(head(21, 48) + b'fake'.ljust(32, b'\0'))
+            assert g.answer()[0] == 'refused'
+        with served(base + '/h.sock') as g:
+            assert g.say(b'x') == b'x'
+        began = time.time()
+        heard = sum(knock(base + '/h.sock') for _ in range(900))
+        assert heard <= 200 + 100 * (time.time() - began) + 1, heard
+    finally:
+        p.kill()
+        p.wait()
+
+
+@test
 def folders_that_take_long_to_remove(place):
     """Neither the zygote waits for what a server left, nor hirad for what one that nobody buried did."""
     r = place.router('--sandbox', 'off', '--warm', '0', '--start-rate', '0')
