@@ -3,7 +3,8 @@
  *
  * Security. Anybody who may open the socket is here. A guest costs one descriptor and, once its HELLO is complete and
  * within limits, that HELLO's memory; it has a deadline in either state. When too many are half open, the one that has
- * been silent longest goes: whoever speaks at once is never hurt by those who do not. Who it is, the kernel says.
+ * been silent longest goes: whoever speaks at once is never hurt by those who do not. Who it is, the kernel says. No
+ * user's guests take all the places or memory that there are for those who wait here.
  * Descriptors are not taken, not even to be closed: see hira_fd_let_rights_pass.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
@@ -106,6 +107,22 @@ static void wait_for_server(struct router_guest *g, struct router_api *api, size
     router_api_balance(api);
 }
 
+/* Whether there is memory for one more HELLO. What is left of it when half is taken is for users who have little. */
+static bool may_wait(const struct router *router, uid_t uid, size_t size)
+{
+    const struct hira_list *a, *pos;
+    size_t own = 0;
+    if (router->waiting_bytes <= ROUTER_WAITING_BYTES_MAX / 2 - size)
+        return true;
+    for (a = router->apis.next; a != &router->apis; a = a->next)
+        for (pos = hira_list_entry(a, struct router_api, link)->waiting.next; pos != &hira_list_entry(a, struct router_api, link)->waiting;
+             pos = pos->next) {
+            const struct router_guest *g = hira_list_entry(pos, struct router_guest, link);
+            own += g->uid == uid ? g->hello_size : 0;
+        }
+    return own <= ROUTER_WAITING_BYTES_MAX / 4 - size && router->waiting_bytes <= ROUTER_WAITING_BYTES_MAX - size;
+}
+
 static void on_hello(struct router_guest *g, size_t size)
 {
     struct router *router = g->router;
@@ -119,7 +136,7 @@ static void on_hello(struct router_guest *g, size_t size)
     else if (router->n_serving + router->n_waiting >= router->options.max_guests)
         router_guest_refuse(g, EAGAIN, "%u guests are served already, which is the limit (--max-guests)",
                             router->n_serving + router->n_waiting);
-    else if (router->waiting_bytes > ROUTER_WAITING_BYTES_MAX - size)
+    else if (!may_wait(router, g->uid, size))
         router_guest_refuse(g, EAGAIN, "%u guests wait for a server already", router->n_waiting);
     else if ((reason = router_api_hopeless_for(api, router_tenant_of(router, g->uid))))
         router_guest_refuse(g, ENODEV, "no server for %s could start: %s", api->name, reason);
@@ -242,6 +259,20 @@ static void read_name(struct router_guest *g)
     hira_text_fini(&text);
 }
 
+/* Of too many silent connections the oldest: of the newcomer's user if that has many, so that nobody's silence ends others'. */
+static struct router_guest *who_makes_room(const struct router *router, uid_t uid)
+{
+    const struct hira_list *pos;
+    struct router_guest *own = NULL;
+    unsigned n = 0;
+    for (pos = router->half_open.next; pos != &router->half_open; pos = pos->next) {
+        struct router_guest *g = hira_list_entry(pos, struct router_guest, link);
+        n += g->uid == uid;
+        own = own || g->uid != uid ? own : g;
+    }
+    return n > ROUTER_HALF_OPEN_MAX / 4 ? own : hira_list_entry(router->half_open.next, struct router_guest, link);
+}
+
 static void take_in(struct router *router, int fd, const struct ucred *who)
 {
     struct router_guest *g = calloc(1, sizeof *g);
@@ -262,10 +293,8 @@ static void take_in(struct router *router, int fd, const struct ucred *who)
         return;
     }
     router_alarm_set(&router->loop, &g->deadline, router->options.hello_timeout_ms, hello_timeout, g);
-    if (router->n_half_open > ROUTER_HALF_OPEN_MAX) {
-        struct router_guest *oldest = hira_list_entry(router->half_open.next, struct router_guest, link);
-        router_guest_refuse(oldest, EAGAIN, "too many connections are silent, this one for longest");
-    }
+    if (router->n_half_open > ROUTER_HALF_OPEN_MAX)
+        router_guest_refuse(who_makes_room(router, g->uid), EAGAIN, "too many connections are silent, this one for longest");
     if (router->n_half_open) /* most have spoken by now; the new one is the last, unless it was the one to go */
         on_half_open(hira_list_entry(router->half_open.prev, struct router_guest, link));
 }

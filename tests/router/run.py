@@ -753,6 +753,79 @@ def a_tenants_servers_that_do_not_start(place):
             assert g.say(b'x') == b'x' and time.time() - began < 5
 
 
+class Stranger:
+    """Another user's process, which does what it is told at once and keeps what it has until it is let go."""
+
+    def __init__(self, act):
+        ours, theirs = socket.socketpair()
+        self.pid = os.fork()
+        if self.pid == 0:
+            ours.close()
+            os.setgid(65534)
+            os.setuid(65534)
+            kept = []
+            while theirs.recv(1):
+                kept.append(act())
+                theirs.send(b'.')
+            os._exit(0)
+        theirs.close()
+        self.line = ours
+
+    def again(self):
+        self.line.send(b'.')
+        assert self.line.recv(1) == b'.'
+
+    def close(self):
+        self.line.close()
+        assert os.waitpid(self.pid, 0)[1] == 0
+
+
+@test
+def silence_of_another_user(place):
+    """Connections that say nothing make room for each other, not for those of who is only slow."""
+    if os.geteuid() != 0:
+        raise Skip('needs root to become another user')
+    os.chmod(place.base, 0o755)
+    r = place.router('--hello-timeout', '30')
+    os.chmod(os.path.dirname(r.path), 0o755)
+    s = Stranger(lambda: [Guest(r.path) for _ in range(150)])
+    s.again()
+    with Guest(r.path) as g:
+        s.again()
+        s.again()
+        g.send(hello())
+        assert g.answer()[0] == 'welcome'
+    s.close()
+
+
+@test
+def memory_of_those_who_wait(place):
+    if os.geteuid() != 0:
+        raise Skip('needs root to become another user')
+    os.chmod(place.base, 0o755)
+    r = place.router('--warm', '0', '--cache-dir', place.base + '/cache', servers=('sleepy',))
+    os.chmod(os.path.dirname(r.path), 0o755)
+    with served(r.path, b'sleepy'):
+        pass
+
+    def functions(n):
+        return hello(b'sleepy', (struct.pack('<IB', 7, 120) + b'f' * 120) * n, n)
+
+    def wait():
+        guests = []
+        for n in [1040] * 260 + [8] * 140:
+            guests.append(Guest(r.path))
+            guests[-1].send(functions(n))
+        return guests
+    s = Stranger(wait)
+    s.again()
+    wait_for(lambda: r.status()['waiting'] >= 60, 'others to wait')
+    with Guest(r.path) as g:
+        g.send(functions(50))
+        assert g.answer()[0] == 'welcome'
+    s.close()
+
+
 @test
 def a_tenants_servers_that_start_slowly(place):
     """Nor what makes them take as long as they may."""
