@@ -35,6 +35,19 @@ void router_guest_destroy(struct router_guest *g)
     router->quieter(router);
 }
 
+/* Not each of very many: whoever is refused over and over fills no log, and hides nothing else in it. */
+static void log_refusal(const struct router_guest *g, const char *text)
+{
+    struct router *router = g->router;
+    if (!router_bucket_take(&router->refusals, router_now_ms(router), ROUTER_REFUSALS_PER_S)) {
+        router->n_unlogged++;
+        return;
+    }
+    if (router->n_unlogged)
+        hira_log(&router->log, HIRA_LOG_WARNING, "router", 0, "%u guests more were refused", HIRA_STEAL(router->n_unlogged));
+    hira_log(&router->log, HIRA_LOG_WARNING, "router", (uint32_t)g->pid, "%s of user %u refused: %s", g->name, g->uid, text);
+}
+
 void router_guest_refuse(struct router_guest *g, int error, const char *format, ...)
 {
     char text[sizeof((struct hira_refused *)0)->text];
@@ -43,8 +56,7 @@ void router_guest_refuse(struct router_guest *g, int error, const char *format, 
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     g->router->n_refused++;
-    hira_log(&g->router->log, HIRA_LOG_WARNING, "router", (uint32_t)g->pid, "%s of user %u refused: %s", g->name,
-             g->uid, text);
+    log_refusal(g, text);
     hira_refuse(router_watch_fd(g->socket), error, "%s", text);
     router_guest_destroy(g);
 }

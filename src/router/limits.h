@@ -37,6 +37,9 @@
 #define ROUTER_CONNECTS_PER_S 100
 #define ROUTER_VISITORS 256
 
+/* Refusals that are logged: enough to see who is refused, and why. */
+#define ROUTER_REFUSALS_PER_S 20
+
 /* When nobody else connects hirad looks that much later again: an honest guest may come right behind them. */
 #define ROUTER_UNHEARD_PAUSE_MS 5
 

@@ -55,6 +55,12 @@ struct router_listener {
     char path[HIRA_PATH_MAX];
 };
 
+/* A token bucket of so many seconds' worth; all zero it is full. */
+struct router_bucket {
+    uint64_t spent; /* thousandths of tokens that are not in it */
+    uint64_t since; /* loop's time in ms of the last look */
+};
+
 struct router {
     uv_loop_t loop;
     struct hira_log log;
@@ -67,6 +73,8 @@ struct router {
     uint64_t n_seen;
     unsigned n_half_open, n_waiting, n_serving;
     size_t waiting_bytes; /* of HELLOs */
+    struct router_bucket refusals; /* that are logged, and how many were not since the last */
+    unsigned n_unlogged;
     uint64_t n_guests_ever, n_refused, started;
     bool private; /* serves one `hira run` */
     bool begun; /* there is a loop */
@@ -85,12 +93,6 @@ struct router {
 };
 
 /* ---- how often ---- */
-
-/* A token bucket of so many seconds' worth; all zero it is full. */
-struct router_bucket {
-    uint64_t spent; /* thousandths of tokens that are not in it */
-    uint64_t since; /* loop's time in ms of the last look */
-};
 
 /* Takes a token if one is there; `rate` come each second, 0: any number. */
 bool router_bucket_take(struct router_bucket *bucket, uint64_t now, unsigned rate);

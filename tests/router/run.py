@@ -753,6 +753,21 @@ def a_tenants_servers_that_do_not_start(place):
             assert g.say(b'x') == b'x' and time.time() - began < 5
 
 
+@test
+def refused_over_and_over(place):
+    """Refusals without end fill no log; how many there were, it says."""
+    r = place.router()
+    began = time.time()
+    for _ in range(600):
+        assert knock(r.path)
+    most = 40 + 20 * (time.time() - began) + 2
+    wait_for(lambda: knock(r.path) and 'guests more were refused' in r.log(), 'them to be counted')
+    lines = [line for line in r.log().splitlines() if 'refused' in line]
+    if most > 550:
+        raise Skip('too slow a machine')
+    assert len(lines) < most + 20 and r.status()['refused'] > 600, (len(lines), most)
+
+
 class Stranger:
     """Another user's process, which does what it is told at once and keeps what it has until it is let go."""
 
