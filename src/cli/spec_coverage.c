@@ -16,7 +16,7 @@ enum state { INFERRED, ANNOTATED, UNSUPPORTED, INCOMPLETE, N_STATES };
 static const char *const state_names[] = {"inferred", "annotated", "unsupported", "incomplete"};
 
 struct coverage {
-    size_t functions, states[N_STATES];
+    size_t functions, own, states[N_STATES]; /* own: an item of the specification is about it alone */
     size_t pointers, settled, by_rules; /* pointer parameters of supported functions */
 };
 
@@ -81,6 +81,7 @@ static struct coverage measure(const struct lapis_model *model)
             continue;
         c.functions++;
         c.states[state_of(f)]++;
+        c.own += f->own;
         if (!f->unsupported)
             count_pointers(&c, f);
     }
@@ -109,6 +110,7 @@ static void print_table(const struct lapis_model *model)
     print_row("    annotated", c.states[ANNOTATED], c.functions);
     print_row("  unsupported", c.states[UNSUPPORTED], c.functions);
     print_row("  incomplete", c.states[INCOMPLETE], c.functions);
+    print_row("  without an annotation of their own", c.functions - c.own, c.functions);
     printf("%-44s %6zu\n", "pointer parameters", c.pointers);
     print_row("  settled", c.settled, c.pointers);
     print_row("  settled by rules alone", c.by_rules, c.pointers);
@@ -121,6 +123,7 @@ static void print_json(const struct lapis_model *model)
     printf("{\n  \"api\": \"%s\",\n  \"functions\": %zu,\n", model->name, c.functions);
     for (size_t i = 0; i < N_STATES; i++)
         printf("  \"%s\": %zu,\n", state_names[i], c.states[i]);
+    printf("  \"without_own\": %zu,\n", c.functions - c.own);
     printf("  \"pointers\": %zu,\n  \"settled\": %zu,\n  \"settled_by_rules\": %zu,\n  \"states\": {", c.pointers,
            c.settled, c.by_rules);
     for (size_t i = 0; i < model->n_functions; i++) {

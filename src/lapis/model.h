@@ -278,6 +278,7 @@ struct lapis_function {
     bool variadic;               /* ends with "...": cannot be carried as it stands */
     bool local;                  /* guest_replace does without the carried call (its code never says remote_NAME): nothing crosses */
     bool annotated;              /* the spec says something of this function by name */
+    bool own;                    /* an item of the spec is about this function alone */
     const char *doc;
     struct lapis_loc loc;        /* header */
     struct lapis_loc spec_loc;   /* the annotation nearest to it, or line 0 */

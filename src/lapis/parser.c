@@ -486,6 +486,15 @@ static void parse_body(struct parser *p, struct lapis_node *n)
 {
     const struct lapis_grammar *g = n->grammar;
     bool braces = at_punct(p, '{');
+    if ((n->word == LAPIS_W_GUEST_REPLACE || n->word == LAPIS_W_SERVER_REPLACE) && at_name(p)) {
+        size_t first = p->at;
+        do
+            at_punct(p, '{') ? (void)skip_balanced(p) : next(p);
+        while (!peek(p)->space && (at_name(p) || at_punct(p, '{')));
+        push_argument(p, n, first, p->at);
+        expect_semicolon(p, n->args[0].text);
+        return;
+    }
     if (!braces && (g->body == LAPIS_BODY_NONE || g->body == LAPIS_BODY_OPTIONAL || g->body == LAPIS_BODY_KEYS)) {
         expect_semicolon(p, n->n_args ? ")" : g->spelling);
         return;

@@ -396,6 +396,32 @@ static void apply_list(const struct rule *r, const struct lapis_node *node)
             (struct lapis_resource){node->args[0].text, node->args[1].text, node->after, node->loc};
 }
 
+/* `guest replace name;`: a function of the specification's own with the same parameters; of the server's, behind the call being
+ * served. */
+static struct lapis_code replacement(const struct rule *r, const struct lapis_node *node)
+{
+    const struct lapis_model *model = r->front->model;
+    const struct lapis_function *f = r->function;
+    bool guest = node->word == LAPIS_W_GUEST_REPLACE;
+    struct hira_text call = {0};
+    if (!node->n_args)
+        return node->code;
+    const char *name = node->args[0].text, *hole = strstr(name, "{name}");
+    if (hole)
+        name = hira_pool_printf(r->front->pool, "%.*s%s%s", (int)(hole - name), name, f->name, hole + 6);
+    if (!lapis_says_word(guest ? model->guest_code.text : model->server_code.text, name) && !lapis_says_word(model->shared_code.text, name)) {
+        lapis_error(r->front->diag, node->args[0].loc, "the %s code of the specification has no function '%s'", guest ? "guest" : "server", name);
+        lapis_hint(r->front->diag, "write it into %s { C }, or %s \"file\";", guest ? "guest" : "server", guest ? "guest" : "server");
+    }
+    hira_text_printf(&call, " %s%s(%s", f->ret.ctype->kind == LAPIS_VOID ? "" : "return ", name, guest ? "" : "s");
+    for (size_t i = 0; i < f->n_params; i++)
+        hira_text_printf(&call, "%s%s", i || !guest ? ", " : "", f->params[i].name ? f->params[i].name : "");
+    hira_text_puts(&call, "); ");
+    struct lapis_code code = {hira_pool_strdup(r->front->pool, call.data), node->args[0].loc};
+    hira_text_fini(&call);
+    return code;
+}
+
 static void apply_statement(const struct rule *r, const struct lapis_node *node)
 {
     struct hira_pool *pool = r->front->pool;
@@ -459,7 +485,7 @@ static void apply_statement(const struct rule *r, const struct lapis_node *node)
         f->version = lapis_unquote(pool, node->args[0].text);
         break;
     case LAPIS_W_GUEST_REPLACE:
-        f->guest_replace = node->code;
+        f->guest_replace = replacement(r, node);
         break;
     case LAPIS_W_GUEST_BEFORE:
         f->guest_before = node->code;
@@ -468,7 +494,7 @@ static void apply_statement(const struct rule *r, const struct lapis_node *node)
         f->guest_after = node->code;
         break;
     case LAPIS_W_SERVER_REPLACE:
-        f->server_replace = node->code;
+        f->server_replace = replacement(r, node);
         break;
     case LAPIS_W_SERVER_BEFORE:
         f->server_before = node->code;
@@ -649,6 +675,8 @@ static void apply_general(struct lapis_front *front, struct lapis_function *f, e
         mark_used(front, item);
         if (word == LAPIS_W_FUNCTIONS)
             f->spec_loc = item->loc;
+        if (word == LAPIS_W_FUNCTIONS && item->n_args == 1 && !lapis_has_wildcard(item->args[0].text))
+            f->own = true; /* said of it alone, whatever the item is called */
         apply_rule(front, f, item, true);
     }
 }
@@ -679,7 +707,7 @@ static void apply_particular(struct lapis_front *front, struct lapis_function *f
             rename_parameters(front, f, item);
         }
         if (named) {
-            f->annotated = true;
+            f->annotated = f->own = true;
             f->unsupported = false;
             f->unsupported_code = NULL;
             f->spec_loc = item->name_loc;
@@ -961,44 +989,43 @@ static void apply_callback(struct lapis_front *front, struct lapis_callback *cb,
 }
 
 /* callback(function.parameter) */
-static bool resolve_callback_path(struct lapis_front *front, const struct lapis_node *item)
+static void resolve_callback_path(struct lapis_front *front, const struct lapis_node *item, const struct lapis_argument *arg)
 {
-    const char *path = item->args[0].text, *dot = strchr(path, '.');
+    const char *path = arg->text, *dot = strchr(path, '.');
     struct lapis_function *f =
         lapis_model_function(front->model, hira_pool_strndup(front->pool, path, (size_t)(dot - path)));
     if (!f) {
-        unknown_function(front, item->args[0].loc, hira_pool_strndup(front->pool, path, (size_t)(dot - path)));
-        return true;
+        unknown_function(front, arg->loc, hira_pool_strndup(front->pool, path, (size_t)(dot - path)));
+        return;
     }
     struct lapis_value *v = lapis_param(f->params, f->n_params, dot + 1);
     struct lapis_callback *cb = v ? lapis_value_callback(front, v, f->name) : NULL;
     if (cb)
         apply_callback(front, cb, item);
     else if (v)
-        lapis_error(front->diag, item->args[0].loc, "parameter '%s' of %s is no function; it is %s", v->name, f->name,
+        lapis_error(front->diag, arg->loc, "parameter '%s' of %s is no function; it is %s", v->name, f->name,
                     lapis_describe_type(front->pool, v->ctype));
     else
         unknown_parameter(&(struct rule){.front = front, .function = f},
-                          &(struct lapis_argument){.text = dot + 1, .loc = item->args[0].loc});
-    return true;
+                          &(struct lapis_argument){.text = dot + 1, .loc = arg->loc});
 }
 
-static void resolve_callback(struct lapis_front *front, const struct lapis_node *item)
+static void resolve_callback(struct lapis_front *front, const struct lapis_node *item, const struct lapis_argument *arg)
 {
     bool found = false;
-    if (strchr(item->args[0].text, '.')) {
-        resolve_callback_path(front, item);
+    if (strchr(arg->text, '.')) {
+        resolve_callback_path(front, item, arg);
         return;
     }
     for (size_t i = 0; i < front->model->n_callbacks; i++) {
         struct lapis_callback *cb = front->model->callbacks[i];
-        if (!strcmp(cb->name, item->args[0].text) || type_matches(cb->ctype, item->args[0].text)) {
+        if (!strcmp(cb->name, arg->text) || type_matches(cb->ctype, arg->text)) {
             apply_callback(front, cb, item);
             found = true;
         }
     }
     if (!found)
-        lapis_error(front->diag, item->args[0].loc, "no parameter is a function of type '%s'", item->args[0].text);
+        lapis_error(front->diag, arg->loc, "no parameter is a function of type '%s'", arg->text);
 }
 
 static void resolve_values(struct lapis_front *front, const struct lapis_node *item)
@@ -1064,7 +1091,8 @@ static void resolve_item(struct lapis_front *front, const struct lapis_node *ite
 {
     switch (item->word) {
     case LAPIS_W_CALLBACK_TYPE:
-        resolve_callback(front, item);
+        for (size_t i = 0; i < item->n_args; i++)
+            resolve_callback(front, item, &item->args[i]);
         break;
     case LAPIS_W_VALUES:
         resolve_values(front, item);
