@@ -18,7 +18,7 @@ help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r target text; do \
 		printf '  %-15s %s\n' "$$target" "$$text"; done
 	@echo
-	@echo 'demo and check set up everything they need on Debian 12; the rest expects `make setup` once.'
+	@echo 'On Debian 12 each sets up what it needs, but build, format and install: these expect `make setup` once.'
 
 setup: ## install the Debian packages to build and check with, those missing only
 	@scripts/setup build check
