@@ -3,7 +3,8 @@
  *
  * A lane belongs to its thread until that ends; it then goes to a list for the next thread, with a last record that makes the
  * server's thread give way to a fresh one, so that thread-local state of the API starts anew as natively. Past the limit a
- * thread gets the API's error.
+ * thread gets the API's error. A thread that calls once more while it ends (from a destructor of the application's) may do so when
+ * ours is not called any more: such a lane is taken back when the thread is seen to be gone.
  *
  * A forked child shares nothing with its parent's server: lanes and arena are not inherited (MADV_DONTFORK), handles of the
  * parent name nothing, and the first call connects anew.
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -37,6 +39,8 @@ static unsigned failures;         /* to connect, in a row */
 static uint64_t retry_at;         /* hira_now_ns() of the next attempt */
 static pthread_key_t thread_key;
 static __thread struct hira_guest_lane *this_lane;
+static __thread bool ending;      /* this thread: it has given its lane back once */
+static unsigned n_late;           /* lanes of such threads; under the connection's lock */
 
 /* Volatile: read below, so that no linker drops it. */
 static const volatile char guest_mark[] = HIRA_GUEST_MARK;
@@ -227,8 +231,9 @@ static void forked_child(void)
     *k = (struct hira_connection){.transport.fd = -1, .control = PTHREAD_MUTEX_INITIALIZER};
     connect_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     atomic_store(&connect_state, 0);
-    failures = 0;
+    failures = n_late = 0;
     this_lane = NULL;
+    ending = false;
     pthread_setspecific(thread_key, NULL);
     hira_objects_forget();
     hira_pending_forget();
@@ -334,22 +339,52 @@ static struct hira_guest_lane *open_lane(struct hira_connection *k)
     return lane;
 }
 
-static void thread_ended(void *value)
+/* Says that the lane's thread has ended, in its name. False: there is no server any more. */
+static bool end_thread(struct hira_guest_lane *lane)
 {
-    struct hira_guest_lane *lane = value;
-    struct hira_connection *k = &hira_connection;
     struct hira_record *record = hira_caller_reserve(&lane->caller);
-    this_lane = NULL;
     if (!record)
-        return;
+        return false;
     record->size = sizeof *record;
     record->function = HIRA_FN_THREAD_END;
     record->flags = 0;
     hira_caller_publish(&lane->caller, record);
+    return true;
+}
+
+/* The lock is held. */
+static void settle_late(struct hira_guest_lane *lane)
+{
+    n_late -= lane->late != 0;
+    lane->late = 0;
+}
+
+static void thread_ended(void *value)
+{
+    struct hira_guest_lane *lane = value;
+    struct hira_connection *k = &hira_connection;
+    this_lane = NULL;
+    ending = true;
+    if (!end_thread(lane))
+        return;
     pthread_mutex_lock(&k->control);
+    settle_late(lane);
     lane->next_free = k->free_lanes;
     k->free_lanes = lane;
     pthread_mutex_unlock(&k->control);
+}
+
+/* A lane whose thread has ended without giving it back. The lock is held. */
+static struct hira_guest_lane *lost_lane(struct hira_connection *k)
+{
+    for (uint32_t i = 0; n_late && i < k->n_lanes; i++) {
+        struct hira_guest_lane *lane = k->lanes[i];
+        if (lane && lane->late && syscall(SYS_tgkill, getpid(), lane->late, 0) < 0 && errno == ESRCH) {
+            settle_late(lane);
+            return end_thread(lane) ? lane : NULL;
+        }
+    }
+    return NULL;
 }
 
 static struct hira_guest_lane *take_lane(void)
@@ -363,8 +398,12 @@ static struct hira_guest_lane *take_lane(void)
     struct hira_guest_lane *lane = k->free_lanes;
     if (lane)
         k->free_lanes = lane->next_free;
-    else
+    else if (!(lane = lost_lane(k)))
         lane = open_lane(k);
+    if (lane && ending) {
+        lane->late = (pid_t)syscall(SYS_gettid);
+        n_late++;
+    }
     pthread_mutex_unlock(&k->control);
     if (lane) {
         this_lane = lane;

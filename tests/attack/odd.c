@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -497,6 +498,38 @@ static int cancelled_threads(void)
     return 0;
 }
 
+static pthread_key_t last_key;
+
+/* Of a thread's own, called as often as there may be: also when nobody else's is any more. */
+static void use_to_the_last(void *left)
+{
+    cl_mem buffer = clCreateBuffer(context, CL_MEM_ALLOC_HOST_PTR, 64, NULL, NULL);
+    CHECK(buffer, "no buffer from a destructor");
+    clReleaseMemObject(buffer);
+    if ((uintptr_t)left > 1)
+        pthread_setspecific(last_key, (void *)((uintptr_t)left - 1));
+}
+
+static void *end_slowly(void *unused)
+{
+    pthread_setspecific(last_key, (void *)4); /* PTHREAD_DESTRUCTOR_ITERATIONS */
+    return unused;
+}
+
+static int calls_from_destructors(void)
+{
+    pthread_t threads[10];
+    open_device();
+    CHECK(!pthread_key_create(&last_key, use_to_the_last), "no key");
+    for (int i = 0; i < 70; i++) { /* more than there are lanes */
+        for (int k = 0; k < 10; k++)
+            CHECK(!pthread_create(&threads[k], NULL, end_slowly, NULL), "thread %d", k);
+        for (int k = 0; k < 10; k++)
+            pthread_join(threads[k], NULL);
+    }
+    return 0;
+}
+
 static const struct {
     const char *name;
     int (*run)(void);
@@ -514,6 +547,7 @@ static const struct {
     {"little-address-space", little_address_space},
     {"many-threads", many_threads},
     {"cancelled-threads", cancelled_threads},
+    {"calls-from-destructors", calls_from_destructors},
 };
 
 int main(int argc, char **argv)
