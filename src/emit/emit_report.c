@@ -68,7 +68,7 @@ void emit_coverage(struct emit *e)
     emit_blank(e);
     for (size_t i = 0; i < m->n_functions; i++) {
         const struct lapis_function *f = m->functions[i];
-        annotated += f->annotated;
+        annotated += f->own;
         unsupported += f->unsupported;
         emit_line(e, "%-45s %-12s %s", f->name, f->annotated ? "annotated" : "inferred", how_carried(f));
     }

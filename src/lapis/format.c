@@ -275,11 +275,31 @@ static size_t if_head_end(const struct lapis_node *n)
     return n->n_args ? n->args[0].end + 1 : n->first + 1;
 }
 
+/* Code behind its head, if it stands on one line. */
+static bool put_flat_code(struct printer *p, const struct lapis_node *n)
+{
+    const char *text = p->source->text + token(p, n->open)->offset + 1, *end = p->source->text + token(p, n->close)->offset;
+    while (text < end && strchr(" \t\r\n", *text))
+        text++;
+    while (end > text && strchr(" \t\r\n", end[-1]))
+        end--;
+    if (memchr(text, '\n', (size_t)(end - text)))
+        return false;
+    put_head(p, n, n->first, n->open, 0);
+    if (text == end)
+        hira_text_puts(p->out, " {}");
+    else
+        hira_text_printf(p->out, " { %.*s }", (int)(end - text), text);
+    return true;
+}
+
 /* A statement on one line, without indentation or line end; false when it has something that needs lines of its own. */
 static bool put_flat(struct printer *p, const struct lapis_node *n)
 {
-    if (has_comment(p, n->first, n->end) || (n->grammar && n->grammar->body == LAPIS_BODY_CODE && n->has_body))
+    if (has_comment(p, n->first, n->end))
         return false;
+    if (n->grammar && n->grammar->body == LAPIS_BODY_CODE && n->has_body)
+        return put_flat_code(p, n);
     if (n->word == LAPIS_W_IF) {
         put_head(p, n, n->first, if_head_end(n), 0);
         hira_text_puts(p->out, n->has_body ? " {" : "");

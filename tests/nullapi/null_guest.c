@@ -3,6 +3,7 @@
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
+
 static __thread nullStatus last_error;
 
 // What a function with an error parameter returns; its error is the thread's last one.
