@@ -132,11 +132,10 @@ ssize_t hira_fd_receive(int sock, void *data, size_t size, int *fds, size_t *n_f
             }
         }
     }
-    if (too_many || (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
-        while (got)
-            close(fds[--got]);
+    if (too_many || (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
         n = -EMSGSIZE;
-    }
+    while (n <= 0 && got) /* an empty message is taken for the end, and may bring some all the same */
+        close(fds[--got]);
     if (n_fds)
         *n_fds = got;
     return n;

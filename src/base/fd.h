@@ -20,8 +20,8 @@ int hira_fd_read_all(int fd, void *data, size_t size);
 #define HIRA_FD_MAX 8 /* descriptors in one message: more than any of ours carries, fewer than the kernel's 253 */
 
 /* One message on a unix SOCK_SEQPACKET socket. Send: 0 or -errno (never SIGPIPE). Receive: bytes received, 0 when the peer
- * is gone, -errno; -EMSGSIZE when the message was longer than `size` or carried more than `*n_fds` descriptors, which are
- * then closed. Received descriptors are close-on-exec and belong to the caller. `fds`/`n_fds` may be NULL: then none
+ * is gone (or has sent nothing: then what came with it is closed), -errno; -EMSGSIZE when the message was longer than `size` or carried more
+ * than `*n_fds` descriptors, which are then closed. Received descriptors are close-on-exec and belong to the caller. `fds`/`n_fds` may be NULL: then none
  * may come. `flags`: MSG_DONTWAIT or 0. */
 int hira_fd_send(int sock, const void *data, size_t size, const int *fds, size_t n_fds);
 ssize_t hira_fd_receive(int sock, void *data, size_t size, int *fds, size_t *n_fds, int flags);

@@ -143,8 +143,12 @@ static void test_messages(void)
     CHECK(hira_fd_send(ends[0], "toolong", 7, fds, 1) == 0);
     n = 1;
     CHECK(hira_fd_receive(ends[1], data, 2, fds, &n, 0) == -EMSGSIZE && n == 0);
+    fds[0] = ends[0];
+    CHECK(hira_fd_send(ends[0], "", 0, fds, 1) == 0);
+    n = 1;
+    CHECK(hira_fd_receive(ends[1], data, sizeof data, fds, &n, 0) == 0 && n == 0);
     CHECK(open_descriptors() == n_open + 2);
-    tap_case("messages: descriptors nobody asked for are closed");
+    tap_case("messages: descriptors nobody asked for are closed, as are those of an empty one");
 
     close(ends[0]);
     CHECK(hira_fd_receive(ends[1], data, sizeof data, NULL, NULL, 0) == 0);
