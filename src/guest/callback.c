@@ -91,6 +91,8 @@ static _Atomic bool too_many;
 static bool find_function(uint64_t index, uint64_t address, bool add)
 {
     const uintptr_t function = address << 8 ^ index; /* addresses have some bits to spare, and there are not so many types */
+    if (address >> 56) /* they would be lost, and the function is none */
+        return false;
     uintptr_t place = (function ^ function >> 12) * 0x9e3779b97f4a7c15ull >> 32;
     for (unsigned i = 0; i < FUNCTIONS_MAX; i++) {
         _Atomic uintptr_t *slot = &functions[(place + i) % FUNCTIONS_MAX];
