@@ -9,6 +9,7 @@
 #define HIRA_SPILL_MAX (256u * 1024 * 1024) /* a record in the arena: program binaries of this size have been seen in no vendor */
 #define HIRA_LANES_MAX 512u           /* threads of one application at a time; a lane costs 104 KiB and a server thread */
 #define HIRA_PRIVATE_MAX (4ull * 1024 * 1024 * 1024) /* copies that all calls of one guest may keep: 100,000 commands in flight need 2.4 GiB */
+#define HIRA_CALLBACK_DEPTH_MAX 256u  /* callbacks and calls nested in one another: natively a stack's worth; here each side's stack is the other's to fill */
 #define HIRA_REGISTRATIONS_MAX (1u << 20) /* callbacks that the vendor may still call: as many as objects */
 #define HIRA_MAPPINGS_MAX (1u << 20)  /* regions mapped at once: as many as objects */
 #define HIRA_DEPS_MAX 16u             /* other lanes one record may wait for; more threads on one object: the record is sync */

@@ -559,6 +559,15 @@ bool hira_call_async(struct hira_call *c)
 
 static void take_output(struct hira_call *c);
 
+/* Where the reply ends, as it says at one look: it may say something else at the next. */
+static void begin_reply(struct hira_call *c)
+{
+    const struct hira_reply *reply = c->lane->caller.map.reply;
+    uint32_t said = *(const volatile uint32_t *)&reply->size, size = HIRA_MIN(HIRA_MAX(said, (uint32_t)sizeof *reply), HIRA_REPLY_SIZE) & ~7u;
+    c->reply = reply->words;
+    c->reply_end = (const uint64_t *)((const char *)reply + size);
+}
+
 /* The reply brings a callback that the vendor waits for. The slot is used by the calls that it makes, so it is copied. False: there is
  * no way back, for the server is gone, or this process is a child of the one that made the call. */
 static bool answer_callback(struct hira_call *c)
@@ -566,17 +575,18 @@ static bool answer_callback(struct hira_call *c)
     struct hira_caller *caller = &c->lane->caller;
     const struct hira_reply *reply = caller->map.reply;
     uint64_t words[160], result[HIRA_UP_RESULT_WORDS];
-    uint32_t size = HIRA_MIN(reply->size, HIRA_REPLY_SIZE);
-    c->reply = reply->words;
-    c->reply_end = (const uint64_t *)((const char *)reply + size);
+    begin_reply(c);
     if (reply->flags & HIRA_REPLY_OUTPUT)
         take_output(c);
-    uint64_t n = c->reply_end > c->reply ? HIRA_MIN((uint64_t)(c->reply_end - c->reply), HIRA_ARRAY_SIZE(words)) : 0;
+    uint64_t n = HIRA_MIN((uint64_t)(c->reply_end - c->reply), HIRA_ARRAY_SIZE(words));
     memcpy(words, c->reply, n * 8);
     struct hira_upcall u = {.p = words + 2, .end = words + n, .result = result, .result_end = result + HIRA_ARRAY_SIZE(result)};
     if (n > 2) {
         hira_callbacks_settle(words[1]);
-        if (!hira_callback_run(words[0], &u)) {
+        c->lane->depth++;
+        bool mine = hira_callback_run(words[0], &u);
+        c->lane->depth--;
+        if (!mine) {
             c->n_temps = c->n_news = 0; /* all of it was the parent's */
             c->spill = c->stream.block = HIRA_ARENA_NONE;
             return false;
@@ -593,12 +603,13 @@ static bool answer_callback(struct hira_call *c)
     return true;
 }
 
+/* A server that nests callbacks deeper than any does would have the application's stack: it is as good as gone. */
 static bool wait_reply(struct hira_call *c)
 {
     struct hira_caller *caller = &c->lane->caller;
     bool back = true;
     do
-        if (hira_unlikely(hira_caller_wait(caller) < 0)) {
+        if (hira_unlikely(hira_caller_wait(caller) < 0 || c->lane->depth > HIRA_CALLBACK_DEPTH_MAX)) {
             atomic_store_explicit(&hira_connection.dead, true, memory_order_relaxed);
             return false;
         }
@@ -621,9 +632,7 @@ bool hira_call_sync(struct hira_call *c)
         c->spill = HIRA_ARENA_NONE;
     }
     const struct hira_reply *reply = caller->map.reply;
-    uint32_t said = *(const volatile uint32_t *)&reply->size, size = HIRA_MIN(HIRA_MAX(said, (uint32_t)sizeof *reply), HIRA_REPLY_SIZE) & ~7u;
-    c->reply = reply->words;
-    c->reply_end = (const uint64_t *)((const char *)reply + size);
+    begin_reply(c);
     c->status = (uint8_t)reply->status;
     c->more_output = reply->flags & HIRA_REPLY_MORE;
     if (!c->quiet)

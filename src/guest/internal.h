@@ -32,6 +32,7 @@ struct hira_guest_lane {
     _Atomic uint64_t asynchronous;  /* sequence of the last asynchronous record whose call has returned */
     struct hira_guest_lane *next_free;
     pid_t late;                     /* its thread, which may end without giving it back; 0: it will */
+    uint32_t depth;                 /* callbacks that calls of this thread are waiting for, one inside the other */
     /* Arena blocks that the server may read until the record in their user[0] has retired, oldest first. */
     uint64_t loans, last_loan;
 };

@@ -52,9 +52,6 @@ struct hira_server_lane {
     struct hira_account_lane *account;
 };
 
-/* How deep callbacks and calls may be nested in one another: natively a stack's worth, here the server's is the guest's to fill. */
-#define HIRA_CALLBACK_DEPTH_MAX 256u
-
 struct hira_server {
     struct hira_transport *transport;
     bool alone;                    /* no guest at the other end: what only a guest could bring is not waited for */
