@@ -8,25 +8,20 @@
  */
 #include <errno.h>
 #include <setjmp.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "server/internal.h"
+#include "target.h"
 
 #define LANES 2u
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max) __attribute__((weak));
-size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed);
 _Noreturn void __real__exit(int status);
 _Noreturn void __wrap__exit(int status);
 int __wrap_hira_zygote_log_fd(void);
 
 static struct {
-    const uint8_t *p;
-    size_t left;
+    struct fuzz_input input;
     unsigned lanes;
     bool serving, asked;
     jmp_buf end;
@@ -43,25 +38,6 @@ _Noreturn void __wrap__exit(int status)
 int __wrap_hira_zygote_log_fd(void)
 {
     return -1; /* why guests are dropped is not to be read a thousand times a second */
-}
-
-static void must(bool ok)
-{
-    if (!ok)
-        abort();
-}
-
-/* Not inlined, so that nothing of it is in a register that the jump back does not restore. */
-__attribute__((noinline)) static size_t next_message(uint8_t *to, size_t room)
-{
-    if (now.left < 2)
-        return 0;
-    size_t size = HIRA_MIN((size_t)(now.p[0] | now.p[1] << 8), now.left - 2);
-    size = HIRA_MIN(size, room);
-    memcpy(to, now.p + 2, size);
-    now.p += 2 + size;
-    now.left -= 2 + size;
-    return size;
 }
 
 /* ---- the transport ---- */
@@ -90,7 +66,7 @@ static int fuzz_send(struct hira_transport *t, const void *data, size_t size, co
 static ssize_t fuzz_receive(struct hira_transport *t, void *data, size_t size, int *fds, size_t *n_fds)
 {
     uint8_t message[4096];
-    size_t n = next_message(message, sizeof message);
+    size_t n = fuzz_take(&now.input, message, sizeof message);
     (void)t;
     (void)fds;
     must(!n_fds);
@@ -109,23 +85,6 @@ static int fuzz_make_memory(struct hira_transport *t, const char *name, size_t s
     return hira_fd_shared_memory(name, size);
 }
 
-static int fuzz_map_lane(struct hira_transport *t, struct hira_lane_map *map, int fd)
-{
-    (void)t;
-    return hira_lane_map(map, fd);
-}
-
-static bool fuzz_lost(struct hira_transport *t)
-{
-    (void)t;
-    return false;
-}
-
-static void fuzz_close(struct hira_transport *t)
-{
-    (void)t;
-}
-
 /* ---- one input ---- */
 
 static void dummy(void)
@@ -141,16 +100,16 @@ static void start(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct hira_transport_ops ops = {fuzz_send, fuzz_receive, fuzz_make_memory, fuzz_map_lane, fuzz_lost, fuzz_close};
-    static bool started;
+    static struct hira_transport_ops ops;
     static uint8_t first[4096];
     struct hira_transport transport = {.ops = &ops, .fd = -1, .alone = true, .in_process = true};
-    if (!started)
+    if (!ops.send) {
         start();
-    started = true;
-    now.p = data;
-    now.left = size;
-    volatile size_t n = next_message(first, sizeof first);
+        ops = fuzz_transport(fuzz_send, fuzz_receive);
+        ops.make_memory = fuzz_make_memory;
+    }
+    now.input = (struct fuzz_input){data, size};
+    volatile size_t n = fuzz_take(&now.input, first, sizeof first);
     uint8_t *volatile hello = malloc(n ? n : 1); /* exact, so that one byte too far is seen */
     if (!hello)
         return 0;
@@ -170,36 +129,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 /* ---- making inputs ---- */
 
-static uint64_t state;
-
-static uint64_t pick(uint64_t below)
-{
-    uint64_t x = state += 0x9e3779b97f4a7c15ull;
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebull;
-    return (x ^ x >> 31) % below;
-}
-
-static size_t put(uint8_t *to, size_t room, const void *message, size_t size)
-{
-    if (room < size + 2)
-        return 0;
-    to[0] = (uint8_t)size;
-    to[1] = (uint8_t)(size >> 8);
-    memcpy(to + 2, message, size);
-    return size + 2;
-}
-
 static size_t put_hello(uint8_t *to, size_t room)
 {
     static const char environment[] = "NULL_A=1";
     uint8_t message[1024];
     struct hira_hello h = {.pid = 1};
     size_t n = sizeof h;
-    strcpy(h.api, pick(16) ? hira_server_api.name : "other");
-    for (uint64_t k = pick(12); k && n < 800; k--) {
-        const struct hira_server_function *f = &hira_server_api.functions[pick(hira_server_api.n_functions)];
-        uint32_t signature = f->signature ^ !pick(8);
+    strcpy(h.api, fuzz_pick(16) ? hira_server_api.name : "other");
+    for (uint64_t k = fuzz_pick(12); k && n < 800; k--) {
+        const struct hira_server_function *f = &hira_server_api.functions[fuzz_pick(hira_server_api.n_functions)];
+        uint32_t signature = f->signature ^ !fuzz_pick(8);
         uint8_t length = (uint8_t)strlen(f->name);
         memcpy(message + n, &signature, 4);
         message[n + 4] = length;
@@ -208,38 +147,38 @@ static size_t put_hello(uint8_t *to, size_t room)
         h.n_functions++;
     }
     h.functions_size = (uint32_t)(n - sizeof h);
-    h.environment_size = pick(2) ? sizeof environment : 0;
+    h.environment_size = fuzz_pick(2) ? sizeof environment : 0;
     memcpy(message + n, environment, h.environment_size);
     n += h.environment_size;
     h.head = hira_message_head(HIRA_MSG_HELLO, n);
     memcpy(message, &h, sizeof h);
-    return put(to, room, message, n);
+    return fuzz_put(to, room, message, n);
 }
 
 static size_t put_request(uint8_t *to, size_t room)
 {
     static const uint64_t sizes[] = {0, 1, 4096, 4 << 20, 1ull << 30, 1ull << 32, 1ull << 40, 1ull << 63, UINT64_MAX};
-    struct hira_lane_message lane = {.callbacks = (uint32_t)pick(2)};
-    struct hira_segment_message grow = {.size = sizes[pick(HIRA_ARRAY_SIZE(sizes))] + pick(3) - 1};
-    bool grows = pick(2);
+    struct hira_lane_message lane = {.callbacks = (uint32_t)fuzz_pick(2)};
+    struct hira_segment_message grow = {.size = sizes[fuzz_pick(HIRA_ARRAY_SIZE(sizes))] + fuzz_pick(3) - 1};
+    bool grows = fuzz_pick(2);
     struct hira_message head = hira_message_head(grows ? HIRA_MSG_GROW : HIRA_MSG_OPEN_LANE, grows ? sizeof grow : sizeof lane);
-    switch (pick(32)) {
-    case 0: head.type = (uint16_t)pick(20); break;
-    case 1: head.size = (uint32_t)pick(64); break;
-    case 2: head.version = (uint16_t)pick(4); break;
-    case 3: head.magic ^= 1u << pick(32); break;
+    switch (fuzz_pick(32)) {
+    case 0: head.type = (uint16_t)fuzz_pick(20); break;
+    case 1: head.size = (uint32_t)fuzz_pick(64); break;
+    case 2: head.version = (uint16_t)fuzz_pick(4); break;
+    case 3: head.magic ^= 1u << fuzz_pick(32); break;
     default: break;
     }
     grow.head = lane.head = head;
-    return grows ? put(to, room, &grow, sizeof grow) : put(to, room, &lane, sizeof lane);
+    return grows ? fuzz_put(to, room, &grow, sizeof grow) : fuzz_put(to, room, &lane, sizeof lane);
 }
 
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
 {
-    state = seed;
-    if (size && LLVMFuzzerMutate && !pick(4))
+    fuzz_seed = seed;
+    if (size && LLVMFuzzerMutate && !fuzz_pick(4))
         return LLVMFuzzerMutate(data, size, max);
-    if (!size || !pick(6)) { /* another HELLO before the same requests */
+    if (!size || !fuzz_pick(6)) { /* another HELLO before the same requests */
         uint8_t hello[1024];
         size_t n = put_hello(hello, sizeof hello), old = size < 2 ? size : HIRA_MIN(size, 2u + (size_t)(data[0] | data[1] << 8));
         if (n + size - old > max)
