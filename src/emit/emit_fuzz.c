@@ -254,7 +254,7 @@ static void emit_stub(struct emit *e, const struct lapis_function *f)
         for (size_t i = 0; i < f->n_params; i++)
             touch(e, &f->params[i], f->params[i].name, NULL, NULL, 0);
     }
-    emit_line(e, "HIRA_UNUSED const bool ok = %s;", f->retains || f->releases ? "true" : "hira_fuzz_succeeds()");
+    emit_line(e, "HIRA_UNUSED const bool ok = %s;", f->retains || f->releases ? "true" : emit_format(e, "hira_fuzz_succeeds(%u)", f->index));
     for (size_t i = 0; i < f->n_params; i++)
         if (is_written(&f->params[i]) && !makes_some(&f->params[i]))
             write_out(e, &f->params[i]);
@@ -355,6 +355,63 @@ static void emit_arguments_table(struct emit *e, const struct lapis_function *f)
     emit_line(e, "};");
 }
 
+static bool is_constant(const struct emit *e, const char *name, size_t length)
+{
+    const struct lapis_model *m = e->model;
+    size_t low = 0, high = m->n_names;
+    for (size_t i = 0; i < length; i++)
+        if (name[i] != '_' && !(name[i] >= 'A' && name[i] <= 'Z') && !(name[i] >= '0' && name[i] <= '9'))
+            return false;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strncmp(m->names[middle], name, length);
+        order = order ? order : m->names[middle][length] != 0;
+        if (!order)
+            return length;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
+}
+
+/* The header's constants that some code compares something with. How many. */
+static unsigned emit_compared(struct emit *e, const char *code, bool print)
+{
+    unsigned n = 0;
+    for (const char *p = code; p && (p = strpbrk(p, "=!c"));) {
+        bool compares = !strncmp(p, "==", 2) || !strncmp(p, "!=", 2) || !strncmp(p, "case ", 5);
+        p += compares ? strcspn(p, " ") : 1;
+        if (!compares)
+            continue;
+        p += strspn(p, " ");
+        size_t length = strcspn(p, " \n)&|?:;,([{");
+        if (!is_constant(e, p, length))
+            continue;
+        n++;
+        if (print)
+            emit_line(e, "    (uint64_t)(%.*s),", (int)length, p);
+    }
+    return n;
+}
+
+static unsigned emit_constants_of(struct emit *e, const struct lapis_function *f, bool print)
+{
+    return emit_compared(e, f->server_before.text, print) + emit_compared(e, f->server_replace.text, print) +
+           emit_compared(e, f->server_after.text, print);
+}
+
+/* Those of a function's own, which it is asked for more often than by chance. */
+static void emit_own_constants(struct emit *e, const struct lapis_function *f)
+{
+    if (!emit_carried(f) || !emit_constants_of(e, f, false))
+        return;
+    emit_line(e, "static const uint64_t constants_%s[] = {", f->name);
+    emit_constants_of(e, f, true);
+    emit_line(e, "};");
+}
+
 /* Values that a spec compares with: what a query asks for, what a property list has as keys. */
 static void emit_constants(struct emit *e)
 {
@@ -366,6 +423,8 @@ static void emit_constants(struct emit *e)
         for (size_t k = 0; k < m->functions[i]->n_params; k++)
             for (size_t n = 0; n < m->functions[i]->params[k].n_keys; n++)
                 emit_line(e, "    (uint64_t)(%s),", m->functions[i]->params[k].keys[n].key);
+    emit_compared(e, m->shared_code.text, true);
+    emit_compared(e, m->server_code.text, true);
     emit_line(e, "    0,\n};\n");
 }
 
@@ -393,12 +452,16 @@ void emit_fuzz(struct emit *e)
     for (size_t i = 0; i < m->n_functions; i++)
         if (emit_carried(m->functions[i]))
             emit_arguments_table(e, m->functions[i]);
+    for (size_t i = 0; i < m->n_functions; i++)
+        emit_own_constants(e, m->functions[i]);
     emit_blank(e);
     emit_line(e, "static const struct hira_fuzz_function functions[] = {");
     for (size_t i = 0; i < m->n_functions; i++) {
         const struct lapis_function *f = m->functions[i];
-        emit_line(e, "    {%s, %s},", stubbed(f) ? emit_format(e, "(void *)(uintptr_t)stub_%s", f->name) : "NULL",
-                  emit_carried(f) ? emit_format(e, "arguments_%s", f->name) : "NULL");
+        unsigned n = emit_carried(f) ? emit_constants_of(e, f, false) : 0;
+        emit_line(e, "    {%s, %s, %s, %u},", stubbed(f) ? emit_format(e, "(void *)(uintptr_t)stub_%s", f->name) : "NULL",
+                  emit_carried(f) ? emit_format(e, "arguments_%s", f->name) : "NULL",
+                  n ? emit_format(e, "constants_%s", f->name) : "NULL", n);
     }
     emit_line(e, "};\n");
     emit_constants(e);

@@ -203,7 +203,7 @@ static void check_value(struct emit *e, const struct lapis_value *v, const char 
         return;
     }
     const char *count = emit_in_record(e, v->count ? v->count : "1", record, record_at);
-    emit_line(e, "hira_expect(s, %s == (%s));", length, emit_bytes(e, v, at, count));
+    emit_line(e, "hira_expect_size(s, %s, %s);", length, emit_bytes(e, v, at, count));
 }
 
 /* The elements' lengths, once the arrays that tell them are decoded. */

@@ -23,6 +23,12 @@ static void *refuse(struct hira_serve *s)
     return NULL;
 }
 
+void hira_misfit_size(struct hira_serve *s, uint64_t is, uint64_t want)
+{
+    (void)is, (void)want;
+    hira_misfit(s);
+}
+
 /* Out of memory: the call fails, and nothing more of it is decoded. */
 void *hira_starve(struct hira_serve *s)
 {

@@ -7,6 +7,7 @@
  */
 #include "server/fuzz.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -47,7 +48,7 @@ static struct hira_list objects = {&objects, &objects}; /* those made since the 
 static pthread_mutex_t objects_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Thread_local struct callback callbacks[CALLBACKS_MAX];
 static _Thread_local unsigned n_callbacks;
-static _Thread_local uint64_t choices;
+static _Thread_local uint64_t choices, choices_of_record;
 static _Thread_local volatile uint64_t sink; /* what is read must be read */
 const uint64_t hira_fuzz_zeros[512];
 static bool settling; /* between two inputs: everything ends well */
@@ -60,9 +61,8 @@ static uint64_t next_random(uint64_t *state)
     return x ^ x >> 31;
 }
 
-uint64_t hira_fuzz_choose(void)
+static uint64_t mostly_small(uint64_t x)
 {
-    uint64_t x = next_random(&choices);
     if (settling || x % 4 == 0)
         return 0;
     if (x % 4 == 1)
@@ -70,13 +70,30 @@ uint64_t hira_fuzz_choose(void)
     return x % 64 == 2 ? x >> 8 : x >> 8 & 0xff;
 }
 
-bool hira_fuzz_succeeds(void)
+uint64_t hira_fuzz_choose(void)
 {
-    return settling || next_random(&choices) % 8;
+    return mostly_small(next_random(&choices));
 }
+
+/* What is asked twice while a record is served is answered alike: a server may ask how large something is, and so may who then reads it. */
+static uint64_t same_answer(uint64_t about)
+{
+    uint64_t state = choices_of_record + about * 0x9e3779b97f4a7c15ull;
+    if (hira_serving)
+        state ^= hira_serving->lane->callee.sequence << 32;
+    return next_random(&state);
+}
+
+bool hira_fuzz_succeeds(unsigned function)
+{
+    return settling || same_answer(function + 1) % 8;
+}
+
+static void tell_mended(void);
 
 static _Noreturn void found(const char *what)
 {
+    tell_mended();
     fprintf(stderr, "hira-fuzz: %s\n", what);
     abort();
 }
@@ -85,9 +102,12 @@ static _Noreturn void found(const char *what)
 #define BYTES_ONE_BY_ONE 64u
 static _Thread_local uint8_t copied[4096];
 
+/* What does not fit any memory no vendor reads: it refuses such a size. */
 void hira_fuzz_read(const void *data, uint64_t size)
 {
     uint64_t sum = 0;
+    if (size == UINT64_MAX)
+        return;
     while (size > BYTES_ONE_BY_ONE) {
         uint64_t piece = HIRA_MIN(size, (uint64_t)sizeof copied);
         memcpy(copied, data, piece);
@@ -108,7 +128,7 @@ void hira_fuzz_string(const char *text)
 /* What the spec's code has put there (pointers for a vendor to fill what they point to) stays: a vendor would read it. */
 void hira_fuzz_write(void *data, uint64_t size)
 {
-    uint64_t word = hira_fuzz_choose();
+    uint64_t word = mostly_small(same_answer(~size));
     uint8_t *p = data, there = 0;
     for (; size > sizeof copied; p += sizeof copied, size -= sizeof copied) {
         memcpy(copied, p, sizeof copied);
@@ -212,7 +232,7 @@ void hira_fuzz_write_handles(void *handles, uint64_t bytes, unsigned type, bool 
 {
     void **to = handles;
     for (uint64_t i = 0; i < bytes / sizeof *to; i++)
-        to[i] = owned ? hira_fuzz_made(type) : hira_fuzz_succeeds() ? hira_fuzz_known(type) : NULL;
+        to[i] = owned ? hira_fuzz_made(type) : settling || next_random(&choices) % 8 ? hira_fuzz_known(type) : NULL;
 }
 
 /* ---- the server around the generated code ---- */
@@ -224,6 +244,35 @@ static struct hira_callee reverse; /* the guest's end of the callbacks' lane */
 #define NAMES_MAX 1024u
 static uint64_t names[NAMES_MAX];
 static unsigned n_names;
+
+/* ---- functions by name ---- */
+
+#define FUNCTION_NAMES 0xfff0u /* from here on they are HIRA_FN_*, and what is none */
+
+static pthread_once_t named = PTHREAD_ONCE_INIT;
+static uint16_t names_of[HIRA_FUNCTIONS_MAX], functions_by_name[FUNCTION_NAMES]; /* the second: 1 + index */
+
+static void name_functions(void)
+{
+    for (uint32_t i = 0; i < hira_server_api.n_functions; i++) {
+        uint32_t hash = 2166136261u;
+        for (const char *c = hira_server_api.functions[i].name; *c; c++)
+            hash = (hash ^ (uint8_t)*c) * 16777619u;
+        hash = (hash ^ hash >> 16) % FUNCTION_NAMES;
+        while (functions_by_name[hash])
+            hash = (hash + 1) % FUNCTION_NAMES;
+        functions_by_name[hash] = (uint16_t)(i + 1);
+        names_of[i] = (uint16_t)hash;
+    }
+}
+
+uint16_t hira_fuzz_function(uint16_t name)
+{
+    pthread_once(&named, name_functions);
+    if (name >= FUNCTION_NAMES)
+        return name;
+    return functions_by_name[name] ? functions_by_name[name] - 1 : (uint16_t)(name % hira_server_api.n_functions);
+}
 
 void hira_fuzz_install(void)
 {
@@ -311,6 +360,46 @@ static void release_objects(void)
     }
 }
 
+/* The objects that are always there have the same names in every input, whatever the server calls them once one was destroyed. */
+static uint64_t known_ids[256]; /* 0: the usual one */
+static bool known_renamed;
+
+static uint64_t usual_id(unsigned type)
+{
+    return HIRA_ID(HIRA_ID_SERVER | type, type, type);
+}
+
+static void translate_ids(uint64_t *words, size_t n)
+{
+    for (size_t i = 0; known_renamed && i < n; i++) {
+        unsigned type = HIRA_ID_TYPE(words[i]);
+        if (type && type < hira_server_api.n_types && known_ids[type] && words[i] == usual_id(type))
+            words[i] = known_ids[type];
+    }
+}
+
+/* What an input has left in them goes. An error of an asynchronous call above all: nothing else would be served any more that names
+ * the same. */
+static void renew_known(void)
+{
+    for (unsigned type = 1; type < hira_server_api.n_types; type++) {
+        const struct hira_server_type *t = &hira_server_api.types[type];
+        struct hira_slot *slot = hira_slot_pin(known_ids[type] ? known_ids[type] : usual_id(type), type);
+        if (!slot) {
+            known_ids[type] = hira_handle_to_id(known[type], type, false);
+            known_renamed = true;
+            must(known_ids[type], "a known object could not be named again");
+            continue;
+        }
+        atomic_store(&slot->poison, 0);
+        if (slot->state && t->destroy)
+            t->destroy(slot->state);
+        if (slot->state)
+            memset(slot->state, 0, hira_server_api.state_size);
+        hira_slot_unpin(slot);
+    }
+}
+
 /* Every input begins with the same objects: those of the one before are released, their commands end, and their callbacks come. */
 static void settle(void)
 {
@@ -321,6 +410,7 @@ static void settle(void)
     while (n_names)
         hira_slot_release(names[--n_names]);
     release_objects();
+    renew_known();
     take_callbacks();
     settling = false;
 }
@@ -335,11 +425,12 @@ static size_t take_record(const uint8_t *data, size_t size, struct hira_record *
 {
     size_t words = HIRA_MIN((size_t)read16(data + 4), WORDS_MAX), bytes = HIRA_MIN(words * 8, size - HEAD);
     memset(record, 0, sizeof *record + words * 8);
-    record->function = read16(data);
+    record->function = hira_fuzz_function(read16(data));
     record->flags = data[2] & (HIRA_RECORD_SYNC | HIRA_RECORD_SPILLED | HIRA_RECORD_DEPS);
     record->size = (uint32_t)(sizeof *record + words * 8);
     memcpy(record->words, data + HEAD, bytes);
-    choices = data[3];
+    translate_ids(record->words, words);
+    choices = choices_of_record = data[3];
     return HEAD + bytes;
 }
 
@@ -380,9 +471,18 @@ int hira_fuzz_one(const uint8_t *data, size_t size)
 
 /* ---- making records ---- */
 
+#define MEMORIES_MAX 32u
+
 struct maker {
     uint64_t seed, *p, *end;
-    uint64_t n; /* what counts of this record say */
+    uint64_t n;       /* what counts of this record say */
+    bool honest;      /* as an honest guest would, in everything */
+    const struct hira_fuzz_function *function;
+    struct {
+        uint64_t *at;
+        bool contents; /* stand behind it, if they are inline */
+    } memories[MEMORIES_MAX];
+    unsigned n_memories;
 };
 
 static uint64_t pick(struct maker *m, uint64_t below)
@@ -396,8 +496,19 @@ static void put(struct maker *m, uint64_t word)
         *m->p++ = word;
 }
 
+static void put_length(struct maker *m, unsigned kind, uint64_t length, bool contents)
+{
+    if (m->n_memories < MEMORIES_MAX && m->p < m->end) {
+        m->memories[m->n_memories].at = m->p;
+        m->memories[m->n_memories++].contents = contents;
+    }
+    put(m, HIRA_MEM_WORD(kind, length));
+}
+
 static uint64_t some_id(struct maker *m, unsigned type)
 {
+    if (m->honest)
+        return pick(m, 16) ? HIRA_ID(HIRA_ID_SERVER | type, type, type) : 0;
     if (pick(m, 16) == 0)
         type = (unsigned)pick(m, hira_server_api.n_types);
     if (pick(m, 3) == 0)
@@ -408,6 +519,8 @@ static uint64_t some_id(struct maker *m, unsigned type)
 static uint64_t some_word(struct maker *m)
 {
     static const uint64_t interesting[] = {0, 1, 2, 4, 8, 64, 255, 4096, 0x7fffffff, 0x80000000, 0xffffffff, UINT64_MAX, 1ull << 63, 1ull << 61};
+    if (m->function && m->function->n_constants && pick(m, 2))
+        return m->function->constants[pick(m, m->function->n_constants)];
     if (pick(m, 2))
         return m->n;
     if (hira_fuzz_api.n_constants && pick(m, 2))
@@ -418,7 +531,7 @@ static uint64_t some_word(struct maker *m)
 static uint64_t length_of(struct maker *m, const struct hira_fuzz_argument *a)
 {
     uint64_t n = a->flags & HIRA_FUZZ_COUNTED ? m->n : 1;
-    return pick(m, 24) ? n * a->size : some_word(m) & 0xffff;
+    return m->honest || pick(m, 24) ? n * a->size : some_word(m) & 0xffff;
 }
 
 static void put_memory(struct maker *m, const struct hira_fuzz_argument *a, bool contents)
@@ -427,10 +540,10 @@ static void put_memory(struct maker *m, const struct hira_fuzz_argument *a, bool
     if (kind == 0) {
         put(m, HIRA_MEM_WORD(HIRA_MEM_NULL, 0));
     } else if (kind == 1) {
-        put(m, HIRA_MEM_WORD(HIRA_MEM_ARENA + pick(m, 3), length));
-        put(m, pick(m, 4) ? HIRA_FUZZ_MIRROR : some_word(m));
+        put_length(m, HIRA_MEM_ARENA + (unsigned)pick(m, m->honest && pick(m, 4) ? 2 : 3), length, contents);
+        put(m, m->honest || pick(m, 4) ? HIRA_FUZZ_MIRROR : some_word(m));
     } else {
-        put(m, HIRA_MEM_WORD(HIRA_MEM_INLINE, length));
+        put_length(m, HIRA_MEM_INLINE, length, contents);
         for (uint64_t i = 0; contents && i < HIRA_WORDS(length) && m->p < m->end; i++)
             put(m, some_word(m));
     }
@@ -441,7 +554,8 @@ static void put_string(struct maker *m)
     uint64_t letters = pick(m, 8), word = 0;
     for (uint64_t i = 0; i < letters; i++)
         word |= (uint64_t)("aI- /x%."[pick(m, 8)]) << 8 * i;
-    put(m, HIRA_MEM_WORD(HIRA_MEM_INLINE, pick(m, 16) ? letters + 1 : letters));
+    letters = letters < 7 || !m->honest ? letters : 6;
+    put_length(m, HIRA_MEM_INLINE, m->honest || pick(m, 16) ? letters + 1 : letters, true);
     put(m, word);
 }
 
@@ -493,7 +607,11 @@ static const struct hira_fuzz_argument *put_arguments(struct maker *m, const str
             put_list(m, a);
             break;
         case HIRA_FUZZ_HANDLES:
-            put(m, HIRA_MEM_WORD(pick(m, 8) ? HIRA_MEM_INLINE : HIRA_MEM_NULL, m->n * 8));
+            if (m->honest && !pick(m, 4)) {
+                put(m, HIRA_MEM_WORD(HIRA_MEM_NULL, 0));
+                break;
+            }
+            put_length(m, m->honest || pick(m, 8) ? HIRA_MEM_INLINE : HIRA_MEM_NULL, m->n * 8, true);
             for (uint64_t i = 0, known_ones = pick(m, 4); i < m->n && m->p < m->end; i++)
                 put(m, known_ones ? some_id(m, a->type) : HIRA_ID(HIRA_ID_SERVER | a->type, a->type, a->type));
             break;
@@ -509,25 +627,118 @@ static const struct hira_fuzz_argument *put_arguments(struct maker *m, const str
     return a;
 }
 
+/* ---- mending records ---- */
+
+bool hira_fuzz_mends;
+
+/* What the server has just found wrong with some memory. */
+static _Thread_local struct {
+    uint64_t is, want;
+    bool any;
+} misfit;
+
+void __wrap_hira_misfit_size(struct hira_serve *s, uint64_t is, uint64_t want);
+void __wrap_hira_misfit_size(struct hira_serve *s, uint64_t is, uint64_t want)
+{
+    misfit.is = is;
+    misfit.want = want;
+    misfit.any = true;
+    hira_misfit(s);
+}
+
+/* Some memory of `is` bytes gets `want`, with its contents where they belong. False: there is none, or no room. */
+static bool resize(struct maker *m, uint64_t is, uint64_t want)
+{
+    unsigned candidates[MEMORIES_MAX], n = 0;
+    for (unsigned i = 0; i < m->n_memories; i++)
+        if (HIRA_MEM_LENGTH(*m->memories[i].at) == is && HIRA_MEM_KIND(*m->memories[i].at))
+            candidates[n++] = i;
+    if (!n || want > ARENA_SIZE - HIRA_FUZZ_MIRROR)
+        return false;
+    unsigned which = candidates[pick(m, n)];
+    uint64_t *at = m->memories[which].at;
+    bool contents = m->memories[which].contents, was_inline = HIRA_MEM_KIND(*at) == HIRA_MEM_INLINE;
+    bool is_inline = was_inline && want <= (contents ? 128 : HIRA_INLINE_MAX);
+    size_t before = was_inline ? contents ? HIRA_WORDS(is) : 0 : 1, after = is_inline ? contents ? HIRA_WORDS(want) : 0 : 1;
+    before = HIRA_MIN(before, (size_t)(m->p - at - 1));
+    if (after > before && after - before > (size_t)(m->end - m->p))
+        return false;
+    memmove(at + 1 + after, at + 1 + before, (size_t)(m->p - at - 1 - (ptrdiff_t)before) * 8);
+    for (size_t i = before; i < after; i++)
+        at[1 + i] = some_word(m);
+    if (!is_inline)
+        at[1] = HIRA_FUZZ_MIRROR;
+    *at = HIRA_MEM_WORD(is_inline ? HIRA_MEM_INLINE : was_inline ? HIRA_MEM_ARENA : HIRA_MEM_KIND(*at), want);
+    m->p += (ptrdiff_t)after - (ptrdiff_t)before;
+    for (unsigned i = 0; i < m->n_memories; i++)
+        if (m->memories[i].at > at)
+            m->memories[i].at += (ptrdiff_t)after - (ptrdiff_t)before;
+    return true;
+}
+
+#define RECORD_WORDS 64u
+#define MEND_TRIES 8u
+
+static uint8_t mended[HEAD + RECORD_WORDS * 8];
+static size_t mended_size; /* 0: none is being served */
+
+/* A finding shows while the mutator is at work, and a fuzzer would keep the input before for it: so this one is told. */
+static void tell_mended(void)
+{
+    if (mended_size)
+        fprintf(stderr, "hira-fuzz: found by the mutator in the record ");
+    for (size_t i = 0; i < mended_size; i++)
+        fprintf(stderr, "%02x%s", mended[i], i + 1 < mended_size ? "" : "\n");
+}
+
+void __asan_on_error(void);
+void __asan_on_error(void)
+{
+    tell_mended();
+}
+
+/* Lengths are the specification's expressions over other arguments, which only the server can tell. */
+static void mend(struct maker *m, const uint8_t *head, const uint64_t *words)
+{
+    for (unsigned tries = 0; tries < MEND_TRIES; tries++) {
+        size_t n = (size_t)(m->p - words);
+        memcpy(mended, head, HEAD);
+        mended[4] = (uint8_t)n;
+        memcpy(mended + HEAD, words, n * 8);
+        mended_size = HEAD + n * 8;
+        misfit.any = false;
+        hira_fuzz_accepts(mended, mended_size);
+        mended_size = 0;
+        if (!misfit.any || !resize(m, misfit.is, misfit.want))
+            return;
+    }
+}
+
 /* A record of some function, mostly as an honest guest writes it. Its bytes. */
 static size_t make_record(uint8_t *to, size_t room, uint64_t seed)
 {
-    uint64_t words[64];
-    struct maker m = {seed, words, words + HIRA_ARRAY_SIZE(words), 0};
+    uint64_t words[RECORD_WORDS];
+    struct maker m = {.seed = seed, .p = words, .end = words + HIRA_ARRAY_SIZE(words)};
     uint32_t function = (uint32_t)pick(&m, hira_server_api.n_functions + 1);
+    bool release = function == hira_server_api.n_functions;
+    m.honest = hira_fuzz_mends && pick(&m, 3) == 0;
     m.n = pick(&m, 4) ? pick(&m, 5) : pick(&m, 8) ? pick(&m, 40) : pick(&m, 6000); /* the last fits the arena only */
-    if (function == hira_server_api.n_functions) {
-        function = HIRA_FN_RELEASE;
-        put(&m, some_id(&m, (unsigned)pick(&m, hira_server_api.n_types)));
-    } else if (hira_fuzz_api.functions[function].arguments) {
-        put_arguments(&m, hira_fuzz_api.functions[function].arguments);
-    } else {
+    if (!release && !hira_fuzz_api.functions[function].arguments)
         return 0;
+    if (release) {
+        put(&m, some_id(&m, (unsigned)pick(&m, hira_server_api.n_types)));
+    } else {
+        m.function = &hira_fuzz_api.functions[function];
+        put_arguments(&m, m.function->arguments);
     }
+    uint16_t name = release ? HIRA_FN_RELEASE : names_of[function];
+    uint8_t head[HEAD] = {(uint8_t)name, (uint8_t)(name >> 8), (uint8_t)((pick(&m, 4) != 0) | (pick(&m, 32) ? 0 : 0x80)), (uint8_t)pick(&m, 256), 0, 0};
+    if (m.honest)
+        mend(&m, head, words);
     size_t n = (size_t)(m.p - words);
     if (HEAD + n * 8 > room)
         return 0;
-    const uint8_t head[HEAD] = {(uint8_t)function, (uint8_t)(function >> 8), (uint8_t)((pick(&m, 4) != 0) | (pick(&m, 32) ? 0 : 0x80)), (uint8_t)pick(&m, 256), (uint8_t)n, 0};
+    head[4] = (uint8_t)n;
     memcpy(to, head, HEAD);
     memcpy(to + HEAD, words, n * 8);
     return HEAD + n * 8;
@@ -572,6 +783,7 @@ static void change_word(struct maker *m, uint8_t *data, size_t size, size_t at)
 size_t hira_fuzz_mutate(uint8_t *data, size_t size, size_t max, uint64_t seed, size_t (*bytes)(uint8_t *data, size_t size, size_t max))
 {
     struct maker m = {.seed = seed};
+    pthread_once(&named, name_functions);
     uint64_t what = pick(&m, 8);
     size_t at = some_record(&m, data, size), end = record_end(data, size, at);
     if (what == 0 && bytes)
@@ -608,10 +820,11 @@ static void put_entry(const char *name, uint64_t value, unsigned bytes)
 void hira_fuzz_dictionary(void)
 {
     static const char *const kinds[] = {"null", "inline", "arena", "block", "stream"};
+    pthread_once(&named, name_functions);
     printf("# Words of the records of %s, as they stand in them: from its specification.\n", hira_server_api.name);
     for (uint32_t i = 0; i < hira_server_api.n_functions; i++)
         if (hira_fuzz_api.functions[i].arguments)
-            put_entry(hira_server_api.functions[i].name, i, 2);
+            put_entry(hira_server_api.functions[i].name, names_of[i], 2);
     for (uint32_t type = 1; type < hira_server_api.n_types; type++) {
         put_entry("", HIRA_ID(HIRA_ID_SERVER | type, type, type), 8);
         put_entry("", HIRA_ID(1, 1, type), 8);
@@ -656,6 +869,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
         hira_fuzz_dictionary();
         exit(0);
     }
+    hira_fuzz_mends = true;
     return 0;
 }
 

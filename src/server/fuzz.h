@@ -6,8 +6,8 @@
  *     uint16 function, uint8 flags (HIRA_RECORD_*; bit 7: no memory is left), uint8 choices, uint16 words, then so many 64-bit words
  *
  * all little-endian; what is missing at the end is zero. `choices` seeds what the stub vendor answers. The words are also at
- * HIRA_FUZZ_MIRROR in the arena, for records that are spilled or refer to memory there. The functions are the server's own
- * indices, so a corpus stays good as long as the order of declarations does.
+ * HIRA_FUZZ_MIRROR in the arena, for records that are spilled or refer to memory there. A function is named by sixteen bits of its
+ * name's hash (see hira_fuzz_function), so that an input means the same when the specification declares others before it.
  *
  * Objects live as long as the input. One object of each type is known from the beginning, under the id
  * HIRA_ID(HIRA_ID_SERVER | type, type, type).
@@ -49,6 +49,8 @@ struct hira_fuzz_argument {
 struct hira_fuzz_function {
     void *stub;                    /* in place of the vendor's; or NULL */
     const struct hira_fuzz_argument *arguments; /* NULL: has no record */
+    const uint64_t *constants;     /* what the spec's code for it compares with */
+    size_t n_constants;
 };
 
 struct hira_fuzz_api {
@@ -64,7 +66,7 @@ extern const struct hira_fuzz_api hira_fuzz_api;
 extern const uint64_t hira_fuzz_zeros[512]; /* what callbacks are given */
 
 uint64_t hira_fuzz_choose(void);   /* mostly small */
-bool hira_fuzz_succeeds(void);     /* mostly */
+bool hira_fuzz_succeeds(unsigned function); /* mostly; the same for the whole of a record */
 void hira_fuzz_read(const void *data, uint64_t size);
 void hira_fuzz_string(const char *text);
 void hira_fuzz_write(void *data, uint64_t size);
@@ -93,6 +95,13 @@ int hira_fuzz_one(const uint8_t *data, size_t size);
 
 /* The same; whether a server would go on after it. */
 bool hira_fuzz_accepts(const uint8_t *data, size_t size);
+
+/* The server's index of the function that an input names; words that name none are taken for some. */
+uint16_t hira_fuzz_function(uint16_t name);
+
+/* Whether new records are served by the mutator until the server finds no memory of a wrong size in them: only where nothing else
+ * is served meanwhile. */
+extern bool hira_fuzz_mends;
 
 /* Changes an input of `size` bytes in place into another of at most `max` bytes; its size. With `bytes`, some of the changes are
  * left to it (libFuzzer's own). */

@@ -176,6 +176,14 @@ static inline void hira_expect(struct hira_serve *s, bool condition)
         hira_misfit(s);
 }
 
+/* The same for memory of `is` bytes, which must be `want`. Its misfit says both, to whom it may concern: see fuzz.c. */
+void hira_misfit_size(struct hira_serve *s, uint64_t is, uint64_t want);
+static inline void hira_expect_size(struct hira_serve *s, uint64_t is, uint64_t want)
+{
+    if (hira_unlikely(is != want))
+        hira_misfit_size(s, is, want);
+}
+
 /* count * size without wrapping: UINT64_MAX when it does not fit. */
 static inline uint64_t hira_times(uint64_t count, uint64_t size)
 {

@@ -186,7 +186,7 @@ static void *send_records(void *which)
         size_t bytes = HIRA_MIN(size - HIRA_FUZZ_HEAD, 8ul * (size_t)(input[4] | input[5] << 8));
         bytes = HIRA_MIN(bytes, 2048ul) & ~7ul;
         memcpy(r->words, input + HIRA_FUZZ_HEAD, bytes);
-        r->function = (uint16_t)(input[0] | input[1] << 8);
+        r->function = hira_fuzz_function((uint16_t)(input[0] | input[1] << 8));
         r->flags = input[2] & 1;
         if (guest.gentle && tap_random(&seed) % 64)
             r->flags = 1;
