@@ -22,7 +22,7 @@ echo "1..$#"
 for name; do
 	n=$((n + 1))
 	# shellcheck disable=SC2086  # the wrapper is several words
-	said=$(timeout -k 5 60 $wrapper "$program" "$name" 2>&1 </dev/null)
+	said=$(timeout -k 5 150 $wrapper "$program" "$name" 2>&1 </dev/null)
 	status=$?
 	case $status in
 	0) echo "ok $n - attack/$name" ;;

@@ -57,7 +57,7 @@ static uint64_t sim_next_ready(const struct sim *s)
 {
     uint64_t next = UINT64_MAX;
     for (unsigned i = 0; i < s->n; i++)
-        if (s->here[i])
+        if (s->here[i] && s->ready[i] > s->now) /* the others wait already */
             next = HIRA_MIN(next, s->ready[i]);
     return next;
 }
