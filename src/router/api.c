@@ -108,6 +108,24 @@ const char *router_api_hopeless_for(const struct router_api *api, const struct r
     return hopeless ? t->reason : router_api_hopeless(api) ? api->reason : NULL;
 }
 
+bool router_api_needs(struct router_api *api, const struct router_tenant *tenant)
+{
+    const struct hira_list *pos;
+    struct trouble *t = trouble_of(api, tenant);
+    if (t && router_now_ms(api->router) > t->retry_at + ROUTER_BACK_OFF_MAX_MS) {
+        forget_trouble(t);
+        t = NULL;
+    }
+    bool needs = t;
+    for (unsigned i = 0; i < api->forking; i++)
+        needs |= api->asked[i] == tenant;
+    for (pos = api->servers.next; pos != &api->servers && !needs; pos = pos->next)
+        needs = hira_list_entry(pos, struct router_server, link)->tenant == tenant;
+    for (pos = api->waiting.next; pos != &api->waiting && !needs; pos = pos->next)
+        needs = hira_list_entry(pos, struct router_guest, link)->tenant == tenant;
+    return needs;
+}
+
 /* NULL: it is everybody's trouble. */
 static struct trouble *own_trouble(struct router_api *api, const struct router_tenant *tenant)
 {

@@ -46,6 +46,9 @@
 /* Tenants for whom servers are kept ready: the latest ones. Each costs a process with an initialized device. */
 #define ROUTER_TENANTS_WARM 8
 
+/* So many may be known before it is looked who of them is still needed. */
+#define ROUTER_TENANTS_LOOK 64
+
 /* Options for zygotes on hirad's command line: two words each, devices and paths may be many. */
 #define ROUTER_SANDBOX_MAX 130
 

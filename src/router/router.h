@@ -69,6 +69,7 @@ struct router {
     struct hira_list apis;
     struct hira_list half_open;
     struct hira_list tenants;
+    unsigned n_tenants, n_tenants_needed; /* the latter when it was looked at last */
     struct router_visitor *visitors; /* ROUTER_VISITORS: who connected lately */
     uint64_t n_seen;
     unsigned n_half_open, n_waiting, n_serving;
@@ -119,7 +120,7 @@ struct router_tenant {
     unsigned waiting;  /* guests */
 };
 
-/* Made at first use; kept until hirad ends, for each is a user who may connect. NULL: out of memory. */
+/* Made at first use, which may be the end of others that nobody needs any more. NULL: out of memory. */
 struct router_tenant *router_tenant_of(struct router *router, uid_t uid);
 /* Servers are kept ready for the latest tenants that had a guest: those whose `seen` is at least this. */
 uint64_t router_tenants_warm(const struct router *router);
@@ -166,6 +167,8 @@ void router_api_start_failed(struct router_api *api, const struct router_tenant 
 /* Whether an answer would be nothing but a repetition of api->reason. The same for one tenant: of this reason, or NULL. */
 bool router_api_hopeless(const struct router_api *api);
 const char *router_api_hopeless_for(const struct router_api *api, const struct router_tenant *tenant);
+/* Whether something of a tenant's is left here. */
+bool router_api_needs(struct router_api *api, const struct router_tenant *tenant);
 /* Lets go of the zygote and of servers without guest: they end by themselves. */
 void router_api_release(struct router_api *api);
 void router_api_destroy(struct router_api *api);

@@ -842,6 +842,35 @@ def memory_of_those_who_wait(place):
 
 
 @test
+def users_without_end(place):
+    """Who comes as thousands of users, one after the other, leaves nothing behind that hirad has to look through ever after."""
+    if os.geteuid() != 0:
+        raise Skip('needs root to become other users')
+    os.chmod(place.base, 0o755)
+    r = place.router('--warm', '0', '--start-rate', '0', '--sandbox', 'off', '--log-level', 'error')
+    os.chmod(os.path.dirname(r.path), 0o755)
+    hz, costs = os.sysconf('SC_CLK_TCK'), []
+
+    def spent():
+        with open(f'/proc/{r.p.pid}/stat') as f:
+            return sum(int(n) for n in f.read().rpartition(')')[2].split()[11:13]) / hz
+    for i in range(10):
+        before = spent()
+        for uid in range(200000 + i * 500, 200500 + i * 500):
+            os.seteuid(uid)
+            try:
+                with Guest(r.path) as g:
+                    g.send(hello())
+            finally:
+                os.seteuid(0)
+            if uid % 50 == 0:
+                r.status()
+        wait_for(lambda: r.status()['waiting'] == 0, 'them to be gone')
+        costs.append(spent() - before)
+    assert sum(costs[-3:]) < 2 * sum(costs[:3]) + 0.1, costs
+
+
+@test
 def a_tenants_servers_that_start_slowly(place):
     """Nor what makes them take as long as they may."""
     if os.geteuid() != 0:
