@@ -110,7 +110,8 @@ static int bind_socket(const char *path, bool system, char *error, size_t size)
     }
     memcpy(address.sun_path, path, strlen(path) + 1);
     HIRA_AUTOCLOSE int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    hira_fd_let_rights_pass(fd, false);
+    if (fd >= 0)
+        hira_fd_let_rights_pass(fd, false);
     /* A system's hirad serves every user; who it is, SO_PEERCRED says. */
     mode_t mask = umask(system ? 0111 : 0177);
     int ret = fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, ROUTER_BACKLOG) < 0
