@@ -3,11 +3,32 @@
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "emit/private.h"
 
 /* ---- build file ---- */
+
+/* Folders of headers, each once. make runs in the output's folder; what was said of folders is relative to others. */
+static void emit_include_dirs(struct emit *e)
+{
+    const struct lapis_model *m = e->model;
+    const char **dirs = NULL;
+    size_t n = 0;
+    for (size_t i = 0; i < m->n_include_dirs; i++) {
+        char *real = realpath(m->include_dirs[i], NULL);
+        const char *dir = emit_format(e, "%s", real ? real : m->include_dirs[i]);
+        bool known = false;
+        free(real);
+        for (size_t k = 0; k < n; k++)
+            known |= !strcmp(dirs[k], dir);
+        if (known)
+            continue;
+        *HIRA_POOL_PUSH(e->pool, dirs, n) = dir;
+        emit_line(e, "flags += -I'%s'", dir);
+    }
+}
 
 void emit_makefile(struct emit *e)
 {
@@ -16,12 +37,11 @@ void emit_makefile(struct emit *e)
     library = library ? library : emit_format(e, "lib%s.so", m->name);
     emit_line(e, "# Builds the virtual %s from an installed Hira. HIRA is its prefix; CFLAGS and DESTDIR as usual.", m->name);
     emit_line(e, "# SPDX-License-Identifier: Apache-2.0");
-    emit_line(e, "HIRA ?= /usr");
+    emit_line(e, "HIRA ?= $(or $(patsubst %%/bin/hira,%%,$(shell command -v hira)),/usr/local)");
     emit_line(e, "CC ?= cc");
     emit_line(e, "CFLAGS ?= -O2 -g");
     emit_line(e, "flags := -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -I. -I$(HIRA)/include/hira");
-    for (size_t i = 0; i < m->n_include_dirs; i++)
-        emit_line(e, "flags += -I%s", m->include_dirs[i]);
+    emit_include_dirs(e);
     emit_blank(e);
     emit_line(e, "all: %s hira-server-%s", library, m->name);
     for (size_t n = 0; lapis_model_setting(m, "link", n); n++)
