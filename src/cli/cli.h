@@ -29,7 +29,7 @@ struct lapis_model *cli_compile(const char *path, const struct cli_spec_options 
 /* Prints the messages to stderr, in colour on a terminal. */
 void cli_print_messages(struct lapis_diag *diag);
 
-/* Prints "hira VERB: ..." and where help is; returns CLI_USAGE. */
+/* Prints "hira VERB: ..." and how to get help; returns CLI_USAGE. */
 int cli_usage(const char *verb, const char *format, ...) HIRA_PRINTF(2, 3);
 
 int cli_run(int argc, char **argv);

@@ -27,34 +27,113 @@ static const struct verb {
     {NULL, "doctor", "[--json]", "check each part of the way, and say what to do", cli_doctor},
 };
 
-static int help(FILE *out)
+/* What `hira VERB --help` says beside the line above. */
+static const struct details {
+    const char *name, *options;
+} details[] = {
+    {"run", "  --api NAME         only this API (default: each that is installed)\n"
+            "  --strict           every call waits for its answer (HIRA_STRICT=1)\n"
+            "  --socket PATH      the hirad that listens there, or fail (default: the usual one, else a private one)\n"
+            "  --vendor-icd FILE  the vendor's driver that serves the program; a private hirad\n"
+            "  --lib-dir DIR      the folder with the guest library\n"
+            "  --server-dir DIR   the folder with hira-server-API; a private hirad\n"
+            "Exit status: the program's; 127 not found, 126 not executable, 125 hira run failed.\n"},
+    {"status", "  --json             all there is to know\n  --socket PATH      of this hirad\n"},
+    {"kill", "  --socket PATH      of this hirad\n"},
+    {"doctor", "  --json             the same for programs\n"
+               "  --socket PATH      the hirad to ask; that none answers is a failure then\n"
+               "  --lib-dir DIR      the folder with the guest library\n"
+               "  --server-dir DIR   the folder with hira-server-API\n"
+               "Exit status: 1 if something failed.\n"},
+    {"init", "  -o FILE            write there (default: standard output)\n"
+             "  --force            also if FILE exists\n"
+             "  -I DIR, -D NAME=VALUE   for the header\n"},
+    {"coverage", "  --json             the same for programs\n"},
+    {"format", "  --write            rewrite the files (default: print)\n"
+               "  --check            name the files that this would change; exit status 1 if there is one\n"},
+    {"build", "  -o DIR             write there (default: a folder named after the API)\n"
+              "  -I DIR, -D NAME=VALUE   for the headers\n"},
+};
+
+static void put_verb(FILE *out, const struct verb *v)
 {
-    fputs("usage: hira VERB ...\n\n", out);
-    for (size_t i = 0; i < HIRA_ARRAY_SIZE(verbs); i++) {
-        char head[80];
-        snprintf(head, sizeof head, "%s%s%s %s", verbs[i].group ? verbs[i].group : "", verbs[i].group ? " " : "",
-                 verbs[i].name, verbs[i].arguments);
-        fprintf(out, "  hira %-42s %s\n", head, verbs[i].summary);
-    }
-    fputs("\nVerbs that read a SPEC take -I DIR (search headers there) and -D NAME=VALUE (define for headers).\n", out);
+    char head[80];
+    snprintf(head, sizeof head, "%s%s%s %s", v->group ? v->group : "", v->group ? " " : "", v->name, v->arguments);
+    fprintf(out, "  hira %-42s %s\n", head, v->summary);
+}
+
+/* `group`: only the verbs of this; NULL: all. */
+static int help(FILE *out, const char *group)
+{
+    fprintf(out, "usage: hira %s%sVERB ...\n\n", group ? group : "", group ? " " : "");
+    for (size_t i = 0; i < HIRA_ARRAY_SIZE(verbs); i++)
+        if (!group || (verbs[i].group && !strcmp(verbs[i].group, group)))
+            put_verb(out, &verbs[i]);
+    fputs("\nVerbs that read a SPEC take -I DIR (search headers there) and -D NAME=VALUE (define for headers).\n"
+          "hira VERB --help has the options.\n",
+          out);
     return out == stderr ? CLI_USAGE : CLI_OK;
+}
+
+static int verb_help(const struct verb *v)
+{
+    printf("usage: hira %s%s%s %s\n\n%s\n", v->group ? v->group : "", v->group ? " " : "", v->name, v->arguments,
+           v->summary);
+    for (size_t i = 0; i < HIRA_ARRAY_SIZE(details); i++)
+        if (!strcmp(details[i].name, v->name))
+            printf("\n%s", details[i].options);
+    return CLI_OK;
+}
+
+static bool asks_help(const char *word)
+{
+    return word && (!strcmp(word, "--help") || !strcmp(word, "-h"));
+}
+
+/* The verb that `words` begin with. */
+static const struct verb *find_verb(int n, char **words)
+{
+    for (size_t i = 0; i < HIRA_ARRAY_SIZE(verbs); i++) {
+        const char *group = verbs[i].group;
+        if (n > (group ? 1 : 0) && !strcmp(words[group ? 1 : 0], verbs[i].name) && (!group || !strcmp(words[0], group)))
+            return &verbs[i];
+    }
+    return NULL;
+}
+
+static bool is_group(const char *word)
+{
+    for (size_t i = 0; i < HIRA_ARRAY_SIZE(verbs); i++)
+        if (verbs[i].group && !strcmp(verbs[i].group, word))
+            return true;
+    return false;
 }
 
 int main(int argc, char **argv)
 {
+    bool asked;
     if (argc < 2)
-        return help(stderr);
-    if (!strcmp(argv[1], "help") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
-        return help(stdout);
+        return help(stderr, NULL);
+    asked = asks_help(argv[1]) || !strcmp(argv[1], "help");
+    if (asked && argc == 2)
+        return help(stdout, NULL);
     if (!strcmp(argv[1], "--version"))
         return puts("hira " HIRA_VERSION) < 0 ? CLI_FAILED : CLI_OK;
-    for (size_t i = 0; i < HIRA_ARRAY_SIZE(verbs); i++) {
-        int words = verbs[i].group ? 2 : 1;
-        if (argc <= words || strcmp(argv[words], verbs[i].name) || (verbs[i].group && strcmp(argv[1], verbs[i].group)))
-            continue;
-        return verbs[i].run(argc - words, argv + words);
+    char **words = argv + 1 + asked; /* hira help VERB */
+    int n = argc - 1 - asked;
+    const struct verb *verb = find_verb(n, words);
+    if (verb) {
+        int length = verb->group ? 2 : 1;
+        if (asked || (n > length && asks_help(words[length])))
+            return verb_help(verb);
+        return verb->run(n - length + 1, words + length - 1);
     }
-    fprintf(stderr, "hira: unknown verb '%s%s%s'\n", argv[1], argc > 2 && !strcmp(argv[1], "spec") ? " " : "",
-            argc > 2 && !strcmp(argv[1], "spec") ? argv[2] : "");
-    return help(stderr);
+    bool group = is_group(words[0]);
+    if (group && (n == 1 ? asked : asks_help(words[1])))
+        return help(stdout, words[0]);
+    if (group && n == 1)
+        fprintf(stderr, "hira: what of '%s'?\n", words[0]);
+    else
+        fprintf(stderr, "hira: unknown verb '%s%s%s'\n", words[0], group ? " " : "", group ? words[1] : "");
+    return help(stderr, group ? words[0] : NULL);
 }

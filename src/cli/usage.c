@@ -10,7 +10,7 @@ int cli_usage(const char *verb, const char *format, ...)
     va_start(args, format);
     fprintf(stderr, "hira %s: ", verb);
     vfprintf(stderr, format, args);
-    fputs("\nhira help lists the verbs and their arguments\n", stderr);
+    fprintf(stderr, "\nhira %s --help tells what it takes\n", verb);
     va_end(args);
     return CLI_USAGE;
 }

@@ -197,6 +197,14 @@ def test_manual():
 def test_usage():
     report(hira()[0] == 2, "no verb: usage")
     report(hira("help")[0] == 0, "help")
+    for words in (("help", "spec", "init"), ("spec", "init", "--help"), ("spec", "init", "-h")):
+        status, out, _ = hira(*words)
+        report(status == 0 and "-o FILE" in out, f"hira {' '.join(words)}: what it takes", out)
+    for words in (("spec", "--help"), ("help", "spec")):
+        status, out, _ = hira(*words)
+        report(status == 0 and "hira spec check" in out and "hira run" not in out, f"hira {' '.join(words)}: its verbs", out)
+    status, out, err = hira("spec")
+    report(status == 2 and not out and "hira spec check" in err, "a group alone: usage, its verbs", err)
     report(hira("spec", "chekc", "x")[0] == 2, "unknown verb: usage")
     report(hira("spec", "check")[0] == 2, "no specification: usage")
     report(hira("spec", "check", "-Z", "x")[0] == 2, "unknown option: usage")
