@@ -143,9 +143,8 @@ static void put_template(struct init *init, const struct lapis_value *v, const c
 {
     static const char *const directions[] = {"", "in; ", "out; ", "inout; "};
     bool result = !strcmp(v->name, "ret");
-    if (*path == '(') {
-        hira_text_printf(init->out, "%s// callback(%s) { parameter(%.*s) { ... } }\n", indent, v->callback->name,
-                         (int)strcspn(path + 1, ")"), path + 1);
+    if (*path == '(') { /* an item of its own, which does not belong into a function */
+        hira_text_printf(init->out, "%s// answered by callback(%s), below this function\n", indent, v->callback->name);
         return;
     }
     hira_text_printf(init->out, "%s// %s%s%s { %s", indent, result ? "return" : "parameter(", result ? "" : v->name,
@@ -327,6 +326,27 @@ static void put_questions(struct init *init, const struct lapis_function *f, con
     }
 }
 
+/* The items that answer what is asked of callbacks. Where the function has a cookie, an untyped argument is likely it.
+ */
+static void put_callbacks(struct init *init, const struct lapis_function *f)
+{
+    for (size_t i = 0; i < f->n_params; i++) {
+        const struct lapis_value *v = &f->params[i];
+        const char *path;
+        if (!question_of(init, v, &path) || *path != '(')
+            continue;
+        size_t n = strcspn(path + 1, ")");
+        bool cookie = false;
+        for (size_t k = 0; v->companion && k < v->callback->n_args; k++) {
+            const struct lapis_value *arg = &v->callback->args[k];
+            cookie |= strlen(arg->name) == n && !strncmp(arg->name, path + 1, n) && arg->ctype->kind == LAPIS_POINTER &&
+                      arg->ctype->pointee->kind == LAPIS_VOID;
+        }
+        hira_text_printf(init->out, "// callback(%s) { parameter(%.*s) { %s } }\n", v->callback->name, (int)n, path + 1,
+                         cookie ? "userdata;" : "...");
+    }
+}
+
 /* A function gets a statement of its own only where something of its own is to be said. */
 static void put_function(struct init *init, const struct lapis_function *f, const struct questions *questions)
 {
@@ -341,6 +361,7 @@ static void put_function(struct init *init, const struct lapis_function *f, cons
     put_questions(init, f, questions);
     put_all_known(init, f, "    ");
     hira_text_puts(init->out, "}\n");
+    put_callbacks(init, f);
 }
 
 /* ---- the head of the file ---- */
