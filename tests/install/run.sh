@@ -86,6 +86,20 @@ builds_stack() { # what `hira build` writes is compiled against the installed he
 		make -C "$work/stack" HIRA="$work/moved" >>"$work/why" 2>&1 && [ -e "$work/stack/libOpenCL.so.1" ]
 }
 
+# The steps of docs/new-api.md, with the installed hira in PATH; the program answers as natively.
+new_api() {
+	(
+		PATH=$work/moved/bin:$PATH
+		export HIRA_SOCKET=$work/none.sock
+		cp -r "$source_dir/examples/tally" "$work/tally" && cd "$work/tally" &&
+			cc -shared -fPIC -Wl,-soname,libtally.so.1 -o libtally.so.1 tally.c && cc -o words words.c libtally.so.1 &&
+			hira spec init tally.h -o asked.lapis && ! hira spec check asked.lapis && hira spec check tally.lapis &&
+			hira build tally.lapis -o out && make -C out && LD_LIBRARY_PATH=. ./words >native &&
+			LD_LIBRARY_PATH=. hira run --lib-dir out --server-dir out ./words >virtual && diff native virtual &&
+			make -C out install && LD_LIBRARY_PATH=. hira run ./words >installed && diff native installed
+	) >"$work/why" 2>&1
+}
+
 with_hirad() { # COMMAND...: with the installed router listening
 	local pid status=0 tries=0
 	"$work/moved/bin/hirad" --socket "$work/hirad.sock" --work-dir "$work" --log-level error >"$work/hirad.log" 2>&1 </dev/null &
@@ -108,6 +122,8 @@ result $? 'programs name no folder they were built in'
 result $? 'hira compiles a specification'
 builds_stack
 result $? 'what hira build writes compiles against the installed tree'
+new_api
+result $? 'docs/new-api.md: from a header to a program that runs'
 if ! command -v clinfo >/dev/null; then
 	skip 'clinfo under hira run' 'no clinfo'
 	skip 'clinfo through the ICD loader' 'no clinfo'
