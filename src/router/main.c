@@ -257,6 +257,16 @@ static int start_signals(struct router *router)
     return 0;
 }
 
+/* Without it no server can be made, and each would say no more than the error. */
+static int check_work_dir(const struct router *router, char *error, size_t size)
+{
+    if (access(router->options.work_dir, W_OK | X_OK) == 0)
+        return 0;
+    int code = errno;
+    snprintf(error, size, "cannot make folders for servers in %.300s: %s", router->options.work_dir, strerror(code));
+    return -code;
+}
+
 static int start(struct router *router, int private_fd, char *error, size_t size)
 {
     snprintf(error, size, "out of memory or descriptors");
@@ -266,6 +276,8 @@ static int start(struct router *router, int private_fd, char *error, size_t size
         ret = grow_loop(router);
     if (!ret && router->private)
         ret = make_private_folder(router, error, size);
+    if (!ret)
+        ret = check_work_dir(router, error, size);
     if (!ret)
         ret = router_listen(router, error, size);
     if (!ret)
@@ -325,6 +337,10 @@ static int run(struct router *router, int private_fd)
             router_sweep(router);
         router_tenant_of(router, geteuid()); /* who will most likely come, or alone can */
         router_apis_start(router);
+        if (hira_list_empty(&router->apis))
+            hira_log(&router->log, HIRA_LOG_WARNING, "router", 0,
+                     "nothing can be served: no API server%s%s was found (see --server-dir)",
+                     router->options.api ? " of " : "", router->options.api ? router->options.api : "");
         uv_run(&router->loop, UV_RUN_DEFAULT);
         hira_log(&router->log, HIRA_LOG_INFO, "router", 0, "process %d ends", getpid());
     }
@@ -571,8 +587,10 @@ int main(int argc, char **argv)
         if (take_option(&router, c, index, &private_fd) < 0)
             return usage_error();
     }
-    if (optind != argc)
+    if (optind != argc) {
+        fprintf(stderr, "hirad: it takes options only, not '%s'\n", argv[optind]);
         return usage_error();
+    }
     if (!router.options.socket[0] && hira_socket_path(router.options.socket, sizeof router.options.socket) < 0) {
         fputs("hirad: HIRA_SOCKET is too long\n", stderr);
         return 2;

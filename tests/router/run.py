@@ -522,6 +522,25 @@ def what_is_in_the_way(place):
 
 
 @test
+def work_dir_that_is_none(place):
+    path = place.base + '/h.sock'
+    assert place.base + '/none: No such file' in fails('--socket', path, '--work-dir', place.base + '/none')
+    assert place.base + '/gone: No such file' in fails('--socket', path, env={**os.environ, 'TMPDIR': place.base + '/gone'})
+    assert not os.path.exists(path)
+
+
+@test
+def nothing_to_serve_is_said(place):
+    os.makedirs(place.base + '/empty')
+    r = Router(HIRAD, place.base, place.base + '/empty')
+    place.routers.append(r)
+    wait_for(lambda: 'nothing can be served: no API server was found' in r.log(), 'the warning')
+    again = Router(HIRAD, place.base + '/again', place.servers('fake'), '--api', 'other')
+    place.routers.append(again)
+    wait_for(lambda: 'nothing can be served: no API server of other was found' in again.log(), 'the warning')
+
+
+@test
 def folder_is_made(place):
     os.makedirs(place.base + '/w')
     p = subprocess.Popen([HIRAD, '--socket', place.base + '/new/h.sock', '--server-dir', place.servers('fake'), '--work-dir',
@@ -540,6 +559,7 @@ def command_line_errors(place):
                  ['--private', '2'], ['--private', '77'], ['--api', 'A B'], ['--start-timeout', '99999999999999999999']):
         p = subprocess.run([HIRAD, *args], capture_output=True, text=True, timeout=10)
         assert p.returncode == 2 and p.stderr, (args, p)
+    assert "'surplus'" in subprocess.run([HIRAD, 'surplus'], capture_output=True, text=True, timeout=10).stderr
     assert 'usage' in subprocess.run([HIRAD, '--help'], capture_output=True, text=True, check=True).stdout
 
 
