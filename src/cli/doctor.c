@@ -193,8 +193,11 @@ static void check_server(struct doctor *d, const char *api)
     find(d, OK, part, "", "%s", path);
     snprintf(part, sizeof part, "%s: vendor", api);
     int status = look_aside(run_check, path, line, sizeof line);
-    if (status == 0)
+    if (status == 0 && line[0])
         find(d, OK, part, "", "%s", line);
+    else if (status == 0)
+        find(d, WARN, part, "programs will see none: install a driver; the vendor's own tools must find it first",
+             "the vendor's library is there, but finds no device");
     else if (status < 0)
         find(d, FAIL, part, "the vendor's library hangs: see whether its own tools do as well", "no answer in %d s",
              CHECK_MS / 1000);
