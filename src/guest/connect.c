@@ -25,8 +25,6 @@
 #include "base/text.h"
 #include "guest/internal.h"
 
-extern char **environ;
-
 struct hira_connection hira_connection = {.transport.fd = -1, .control = PTHREAD_MUTEX_INITIALIZER};
 
 enum { RETRIES_AT_ONCE = 3 };
@@ -221,7 +219,7 @@ static int receive_welcome(struct hira_connection *k)
     return hira_take_welcome(k, &m, (size_t)n);
 }
 
-static void thread_ended(void *lane);
+static void thread_ended(void *value);
 
 static void forked_child(void)
 {

@@ -84,9 +84,7 @@ static void clean(struct hira_text *out, struct span c)
     while (p < end) {
         while (p < end && strchr(" \t/*!", *p))
             p++;
-        if (p < end && *p == '<' && out->size == 0)
-            p++;
-        else if (p < end && *p == '<' && p > c.start && strchr("/*!", p[-1]))
+        if (p < end && *p == '<' && (out->size == 0 || (p > c.start && strchr("/*!", p[-1]))))
             p++;
         while (p < end && (*p == ' ' || *p == '\t'))
             p++;

@@ -53,11 +53,11 @@ static json_t *api_status(const struct router_api *api)
     int waiting = 0;
     for (pos = api->waiting.next; pos != &api->waiting; pos = pos->next)
         waiting++;
-    return json_pack("{s:s,s:o,s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:o,s:s,s:s}", "name", api->name, "server", text_of(api->path),
+    return json_pack("{s:s,s:o,s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:o,s:o,s:o}", "name", api->name, "server", text_of(api->path),
                      "state", api_state(api), "zygote", api->process ? (int)api->process->pid : 0, "starting",
                      (int)(api->forking + api->starting), "ready", (int)api->ready, "serving", (int)api->serving,
-                     "waiting", waiting, "restarts", (int)api->restarts, "reason", text_of(api->reason), "sandbox", api->held,
-                     "sandbox_missing", api->missing);
+                     "waiting", waiting, "restarts", (int)api->restarts, "reason", text_of(api->reason), "sandbox", text_of(api->held),
+                     "sandbox_missing", text_of(api->missing));
 }
 
 char *router_status_text(const struct router *router, uid_t uid)
