@@ -1,0 +1,88 @@
+/* Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0 */
+#include "isa.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+
+_Atomic unsigned isa_skipped;
+void (*isa_before_line)(void);
+static pthread_mutex_t line_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void *must(void *p)
+{
+    if (!p) {
+        fputs("isapop: out of memory\n", stderr);
+        exit(70);
+    }
+    return p;
+}
+
+void *isa_alloc(size_t size)
+{
+    return must(calloc(1, size ? size : 1));
+}
+
+void *isa_realloc(void *p, size_t size)
+{
+    return must(realloc(p, size ? size : 1));
+}
+
+char *isa_strndup(const char *s, size_t n)
+{
+    return must(strndup(s, n));
+}
+
+char *isa_strdup(const char *s)
+{
+    return must(strdup(s));
+}
+
+char *isa_printf(const char *format, ...)
+{
+    va_list args;
+    char *s = NULL;
+    va_start(args, format);
+    if (vasprintf(&s, format, args) < 0)
+        s = NULL;
+    va_end(args);
+    return must(s);
+}
+
+void isa_printable(char *s)
+{
+    for (; *s; s++) {
+        if ((unsigned char)*s < 0x20 || *s == 0x7f)
+            *s = '?';
+    }
+}
+
+static void line(const char *what, const char *format, va_list args)
+{
+    char text[1024], name[512];
+    vsnprintf(text, sizeof text, format, args);
+    snprintf(name, sizeof name, "%s", what ? what : "");
+    isa_printable(text);
+    isa_printable(name);
+    pthread_mutex_lock(&line_lock);
+    if (isa_before_line)
+        isa_before_line();
+    fprintf(stderr, "isapop: %s%s%s\n", name, *name ? ": " : "", text);
+    pthread_mutex_unlock(&line_lock);
+}
+
+void isa_skip(const char *what, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    line(what, format, args);
+    va_end(args);
+    isa_skipped++;
+}
+
+void isa_note(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    line(NULL, format, args);
+    va_end(args);
+}

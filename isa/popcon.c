@@ -1,0 +1,165 @@
+/* Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0 */
+#include "popcon.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <zlib.h>
+
+#define ROWS_MAX 4000000 /* by_inst has some 220,000 */
+
+struct parse {
+    struct popcon *p;
+    const char *path;
+    uint64_t total, said; /* of a Total row; of a comment */
+    unsigned long line;
+    unsigned senseless;
+};
+
+static bool number(const char *s, uint64_t *ret)
+{
+    char *end;
+    if (!isdigit((unsigned char)*s))
+        return false;
+    errno = 0;
+    *ret = strtoull(s, &end, 10);
+    return !errno && !*end;
+}
+
+/* Cuts a line into words at blanks, or at commas when it has any; quotes around a word go. */
+static size_t words(char *line, char **ret, size_t most)
+{
+    bool comma = strchr(line, ',') != NULL;
+    size_t n = 0;
+    for (char *save = NULL, *w = strtok_r(line, comma ? ",\r\n" : " \t\r\n", &save); w && n < most;
+         w = strtok_r(NULL, comma ? ",\r\n" : " \t\r\n", &save)) {
+        w += strspn(w, " \t\"");
+        for (size_t length = strlen(w); length && strchr(" \t\"", w[length - 1]);)
+            w[--length] = 0;
+        ret[n++] = w;
+    }
+    return n;
+}
+
+static void comment(struct parse *at, const char *line)
+{
+    const char *found = strcasestr(line, "submissions");
+    while (found && *found && !isdigit((unsigned char)*found))
+        found++;
+    if (found && *found)
+        at->said = strtoull(found, NULL, 10);
+}
+
+static void row(struct parse *at, char *line)
+{
+    char *w[5];
+    uint64_t rank, inst = 0;
+    size_t n = words(line, w, HIRA_ARRAY_SIZE(w));
+    const char *name = n == 2 ? w[0] : n > 2 ? w[1] : NULL;
+    if (!n || !strncmp(w[0], "---", 3))
+        return;
+    bool ok = n == 2 ? number(w[1], &inst) : n > 2 && number(w[0], &rank) && number(w[2], &inst);
+    if (!ok) {
+        /* the names of columns are no fault */
+        at->senseless += at->line > 1;
+        return;
+    }
+    if (!strcasecmp(name, "Total")) {
+        at->total = inst;
+        return;
+    }
+    if (at->p->n < ROWS_MAX) {
+        ISA_PUSH(at->p->rows, at->p->n, at->p->cap) = (struct popcon_row){isa_strdup(name), inst};
+        isa_printable(at->p->rows[at->p->n - 1].name);
+        at->p->sum += inst;
+    }
+}
+
+static int by_name(const void *x, const void *y)
+{
+    const struct popcon_row *a = x, *b = y;
+    return strcmp(a->name, b->name);
+}
+
+static void settle(struct parse *at, uint64_t submissions)
+{
+    struct popcon *p = at->p;
+    uint64_t most = 0;
+    for (size_t i = 0; i < p->n; i++)
+        most = HIRA_MAX(most, p->rows[i].installations);
+    /* by_inst ends with the sums of its columns: no number of machines. */
+    bool is_sum = p->n > 2 && at->total >= p->sum - p->sum / 100;
+    if (submissions)
+        p->submissions = submissions;
+    else if (at->said)
+        p->submissions = at->said;
+    else if (at->total && !is_sum)
+        p->submissions = at->total;
+    else {
+        p->submissions = most;
+        isa_note("%s: does not say how many machines were counted; taking the most of any package, %llu (--submissions "
+                 "N says it)",
+                 at->path, (unsigned long long)most);
+    }
+    for (size_t i = 0; i < p->n; i++)
+        p->everywhere += p->rows[i].installations >= p->submissions;
+    if (p->everywhere)
+        isa_note("%s: %u package%s on each of %llu machines: counted as missing on half a machine, so that logarithms "
+                 "stay finite",
+                 at->path, p->everywhere, p->everywhere > 1 ? "s are" : " is", (unsigned long long)p->submissions);
+    if (at->senseless)
+        isa_skip(at->path, "%u lines make no sense as 'rank name installations ...' or 'name,installations'; left out",
+                 at->senseless);
+}
+
+int popcon_read(struct popcon *p, const char *path, uint64_t submissions)
+{
+    struct parse at = {.p = p, .path = path};
+    char line[4096];
+    *p = (struct popcon){0};
+    gzFile file = gzopen(path, "re");
+    if (!file) {
+        int error = errno ? errno : EIO;
+        isa_note("%s: %s; --popularity wants a file like by_inst, --popularity none does without", path,
+                 strerror(error));
+        return -error;
+    }
+    while (gzgets(file, line, sizeof line)) {
+        at.line++;
+        if (*line == '#')
+            comment(&at, line);
+        else
+            row(&at, line);
+    }
+    int status;
+    gzerror(file, &status);
+    gzclose(file);
+    if (status < 0 && status != Z_BUF_ERROR)
+        isa_skip(path, "it is damaged; the %zu packages before that are used", p->n);
+    if (!p->n) {
+        isa_note("%s: no line of it is 'rank name installations ...' or 'name,installations'", path);
+        return -EBADMSG;
+    }
+    qsort(p->rows, p->n, sizeof *p->rows, by_name);
+    settle(&at, submissions);
+    return 0;
+}
+
+void popcon_fini(struct popcon *p)
+{
+    for (size_t i = 0; i < p->n; i++)
+        free(p->rows[i].name);
+    free(p->rows);
+    *p = (struct popcon){0};
+}
+
+const struct popcon_row *popcon_find(const struct popcon *p, const char *name)
+{
+    struct popcon_row key = {(char *)name, 0};
+    return p->n ? bsearch(&key, p->rows, p->n, sizeof key, by_name) : NULL;
+}
+
+double popcon_share(const struct popcon *p, uint64_t installations)
+{
+    double n = (double)p->submissions, most = n - 0.5, have = (double)installations;
+    return n > 0 ? (have < most ? have : most) / n : 0;
+}

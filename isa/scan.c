@@ -1,0 +1,656 @@
+/* Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "analyze.h"
+#include "base/fd.h"
+#include "closure.h"
+#include "deb.h"
+#include "image.h"
+#include "progress.h"
+#include "scan_private.h"
+#include "stanza.h"
+
+#define HASH_CHUNK (1u << 20)
+#define MEASURE_BYTES (64u << 20) /* of code, for the bare decoder: some seconds */
+
+_Atomic bool scan_stop;
+
+/* ---- being told to stop ---- */
+
+static void on_signal(int signal)
+{
+    static const char text[] = "\nisapop: stopping; the same command goes on from here\n";
+    if (scan_stop)
+        _exit(128 + signal); /* twice: now. The database is only ever appended to */
+    scan_stop = true;
+    (void)!write(STDERR_FILENO, text, sizeof text - 1);
+}
+
+static void catch_signals(void)
+{
+    struct sigaction act = {.sa_handler = on_signal};
+    sigaction(SIGINT, &act, NULL);
+    sigaction(SIGTERM, &act, NULL);
+    sigaction(SIGHUP, &act, NULL);
+}
+
+/* A file that gets shorter while it is mapped: the thread that reads it goes on with the next. */
+static _Thread_local sigjmp_buf bus_return;
+static _Thread_local bool bus_expected;
+
+static void on_bus(int signal)
+{
+    if (!bus_expected)
+        _exit(128 + signal);
+    siglongjmp(bus_return, 1);
+}
+
+/* ---- threads ---- */
+
+struct crew {
+    struct scan *s;
+    size_t n;
+    _Atomic size_t next;
+    void (*fn)(struct scan *s, void *worker, size_t i);
+    void *(*begin)(struct scan *s);
+    void (*end)(void *worker);
+};
+
+static void *work(void *context)
+{
+    struct crew *crew = context;
+    void *worker = crew->begin ? crew->begin(crew->s) : NULL;
+    for (size_t i; !scan_stop && (i = crew->next++) < crew->n;)
+        crew->fn(crew->s, worker, i);
+    if (crew->end)
+        crew->end(worker);
+    return NULL;
+}
+
+void scan_parallel(struct scan *s, size_t n, void (*fn)(struct scan *s, void *worker, size_t i),
+                   void *(*begin)(struct scan *s), void (*end)(void *worker))
+{
+    struct crew crew = {s, n, 0, fn, begin, end};
+    HIRA_AUTOFREE pthread_t *threads = isa_alloc(s->threads * sizeof *threads);
+    unsigned started = 0;
+    while (started + 1 < s->threads && pthread_create(&threads[started], NULL, work, &crew) == 0)
+        started++;
+    work(&crew);
+    while (started)
+        pthread_join(threads[--started], NULL);
+}
+
+struct package *scan_add_package(struct scan *s, struct package *package)
+{
+    pthread_mutex_lock(&s->lock);
+    package->live = true;
+    ISA_PUSH(s->packages, s->n_packages, s->packages_cap) = package;
+    pthread_mutex_unlock(&s->lock);
+    return package;
+}
+
+void scan_add_job(struct scan *s, struct job job)
+{
+    pthread_mutex_lock(&s->lock);
+    ISA_PUSH(s->jobs, s->n_jobs, s->jobs_cap) = job;
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- one ELF file ---- */
+
+struct worker {
+    struct scan *s;
+    struct analyzer *analyzer;
+    /* of the archive that is read */
+    struct package *package;
+    const char *archive;
+};
+
+static void *worker_begin(struct scan *s)
+{
+    struct worker *w = isa_alloc(sizeof *w);
+    w->s = s;
+    w->analyzer = analyzer_create(db_forms(s->db));
+    return w;
+}
+
+static void worker_end(void *worker)
+{
+    struct worker *w = worker;
+    analyzer_destroy(w->analyzer);
+    free(w);
+}
+
+static void count_object(struct scan *s, const struct object *o)
+{
+    struct db_summary *sum = &s->result->summary;
+    pthread_mutex_lock(&s->lock);
+    s->result->programs += o->flags & OBJECT_PROGRAM ? 1 : 0;
+    sum->code_bytes += o->code_bytes;
+    sum->instructions += o->instructions;
+    sum->bad_bytes += o->bad_bytes;
+    sum->suspect += o->suspect_instructions;
+    sum->machine = o->machine;
+    for (size_t i = 0; i < o->n_forms; i++)
+        sum->occurrences[o->forms[i].form] += o->forms[i].count;
+    for (size_t i = 0; i < o->n_suspect; i++)
+        sum->suspects[o->suspect[i].form] += o->suspect[i].count;
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void add_to_package(struct scan *s, struct package *p, const char *path, struct isa_hash hash,
+                           const struct object *o)
+{
+    struct package_file f = {isa_strdup(path), isa_strdup(o->soname), hash, o->flags & OBJECT_PROGRAM};
+    isa_printable(f.path);
+    count_object(s, o);
+    pthread_mutex_lock(&s->lock);
+    ISA_PUSH(p->files, p->n_files, p->files_cap) = f;
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void count_skip(struct scan *s, struct package *p)
+{
+    pthread_mutex_lock(&s->lock);
+    p->skipped++;
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void say_trouble(void *path, const char *what)
+{
+    isa_skip(path, "%s; what makes sense of it is used", what);
+}
+
+/* Analyzes, unless the database knows the hash already. NULL: said why. */
+static struct object *object_of(struct worker *w, const char *path, const uint8_t *data, size_t size,
+                                struct isa_hash hash, bool mapped)
+{
+    struct scan *s = w->s;
+    const char *why;
+    struct object *o = db_has_object(s->db, hash) ? db_object(s->db, hash) : NULL;
+    if (o) {
+        __atomic_add_fetch(&s->result->known_files, 1, __ATOMIC_RELAXED);
+        return o;
+    }
+    const struct analyze_options options = {.mapped = mapped, .trouble = say_trouble, .context = (void *)path};
+    o = analyze(w->analyzer, data, size, &options, &why);
+    if (!o) {
+        isa_skip(path, "%s; left out", why);
+        return NULL;
+    }
+    o->hash = hash;
+    int error = db_put_object(s->db, o);
+    if (error) {
+        isa_skip(s->options->database, "cannot be written (%s); stopping, the same command goes on from here",
+                 strerror(-error));
+        scan_stop = true;
+    }
+    __atomic_add_fetch(&s->result->analyzed_files, 1, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&s->result->analyzed_bytes, o->code_bytes, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&s->result->analyzed_instructions, o->instructions, __ATOMIC_RELAXED);
+    return o;
+}
+
+static int hash_file(int fd, struct isa_hash *ret)
+{
+    HIRA_AUTOFREE uint8_t *chunk = isa_alloc(HASH_CHUNK);
+    XXH3_state_t *state = XXH3_createState();
+    ssize_t n;
+    if (!state)
+        return -ENOMEM;
+    XXH3_128bits_reset(state);
+    while ((n = read(fd, chunk, HASH_CHUNK)) > 0)
+        XXH3_128bits_update(state, chunk, (size_t)n);
+    int error = n < 0 ? -errno : 0;
+    XXH128_hash_t h = XXH3_128bits_digest(state);
+    XXH3_freeState(state);
+    *ret = (struct isa_hash){h.low64, h.high64};
+    return error;
+}
+
+/* Maps a file and calls back with it. NULL, or why it could not be done. */
+static const char *with_file(const char *path,
+                             void (*use)(void *context, const uint8_t *data, size_t size, struct isa_hash hash),
+                             void *context)
+{
+    struct isa_hash hash;
+    struct stat st;
+    HIRA_AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return strerror(errno);
+    if (st.st_size < (off_t)sizeof(Elf64_Ehdr))
+        return "the file ends inside its ELF header; was the copy complete?";
+    if (hash_file(fd, &hash))
+        return "it cannot be read to its end";
+    size_t size = (size_t)st.st_size;
+    uint8_t *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (data == MAP_FAILED)
+        return strerror(errno);
+    const char *volatile why = NULL;
+    bus_expected = true;
+    if (sigsetjmp(bus_return, 1))
+        why = "it changed while it was read; scan again";
+    else
+        use(context, data, size, hash);
+    bus_expected = false;
+    munmap(data, size);
+    return why;
+}
+
+struct file_use {
+    struct worker *w;
+    const struct job *job;
+};
+
+static void use_file(void *context, const uint8_t *data, size_t size, struct isa_hash hash)
+{
+    struct file_use *u = context;
+    struct object *o = object_of(u->w, u->job->path, data, size, hash, true);
+    if (o)
+        add_to_package(u->w->s, u->job->package, u->job->listed, hash, o);
+    else
+        count_skip(u->w->s, u->job->package);
+    object_destroy(o);
+}
+
+/* ---- one archive ---- */
+
+static int by_ident(const void *x, const void *y)
+{
+    const struct package *const *a = x, *const *b = y;
+    return memcmp(&(*a)->ident, &(*b)->ident, sizeof(*a)->ident);
+}
+
+static void deb_control(void *context, const char *text, size_t size)
+{
+    struct worker *w = context;
+    struct stanza stanza = {0};
+    (void)size;
+    stanza_parse(&stanza, text);
+    w->package = stanza_package(&stanza);
+    stanza_fini(&stanza);
+}
+
+static void deb_member(void *context, const char *path, const uint8_t *data, size_t size)
+{
+    struct worker *w = context;
+    HIRA_AUTOFREE char *name = isa_printf("%s(%s)", w->archive, path);
+    if (!w->package || elf_class(data, size)) {
+        if (w->package)
+            w->package->excluded++;
+        return;
+    }
+    struct isa_hash hash = isa_hash_of(data, size);
+    struct object *o = object_of(w, name, data, size, hash, false);
+    if (o)
+        add_to_package(w->s, w->package, path, hash, o);
+    else
+        w->package->skipped++;
+    object_destroy(o);
+}
+
+static void deb_left_out(void *context, const char *path, const char *why)
+{
+    struct worker *w = context;
+    HIRA_AUTOFREE char *name = isa_printf("%s(%s)", w->archive, path);
+    isa_skip(name, "%s; left out", why);
+    if (w->package)
+        w->package->skipped++;
+}
+
+/* Whether the database has this very archive, and everything that was in it. */
+static bool known_archive(struct scan *s, struct isa_hash ident)
+{
+    struct package key = {.ident = ident}, *p = &key;
+    struct package **found = s->n_known ? bsearch(&p, s->known, s->n_known, sizeof p, by_ident) : NULL;
+    for (size_t i = 0; found && i < (*found)->n_files; i++) {
+        if (!db_has_object(s->db, (*found)->files[i].hash))
+            return false;
+    }
+    pthread_mutex_lock(&s->lock);
+    bool first = found && !(*found)->live;
+    if (first) {
+        (*found)->live = true;
+        ISA_PUSH(s->packages, s->n_packages, s->packages_cap) = *found;
+    }
+    pthread_mutex_unlock(&s->lock);
+    for (size_t i = 0; first && i < (*found)->n_files; i++) {
+        struct object *o = db_object(s->db, (*found)->files[i].hash);
+        if (o)
+            count_object(s, o);
+        s->result->known_files++;
+        object_destroy(o);
+    }
+    return found != NULL;
+}
+
+static void archive_job(struct worker *w, const struct job *job)
+{
+    struct isa_hash ident;
+    HIRA_AUTOCLOSE int fd = open(job->path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || hash_file(fd, &ident)) {
+        isa_skip(job->path, "%s; left out", strerror(errno));
+        return;
+    }
+    if (known_archive(w->s, ident))
+        return;
+    const struct deb_reader reader = {w->s->options->member_cap, &scan_stop, deb_control, deb_member, deb_left_out, w};
+    w->package = NULL;
+    w->archive = job->path;
+    const char *why = deb_read_file(job->path, &reader);
+    if (scan_stop || why || !w->package) {
+        if (!scan_stop)
+            isa_skip(job->path, "%s; the package is left out", why ? why : "it has no control file");
+        package_destroy(HIRA_STEAL(w->package));
+        return;
+    }
+    w->package->ident = ident;
+    if (!db_put_package(w->s->db, w->package))
+        scan_add_package(w->s, HIRA_STEAL(w->package));
+}
+
+static void do_job(struct scan *s, void *worker, size_t i)
+{
+    struct worker *w = worker;
+    const struct job *job = &s->jobs[i];
+    progress_add(0, job->path);
+    if (job->listed) {
+        struct file_use use = {w, job};
+        const char *why = with_file(job->path, use_file, &use);
+        if (why) {
+            isa_skip(job->path, "%s; left out", why);
+            count_skip(s, job->package);
+        }
+    } else {
+        archive_job(w, job);
+    }
+    progress_add(job->size, job->path);
+}
+
+/* ---- footprints ---- */
+
+struct finder {
+    struct scan *s;
+    struct worker *w;
+    struct package *package; /* of the libraries that were found */
+    pthread_mutex_t lock;
+};
+
+static void use_found(void *context, const uint8_t *data, size_t size, struct isa_hash hash)
+{
+    struct file_use *u = context;
+    struct object *o = elf_class(data, size) ? NULL : object_of(u->w, u->job->path, data, size, hash, true);
+    if (o)
+        add_to_package(u->w->s, u->job->package, u->job->path, hash, o);
+    object_destroy(o);
+}
+
+/* A library that none of the sources has: the system may. */
+static bool find_library(void *context, const char *name, struct isa_hash *ret_hash)
+{
+    static const char *const folders[] = {
+        "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib",
+        "/usr/local/lib",        "/lib/aarch64-linux-gnu"};
+    struct finder *f = context;
+    bool found = false;
+    const char *base = strrchr(name, '/') ? strrchr(name, '/') + 1 : name;
+    pthread_mutex_lock(&f->lock);
+    for (size_t i = 0; i < f->package->n_files && !found; i++) {
+        const char *path = f->package->files[i].path;
+        found = !strcmp(strrchr(path, '/') + 1, base);
+        *ret_hash = f->package->files[i].hash;
+    }
+    for (size_t i = 0; i < HIRA_ARRAY_SIZE(folders) && !found; i++) {
+        HIRA_AUTOFREE char *path = isa_printf("%s%s/%s", f->s->options->root, folders[i], base);
+        struct job job = {.path = path, .package = f->package};
+        struct file_use use = {f->w, &job};
+        size_t before = f->package->n_files;
+        if (access(path, R_OK) == 0 && !with_file(path, use_found, &use) && f->package->n_files > before) {
+            *ret_hash = f->package->files[before].hash;
+            found = true;
+        }
+    }
+    pthread_mutex_unlock(&f->lock);
+    return found;
+}
+
+static struct closures *making;
+
+static void make_footprint(struct scan *s, void *worker, size_t i)
+{
+    (void)worker;
+    closures_of(making, s->packages[i]);
+    progress_add(1, s->packages[i]->name);
+}
+
+struct missing {
+    const char *name, *first;
+    unsigned packages;
+};
+
+static int by_missing(const void *x, const void *y)
+{
+    const struct missing *a = x, *b = y;
+    return strcmp(a->name, b->name);
+}
+
+static void say_missing(struct scan *s)
+{
+    struct missing *all = NULL;
+    size_t n = 0, cap = 0;
+    for (size_t i = 0; i < s->n_packages; i++) {
+        for (size_t k = 0; k < s->packages[i]->n_missing; k++)
+            ISA_PUSH(all, n, cap) = (struct missing){s->packages[i]->missing[k], s->packages[i]->name, 1};
+    }
+    if (n)
+        qsort(all, n, sizeof *all, by_missing);
+    for (size_t i = 0, k; i < n; i = k) {
+        for (k = i + 1; k < n && !strcmp(all[k].name, all[i].name); k++)
+            continue;
+        isa_skip(all[i].name,
+                 "nothing scanned has this library, which %zu package%s (%s%s); scan what has it, their footprints "
+                 "lack its part",
+                 k - i, k - i > 1 ? "s need" : " needs", all[i].first, k - i > 1 ? ", ..." : "");
+    }
+    free(all);
+}
+
+static void make_footprints(struct scan *s)
+{
+    struct package *system = isa_alloc(sizeof *system);
+    system->name = isa_strdup("(libraries of the system)");
+    system->suspended = true;
+    struct finder finder = {s, worker_begin(s), system, PTHREAD_MUTEX_INITIALIZER};
+    /* The installed system is complete by itself; anything else stands on some system. */
+    making = closures_create(s->db, s->packages, s->n_packages, s->options->installed ? NULL : find_library, &finder);
+    progress_begin("footprints", s->n_packages);
+    scan_parallel(s, s->n_packages, make_footprint, NULL, NULL);
+    progress_end();
+    closures_destroy(making);
+    worker_end(finder.w);
+    scan_add_package(s, system);
+    say_missing(s);
+}
+
+/* ---- comparison with the bare decoder ---- */
+
+struct bare {
+    _Atomic uint64_t bytes, instructions, ns;
+    _Atomic uint64_t left;
+};
+static struct bare bare;
+
+static uint64_t thread_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void use_bare(void *context, const uint8_t *data, size_t size, struct isa_hash hash)
+{
+    uint64_t instructions = 0, before = thread_ns();
+    (void)context;
+    (void)hash;
+    bare.bytes += analyze_bare(data, size, &instructions);
+    bare.ns += thread_ns() - before;
+    bare.instructions += instructions;
+}
+
+static void bare_job(struct scan *s, void *worker, size_t i)
+{
+    (void)worker;
+    /* Files spread over all sizes, which are sorted. */
+    size_t stride = s->n_jobs > 64 ? s->n_jobs / 64 : 1, index = i * stride + stride / 2;
+    if (index < s->n_jobs && s->jobs[index].listed && bare.bytes < MEASURE_BYTES)
+        with_file(s->jobs[index].path, use_bare, NULL);
+}
+
+static double bare_rate(struct scan *s, unsigned threads, double *ret_processor)
+{
+    unsigned all = s->threads;
+    s->threads = threads;
+    bare = (struct bare){0};
+    uint64_t before = hira_now_ns();
+    scan_parallel(s, s->n_jobs > 64 ? 64 : s->n_jobs, bare_job, NULL, NULL);
+    double seconds = (double)(hira_now_ns() - before) / 1e9;
+    s->threads = all;
+    *ret_processor = bare.ns ? (double)bare.bytes / ((double)bare.ns / 1e9) : 0;
+    return (double)bare.bytes / seconds;
+}
+
+/* ---- the whole ---- */
+
+static void add_known(void *context, struct package *p)
+{
+    struct scan *s = context;
+    if (p->ident.a || p->ident.b)
+        ISA_PUSH(s->known, s->n_known, s->known_cap) = p;
+    else
+        package_destroy(p);
+}
+
+static int by_package(const void *x, const void *y)
+{
+    const struct package *const *a = x, *const *b = y;
+    int order = strcmp((*a)->name, (*b)->name);
+    if (order || !(*a)->arch || !(*b)->arch)
+        return order;
+    order = strcmp((*a)->arch, (*b)->arch);
+    return order ? order : strcmp((*a)->version, (*b)->version);
+}
+
+static int write_anew(struct scan *s)
+{
+    struct db_summary *sum = &s->result->summary;
+    struct db_writer *w = db_rewrite_begin(s->db);
+    for (size_t i = 0; i < s->n_packages; i++) {
+        const struct package *p = s->packages[i];
+        sum->packages += p->programs;
+        sum->objects += p->n_files;
+        s->result->excluded += p->excluded;
+        if (db_rewrite_package(w, p))
+            break;
+    }
+    sum->time = (uint64_t)time(NULL);
+    sum->skipped = isa_skipped;
+    sum->closure = s->options->closure;
+    sum->cap = s->options->cap;
+    struct hira_text source = {0};
+    hira_text_puts(&source, s->options->installed ? "installed packages" : "");
+    for (size_t i = 0; i < s->options->n_sources && i < 8; i++)
+        hira_text_printf(&source, "%s%s", source.size ? ", " : "", s->options->sources[i]);
+    sum->source = source.data ? source.data : isa_strdup("");
+    int error = db_rewrite_end(w, sum);
+    if (error)
+        isa_note("%s: cannot be written: %s; free some space, the same command goes on from here", s->options->database,
+                 strerror(-error));
+    return error;
+}
+
+static void run_jobs(struct scan *s)
+{
+    uint64_t total = 0, before = hira_now_ns();
+    struct rusage use0, use1;
+    for (size_t i = 0; i < s->n_jobs; i++)
+        total += s->jobs[i].size;
+    getrusage(RUSAGE_SELF, &use0);
+    progress_begin("scanning", total);
+    scan_parallel(s, s->n_jobs, do_job, worker_begin, worker_end);
+    progress_end();
+    getrusage(RUSAGE_SELF, &use1);
+    s->result->analysis_seconds = (double)(hira_now_ns() - before) / 1e9;
+    s->result->processor_seconds =
+        (double)(use1.ru_utime.tv_sec - use0.ru_utime.tv_sec + use1.ru_stime.tv_sec - use0.ru_stime.tv_sec) +
+        (double)(use1.ru_utime.tv_usec - use0.ru_utime.tv_usec + use1.ru_stime.tv_usec - use0.ru_stime.tv_usec) / 1e6;
+}
+
+static void scan_fini(struct scan *s)
+{
+    for (size_t i = 0; i < s->n_packages; i++)
+        package_destroy(s->packages[i]);
+    for (size_t i = 0; i < s->n_jobs; i++) {
+        free(s->jobs[i].path);
+        free(s->jobs[i].listed);
+    }
+    free(s->packages);
+    free(s->jobs);
+    db_close(s->db);
+}
+
+/* Known archives that were not met are not of this scan. */
+static void forget_known(struct scan *s)
+{
+    for (size_t i = 0; i < s->n_known; i++) {
+        if (!s->known[i]->live)
+            package_destroy(s->known[i]);
+    }
+    free(s->known);
+}
+
+int scan(const struct scan_options *options, struct scan_result *ret)
+{
+    struct scan s = {.options = options, .lock = PTHREAD_MUTEX_INITIALIZER, .result = ret};
+    uint64_t before = hira_now_ns();
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    struct sigaction bus = {.sa_handler = on_bus, .sa_flags = SA_NODEFER};
+    *ret = (struct scan_result){0};
+    ret->summary.occurrences = isa_alloc(ISA_FORMS_MAX * sizeof *ret->summary.occurrences);
+    ret->summary.suspects = isa_alloc(ISA_FORMS_MAX * sizeof *ret->summary.suspects);
+    s.threads = ret->threads = options->threads ? options->threads : processors > 0 ? (unsigned)processors : 1;
+    s.db = db_open(options->database, true);
+    if (!s.db)
+        return ISA_FAILED;
+    sigaction(SIGBUS, &bus, NULL);
+    catch_signals();
+    db_packages(s.db, true, false, add_known, &s);
+    if (s.n_known)
+        qsort(s.known, s.n_known, sizeof *s.known, by_ident);
+    sources_list(&s);
+    run_jobs(&s);
+    forget_known(&s);
+    int status = ISA_INTERRUPTED;
+    if (!scan_stop)
+        make_footprints(&s);
+    if (!scan_stop) {
+        qsort(s.packages, s.n_packages, sizeof *s.packages, by_package);
+        status = write_anew(&s) ? ISA_FAILED : isa_skipped ? ISA_SKIPPED : ISA_OK;
+        ret->seconds = (double)(hira_now_ns() - before) / 1e9;
+        if (options->measure) {
+            ret->bare_one = bare_rate(&s, 1, &ret->bare_processor);
+            ret->bare_all = bare_rate(&s, s.threads, &ret->bare_processor);
+        }
+    }
+    ret->applications = ret->summary.packages;
+    ret->forms = isa_forms_count(db_forms(s.db));
+    scan_fini(&s);
+    return status;
+}

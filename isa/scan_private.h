@@ -1,0 +1,43 @@
+/* Between scan.c (the work) and sources.c (what there is to work on).
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0 */
+#ifndef HIRA_ISA_SCAN_PRIVATE_H
+#define HIRA_ISA_SCAN_PRIVATE_H
+
+#include <pthread.h>
+
+#include "scan.h"
+
+struct job {
+    char *path;   /* on this machine */
+    char *listed; /* as the package names it; NULL: an archive */
+    struct package *package;
+    uint64_t size;
+};
+
+struct scan {
+    const struct scan_options *options;
+    struct db *db;
+    pthread_mutex_t lock; /* of jobs and packages */
+    struct job *jobs;
+    size_t n_jobs, jobs_cap;
+    struct package **packages;
+    size_t n_packages, packages_cap;
+    struct package **known; /* archives that the database has, sorted by ident */
+    size_t n_known, known_cap;
+    struct scan_result *result;
+    unsigned threads;
+};
+
+extern _Atomic bool scan_stop;
+
+/* Lists all sources into jobs and packages. */
+void sources_list(struct scan *s);
+
+struct package *scan_add_package(struct scan *s, struct package *package);
+void scan_add_job(struct scan *s, struct job job);
+
+/* Runs fn(context, worker, i) for i below n on all threads, in order of i, until scan_stop. */
+void scan_parallel(struct scan *s, size_t n, void (*fn)(struct scan *s, void *worker, size_t i),
+                   void *(*begin)(struct scan *s), void (*end)(void *worker));
+
+#endif
