@@ -197,13 +197,88 @@ static inline void note_target(struct analyzer *a, const struct function *f, con
 
 static inline void note_form(struct analyzer *a, unsigned form, uint32_t at)
 {
-    if (a->stamp[form] != a->epoch) {
-        a->stamp[form] = a->epoch;
-        a->count[form] = 0;
-        a->first[form] = at;
+    struct note *n = &a->notes[form];
+    if (n->stamp != a->epoch) {
+        *n = (struct note){a->epoch, 0, at};
         a->touched[a->n_touched++] = (uint16_t)form;
     }
-    a->count[form]++;
+    n->count++;
+}
+
+/* ---- instructions by their first bytes ---- */
+
+static inline struct memo *memo_slot(struct analyzer *a, uint32_t tag, unsigned bytes)
+{
+    return &a->more[(tag * 0x9e3779b1u + bytes * 0x85ebca6bu) >> 17];
+}
+
+static inline const struct memo *memo_find(struct analyzer *a, uint32_t word)
+{
+    const struct memo *m = &a->two[word & 0xffff];
+    if (m->bytes)
+        return m;
+    m = memo_slot(a, word & 0xffffff, 3);
+    if (m->bytes == 3 && m->tag == (word & 0xffffff))
+        return m;
+    m = memo_slot(a, word, 4);
+    return m->bytes == 4 && m->tag == word ? m : NULL;
+}
+
+static void memo_keep(struct analyzer *a, uint32_t word, const struct isa_insn *in, unsigned form)
+{
+    struct memo new = {word, (uint16_t)form, in->length, in->flags, in->field, in->width, in->decided};
+    if (!in->decided || in->decided > 4)
+        return;
+    if (in->decided <= 2) {
+        a->two[word & 0xffff] = new;
+        return;
+    }
+    new.tag = in->decided == 3 ? word & 0xffffff : word;
+    *memo_slot(a, new.tag, in->decided) = new;
+}
+
+static inline uint64_t field_target(const struct memo *m, const uint8_t *p, uint64_t address)
+{
+    int8_t byte;
+    int16_t half;
+    int32_t word;
+    int64_t offset;
+    if (m->width == 4) {
+        memcpy(&word, p + m->field, 4);
+        offset = word;
+    } else if (m->width == 1) {
+        memcpy(&byte, p + m->field, 1);
+        offset = byte;
+    } else {
+        memcpy(&half, p + m->field, 2);
+        offset = half;
+    }
+    return address + m->length + (uint64_t)offset;
+}
+
+/* The instruction at p, of which `left` bytes may belong to it; false: there is none. */
+static inline bool step(struct analyzer *a, const uint8_t *p, size_t left, uint64_t address, struct isa_insn *in,
+                        unsigned *form)
+{
+    uint32_t word = 0;
+    if (hira_likely(left >= 4)) {
+        memcpy(&word, p, 4);
+        const struct memo *m = memo_find(a, word);
+        if (hira_likely(m && m->length <= left)) {
+            in->length = m->length;
+            in->flags = m->flags;
+            *form = m->form;
+            if (m->width)
+                in->target = field_target(m, p, address);
+            return true;
+        }
+    }
+    if (!a->decoder->decode(p, left, address, in))
+        return false;
+    *form = isa_form_number(&a->cache, a->forms, a->decoder, in->key);
+    if (left >= 4)
+        memo_keep(a, word, in, *form);
+    return true;
 }
 
 static inline bool zeros(const uint8_t *p, size_t left)
@@ -219,14 +294,14 @@ static inline bool zeros(const uint8_t *p, size_t left)
  * been counted. */
 static bool sweep_clean(struct analyzer *a, const struct function *f, const uint8_t *p, uint64_t *instructions)
 {
-    const struct isa_decoder *d = a->decoder;
     struct isa_insn in;
     uint64_t n = 0;
+    unsigned form;
     for (uint32_t at = 0; at < f->size; at += in.length, n++) {
-        if (!d->decode(p + at, f->size - at, f->address + at, &in) || in.flags & INSN_ALIEN ||
+        if (!step(a, p + at, f->size - at, f->address + at, &in, &form) || in.flags & INSN_ALIEN ||
             zeros(p + at, f->size - at))
             return false;
-        note_form(a, isa_form_number(&a->cache, a->forms, d, in.key), at);
+        note_form(a, form, at);
         if (in.flags && a->want_graph)
             note_target(a, f, &in);
     }
@@ -237,9 +312,10 @@ static bool sweep_clean(struct analyzer *a, const struct function *f, const uint
 static void find_bad(struct analyzer *a, const struct function *f, const uint8_t *p)
 {
     struct isa_insn in;
+    unsigned form;
     a->n_bad = 0;
     for (uint32_t at = 0; at < f->size;) {
-        bool ok = a->decoder->decode(p + at, f->size - at, f->address + at, &in);
+        bool ok = step(a, p + at, f->size - at, f->address + at, &in, &form);
         if (!ok || in.flags & INSN_ALIEN || zeros(p + at, f->size - at))
             ISA_PUSH(a->bad, a->n_bad, a->bad_cap) = at;
         at += ok ? in.length : a->decoder->step;
@@ -263,12 +339,12 @@ static void sweep_dirty(struct analyzer *a, size_t index, const uint8_t *p, stru
     find_bad(a, f, p);
     for (uint32_t at = 0; at < f->size;) {
         struct isa_insn in;
-        bool ok = a->decoder->decode(p + at, f->size - at, f->address + at, &in);
+        unsigned form = 0;
+        bool ok = step(a, p + at, f->size - at, f->address + at, &in, &form);
         while (next < a->n_bad && a->bad[next] < at)
             next++;
         bool suspect = (next < a->n_bad && a->bad[next] - at <= window) || (next && at - a->bad[next - 1] <= window);
-        unsigned length = ok ? in.length : a->decoder->step,
-                 form = ok ? isa_form_number(&a->cache, a->forms, a->decoder, in.key) : 0;
+        unsigned length = ok ? in.length : a->decoder->step;
         if (!ok) {
             o->bad_bytes += length;
         } else if (suspect) {
@@ -294,7 +370,7 @@ static void begin_function(struct analyzer *a)
 {
     a->n_touched = 0;
     if (!++a->epoch) {
-        memset(a->stamp, 0, sizeof a->stamp);
+        memset(a->notes, 0, sizeof a->notes);
         a->epoch = 1;
     }
 }
@@ -305,10 +381,10 @@ static void end_function(struct analyzer *a, size_t index)
     for (size_t i = 0; i < a->n_touched; i++) {
         unsigned form = a->touched[i];
         if (!a->total[form]) {
-            a->first_address[form] = f->address + a->first[form];
+            a->first_address[form] = f->address + a->notes[form].first;
             a->first_function[form] = (uint32_t)index;
         }
-        a->total[form] += a->count[form];
+        a->total[form] += a->notes[form].count;
         if (a->want_graph)
             ISA_PUSH(a->function_forms, a->n_function_forms, a->function_forms_cap) = (uint16_t)form;
     }
@@ -441,10 +517,16 @@ struct object *analyze(struct analyzer *a, const uint8_t *data, size_t size, con
     *ret_reason = elf_open(&elf, data, size);
     if (*ret_reason)
         return NULL;
+    const struct isa_decoder *before = a->decoder;
     a->decoder = isa_decoder_for(elf.header->e_machine);
     if (!a->decoder) {
         *ret_reason = "code for a machine that there is no decoder for";
         return NULL;
+    }
+    if (a->decoder != before) {
+        memset(a->two, 0, sizeof a->two);
+        memset(a->more, 0, sizeof a->more);
+        memset(&a->cache, 0, sizeof a->cache);
     }
     struct object *o = isa_alloc(sizeof *o);
     o->machine = elf.header->e_machine;
@@ -453,7 +535,8 @@ struct object *analyze(struct analyzer *a, const uint8_t *data, size_t size, con
     reset(a, &elf);
     a->want_graph = !(o->flags & OBJECT_PROGRAM);
     starts_of(&elf, &starts);
-    qsort(starts.items, starts.n, sizeof *starts.items, by_address);
+    if (starts.n)
+        qsort(starts.items, starts.n, sizeof *starts.items, by_address);
     size_t n = regions_of(&elf, regions, HIRA_ARRAY_SIZE(regions));
     for (size_t i = 0; i < n; i++) {
         size_t first = a->n_functions;

@@ -17,14 +17,29 @@ struct function {
     uint8_t flags;
 };
 
+/* An instruction that was decoded before, by the bytes that decide it. Most code is made of few such beginnings, so the
+ * decoder is asked for one instruction in some dozens, and the sweep is faster than the decoder alone. Those that two
+ * bytes decide have a table; a hash has those of three and four. */
+struct memo {
+    uint32_t tag;
+    uint16_t form;
+    uint8_t length, flags, field, width;
+    uint8_t bytes; /* that decide; 0: free */
+};
+#define MEMO_MORE (1u << 15)
+
+struct note {
+    uint32_t stamp, count, first;
+};
+
 struct analyzer {
     struct isa_forms *forms;
     const struct isa_decoder *decoder;
     struct isa_form_cache cache;
+    struct memo two[1 << 16], more[MEMO_MORE];
     /* of the function that is swept */
-    uint32_t epoch, stamp[ISA_FORMS_MAX];
-    uint32_t count[ISA_FORMS_MAX];
-    uint32_t first[ISA_FORMS_MAX];
+    uint32_t epoch;
+    struct note notes[ISA_FORMS_MAX];
     uint16_t touched[ISA_FORMS_MAX];
     size_t n_touched;
     uint32_t recent[64]; /* targets noted lately: most are noted more than once */

@@ -26,7 +26,7 @@ static void measure(const struct model *m, struct family *f)
         if (mine) {
             f->units += m->units[i].packages > 0;
             f->occurrences += m->units[i].occurrences;
-            f->level = m->units[i].level;
+            f->level = HIRA_MIN(f->level, m->units[i].level);
         }
     }
     for (size_t i = 0; i < m->n_members; i++) {
@@ -50,7 +50,7 @@ struct family *families(const struct model *m, size_t *ret_n)
         while (k < n && strcmp(all[k].set, m->units[i].set) != 0)
             k++;
         if (k == n)
-            ISA_PUSH(all, n, cap) = (struct family){.set = m->units[i].set};
+            ISA_PUSH(all, n, cap) = (struct family){.set = m->units[i].set, .level = ISA_BEYOND};
     }
     for (size_t i = 0; i < n; i++)
         measure(m, &all[i]);

@@ -31,9 +31,7 @@ static bool decode(const uint8_t *bytes, size_t size, uint64_t address, struct i
     if (size < 4 || !ready() || !cs_disasm_iter(handle, &bytes, &size, &at, scratch))
         return false;
     memcpy(&word, bytes - 4, 4);
-    ret->key = scratch->id;
-    ret->length = 4;
-    ret->flags = 0;
+    *ret = (struct isa_insn){.key = scratch->id, .length = 4};
     /* B and BL */
     if ((word & 0x7c000000) == 0x14000000) {
         ret->flags = INSN_BRANCH;

@@ -93,20 +93,39 @@ static uint64_t key_of(const ZydisDecodedInstruction *in)
     return key;
 }
 
+/* Prefixes, opcode, ModRM and SIB decide what an instruction is and how long; displacements and immediates do not,
+ * except where the immediate is a part of the opcode (3DNow!). */
+static unsigned decided_by(const ZydisDecodedInstruction *in)
+{
+    unsigned n = 0;
+    if (in->encoding == ZYDIS_INSTRUCTION_ENCODING_3DNOW)
+        return 0;
+    if (in->raw.sib.offset)
+        return in->raw.sib.offset + 1u;
+    if (in->attributes & ZYDIS_ATTRIB_HAS_MODRM)
+        return in->raw.modrm.offset + 1u;
+    n = in->length;
+    n -= in->raw.disp.size / 8u + in->raw.imm[0].size / 8u + in->raw.imm[1].size / 8u;
+    return n;
+}
+
 static bool decode(const uint8_t *bytes, size_t size, uint64_t address, struct isa_insn *ret)
 {
     ZydisDecodedInstruction in;
     if (ZYAN_FAILED(ZydisDecoderDecodeInstruction(&decoder, NULL, bytes, size, &in)))
         return false;
-    ret->key = key_of(&in);
-    ret->length = in.length;
-    ret->flags = 0;
+    *ret = (struct isa_insn){.key = key_of(&in), .length = in.length, .decided = (uint8_t)decided_by(&in)};
     if (in.raw.imm[0].is_relative) {
         ret->flags = INSN_BRANCH;
         ret->target = address + in.length + (uint64_t)in.raw.imm[0].value.s;
-    } else if (in.raw.modrm.mod == 0 && in.raw.modrm.rm == 5 && in.raw.disp.size == 32) {
+        ret->field = in.raw.imm[0].offset;
+        ret->width = in.raw.imm[0].size / 8;
+    } else if (in.attributes & ZYDIS_ATTRIB_HAS_MODRM && in.raw.modrm.mod == 0 && in.raw.modrm.rm == 5 &&
+               in.raw.disp.size == 32) {
         ret->flags = INSN_REFERENCE;
         ret->target = address + in.length + (uint64_t)in.raw.disp.value;
+        ret->field = in.raw.disp.offset;
+        ret->width = 4;
     }
     /* Sixteen-lane coprocessor cards are no part of this system. */
     if (hira_unlikely(in.encoding == ZYDIS_INSTRUCTION_ENCODING_MVEX || in.meta.isa_ext == ZYDIS_ISA_EXT_KNC ||

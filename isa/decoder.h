@@ -28,6 +28,11 @@ struct isa_insn {
     uint64_t key;
     uint64_t target;
     uint8_t length, flags;
+    /* How many of the first bytes decide length, key and flags whatever follows them; 0: unknown. */
+    uint8_t decided;
+    /* Where the signed number lies that is added to the next address for the target, and its bytes; 0: there is none.
+     */
+    uint8_t field, width;
 };
 
 enum { FORM_CPU_TEST = 1, /* asks what the processor can do */ FORM_PADDING = 2 /* what lies between functions */ };

@@ -486,17 +486,19 @@ static void put_node(struct graph *g, uint32_t rep, const struct members *m, siz
     struct analyzer *a = g->a;
     struct object *o = g->o;
     size_t forms = o->n_node_forms, edges = o->n_node_edges, imports = o->n_node_imports;
-    if (!++a->epoch)
-        memset(a->stamp, 0, sizeof a->stamp), a->epoch = 1;
+    if (!++a->epoch) {
+        memset(a->notes, 0, sizeof a->notes);
+        a->epoch = 1;
+    }
     for (uint32_t node = m->first[rep]; node != NONE; node = m->next[node]) {
         size_t from = node < a->n_functions ? a->functions[node].forms : 0;
         size_t to = node + 1 < a->n_functions ? a->functions[node + 1].forms
                     : node < a->n_functions   ? a->n_function_forms
                                               : 0;
         for (; from < to; from++) {
-            if (a->stamp[a->function_forms[from]] == a->epoch)
+            if (a->notes[a->function_forms[from]].stamp == a->epoch)
                 continue;
-            a->stamp[a->function_forms[from]] = a->epoch;
+            a->notes[a->function_forms[from]].stamp = a->epoch;
             ISA_PUSH(o->node_forms, o->n_node_forms, caps[0]) = a->function_forms[from];
         }
         for (uint32_t e = g->edges_at[node]; e < g->edges_at[node + 1]; e++) {

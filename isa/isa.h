@@ -27,8 +27,9 @@ enum { ISA_OK = 0, ISA_FAILED = 1, ISA_USAGE = 2, ISA_SKIPPED = 3, ISA_INTERRUPT
     (72u << 20) /* one file in an archive, unless --member-cap says less: a file, its graph, and a decompressor fit */
 #define ISA_MEMBERS_MAX 400000     /* files in one archive: the largest packages have some 50,000 */
 #define ISA_CONTROL_MAX (1u << 20) /* a control file */
-#define ISA_DEB_RATIO_MAX 2000 /* unpacked bytes for each packed one: xz of zeros has 7,000, real packages below 100   \
-                                */
+#define ISA_DEB_RATIO_MAX                                                                                              \
+    2000 /* unpacked bytes for each packed one: xz of zeros has 7,000, real packages below 100                         \
+          */
 #define ISA_EDGES_MAX                                                                                                  \
     (5u << 20) /* references between functions of one file, 40 MB; beyond it all of the file counts as reached */
 #define ISA_FUNCTIONS_MAX                                                                                              \

@@ -112,9 +112,10 @@ static const struct verb {
     {"occurrences", "DATA.json", "counts of the published study's data file",
      "Reads the study's data.json (forms with mnemonic, size, count) and sums it up.", "format json csv limit help ",
      cmd_occurrences},
-    {"report", "[--output FILE]", "everything in one HTML file",
-     "Self-contained: it loads nothing. Curves, plan, families, a table to search.", QUERY "output supported ",
-     cmd_report},
+    {"report", "[--installed]", "everything in one HTML file",
+     "Self-contained: it loads nothing. Curves, plan, families, a table to search. With --installed the installed\n"
+     "packages are scanned first.",
+     QUERY "output supported installed root threads ", cmd_report},
 };
 
 static int help(FILE *out)

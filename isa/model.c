@@ -63,6 +63,7 @@ void model_destroy(struct model *m)
     free(m->members);
     free(m->units);
     free(m->unit_of);
+    free(m->rarest);
     free(m->popularity);
     db_close(m->db);
     free(m);
@@ -94,8 +95,9 @@ static void make_units(struct model *m)
             m->units[m->n_units++] =
                 (struct unit){.name = name, .mnemonic = f->mnemonic, .set = f->set, .level = f->level};
         }
-        /* The set of a mnemonic is the one that asks least. */
-        if (f->level < m->units[one->unit].level) {
+        /* The set of a mnemonic is the one that asks least; of equals, whichever form was met first must not matter. */
+        if (f->level < m->units[one->unit].level ||
+            (f->level == m->units[one->unit].level && strcmp(f->set, m->units[one->unit].set) < 0)) {
             m->units[one->unit].level = f->level;
             m->units[one->unit].set = f->set;
         }
@@ -226,6 +228,24 @@ static int weigh(struct model *m, const struct model_options *options)
 
 /* ---- measures ---- */
 
+static void find_rarest(struct model *m)
+{
+    m->rarest = isa_realloc(m->rarest, m->n_members * sizeof *m->rarest);
+    for (size_t i = 0; i < m->n_members; i++) {
+        size_t least = SIZE_MAX;
+        m->rarest[i] = 0;
+        for (size_t w = 0; w < m->words; w++) {
+            for (uint64_t bits = m->members[i].units[w]; bits; bits &= bits - 1) {
+                uint32_t unit = (uint32_t)(w * 64) + (uint32_t)__builtin_ctzll(bits);
+                if (m->units[unit].packages < least) {
+                    least = m->units[unit].packages;
+                    m->rarest[i] = unit;
+                }
+            }
+        }
+    }
+}
+
 void model_measure(struct model *m)
 {
     m->weight = 0;
@@ -245,6 +265,7 @@ void model_measure(struct model *m)
             }
         }
     }
+    find_rarest(m);
     for (size_t i = 0; i < m->n_units; i++) {
         struct unit *u = &m->units[i];
         u->unweighted = m->n_members ? (double)u->packages / (double)m->n_members : 0;
@@ -318,7 +339,8 @@ struct completeness model_completeness(const struct model *m, const uint64_t *su
 {
     struct completeness c = {0};
     for (size_t i = 0; i < m->n_members; i++) {
-        if (bits_within(m->members[i].units, supported, m->words)) {
+        bool maybe = !m->members[i].n_units || bit_get(supported, m->rarest[i]);
+        if (maybe && bits_within(m->members[i].units, supported, m->words)) {
             c.packages++;
             c.weighted += m->members[i].p;
         }

@@ -42,7 +42,8 @@ struct model {
     size_t n_units, words;
     struct member *members;
     size_t n_members, members_cap;
-    double weight; /* sum of p */
+    double weight;    /* sum of p */
+    uint32_t *rarest; /* of each member the unit that fewest need: asked first whether a set has it */
     bool by_form, weighted;
     enum closure closure;
     enum isa_level cap;

@@ -40,13 +40,22 @@ static size_t words(char *line, char **ret, size_t most)
     return n;
 }
 
+/* "submissions: 500" or "500 submissions". */
 static void comment(struct parse *at, const char *line)
 {
-    const char *found = strcasestr(line, "submissions");
-    while (found && *found && !isdigit((unsigned char)*found))
-        found++;
-    if (found && *found)
+    const char *found = strcasestr(line, "submissions"), *before = found;
+    if (!found)
+        return;
+    found += strlen("submissions");
+    found += strspn(found, " :=\t");
+    while (before > line && before[-1] == ' ')
+        before--;
+    while (before > line && isdigit((unsigned char)before[-1]))
+        before--;
+    if (isdigit((unsigned char)*found))
         at->said = strtoull(found, NULL, 10);
+    else if (isdigit((unsigned char)*before))
+        at->said = strtoull(before, NULL, 10);
 }
 
 static void row(struct parse *at, char *line)
@@ -87,7 +96,7 @@ static void settle(struct parse *at, uint64_t submissions)
     for (size_t i = 0; i < p->n; i++)
         most = HIRA_MAX(most, p->rows[i].installations);
     /* by_inst ends with the sums of its columns: no number of machines. */
-    bool is_sum = p->n > 2 && at->total >= p->sum - p->sum / 100;
+    bool is_sum = at->total >= p->sum - p->sum / 100 && at->total <= p->sum + p->sum / 100;
     if (submissions)
         p->submissions = submissions;
     else if (at->said)
