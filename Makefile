@@ -10,7 +10,7 @@ ARGS ?=
 TIME ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-clients build demo check soak check-clients bench fuzz lint format install clean
+.PHONY: help setup setup-clients build isapop demo check soak check-clients bench fuzz lint format install clean
 
 help: ## this list
 	@echo 'usage: make TARGET [ARGS="..."]'
@@ -28,6 +28,9 @@ setup-clients: ## the same for the full list of clients (some 3 GB)
 
 build: ## compile everything into build/
 	@scripts/build $(BUILD)
+
+isapop: ## compile isapop, which instructions matter (isa/): build/isa/isapop help
+	@scripts/build $(BUILD) --targets isa/isapop
 
 demo: ## set up, build, and run an OpenCL program natively and under Hira, side by side
 	@scripts/setup build demo

@@ -398,6 +398,13 @@ static void release(const uint8_t *from, const uint8_t *to)
         madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 
+/* Between two ways through a file, its pages need not stay. */
+static void release_all(const struct analyze_options *options, const uint8_t *data, size_t size)
+{
+    if (options->mapped)
+        release(data, data + size);
+}
+
 static void sweep_region(struct analyzer *a, const struct region *r, size_t first, struct object *o,
                          const struct analyze_options *options)
 {
@@ -508,6 +515,19 @@ static void keep_dynamic(const struct elf *elf, struct object *o)
         ISA_PUSH(o->needed, o->n_needed, cap) = isa_strdup(name);
 }
 
+/* A file of debugging information has the headers of the code that it is about, and no code. */
+static bool only_debugging(const struct elf *elf)
+{
+    bool without = false;
+    for (size_t i = 0; i < elf->n_sections; i++) {
+        const Elf64_Shdr *s = &elf->sections[i];
+        if (s->sh_flags & SHF_EXECINSTR && s->sh_type != SHT_NOBITS)
+            return false;
+        without = without || s->sh_flags & SHF_EXECINSTR;
+    }
+    return without;
+}
+
 struct object *analyze(struct analyzer *a, const uint8_t *data, size_t size, const struct analyze_options *options,
                        const char **ret_reason)
 {
@@ -516,6 +536,8 @@ struct object *analyze(struct analyzer *a, const uint8_t *data, size_t size, con
     struct starts starts = {0};
     *ret_reason = elf_open(&elf, data, size);
     if (*ret_reason)
+        return NULL;
+    if (only_debugging(&elf))
         return NULL;
     const struct isa_decoder *before = a->decoder;
     a->decoder = isa_decoder_for(elf.header->e_machine);
@@ -535,6 +557,7 @@ struct object *analyze(struct analyzer *a, const uint8_t *data, size_t size, con
     reset(a, &elf);
     a->want_graph = !(o->flags & OBJECT_PROGRAM);
     starts_of(&elf, &starts);
+    release_all(options, data, size);
     if (starts.n)
         qsort(starts.items, starts.n, sizeof *starts.items, by_address);
     size_t n = regions_of(&elf, regions, HIRA_ARRAY_SIZE(regions));
@@ -552,21 +575,26 @@ struct object *analyze(struct analyzer *a, const uint8_t *data, size_t size, con
     keep_dynamic(&elf, o);
     graph_build(a, &elf, o);
     shrink(a);
+    release_all(options, data, size);
     if (elf.trouble && options->trouble)
         options->trouble(options->context, elf.trouble);
     return o;
 }
 
-uint64_t analyze_bare(const uint8_t *data, size_t size, uint64_t *ret_instructions)
+uint64_t analyze_bare(const uint8_t *data, size_t size, bool mapped, uint64_t *ret_instructions)
 {
     struct elf elf;
     struct region regions[64];
     uint64_t bytes = 0;
-    if (elf_open(&elf, data, size) || !isa_decoder_for(elf.header->e_machine))
-        return 0;
-    size_t n = regions_of(&elf, regions, HIRA_ARRAY_SIZE(regions));
+    const struct isa_decoder *decoder = elf_open(&elf, data, size) ? NULL : isa_decoder_for(elf.header->e_machine);
+    size_t n = decoder ? regions_of(&elf, regions, HIRA_ARRAY_SIZE(regions)) : 0;
     for (size_t i = 0; i < n; i++) {
-        *ret_instructions += isa_decoder_for(elf.header->e_machine)->bare(regions[i].data, regions[i].size);
+        for (size_t at = 0; at < regions[i].size; at += RELEASE_EVERY) {
+            size_t length = HIRA_MIN(regions[i].size - at, (size_t)RELEASE_EVERY);
+            *ret_instructions += decoder->bare(regions[i].data + at, length);
+            if (mapped)
+                release(regions[i].data + at, regions[i].data + at + length);
+        }
         bytes += regions[i].size;
     }
     return bytes;

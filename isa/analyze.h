@@ -35,12 +35,13 @@ struct analyze_options {
     void (*trouble)(void *context, const char *what);
 };
 
-/* NULL and why not. The hash is the caller's to fill in. */
+/* NULL and why not; no reason either: it has only debugging information, which is left out on purpose. The hash is the
+ * caller's to fill in. */
 struct object *analyze(struct analyzer *a, const uint8_t *data, size_t size, const struct analyze_options *options,
                        const char **ret_reason);
 
 /* Decodes the file's code with the bare library, for comparison. Returns bytes of code, and instructions. */
-uint64_t analyze_bare(const uint8_t *data, size_t size, uint64_t *ret_instructions);
+uint64_t analyze_bare(const uint8_t *data, size_t size, bool mapped, uint64_t *ret_instructions);
 
 struct isa_hash isa_hash_of(const void *data, size_t size);
 

@@ -60,6 +60,7 @@ struct isa_decoder {
 /* NULL: no decoder for that machine. */
 const struct isa_decoder *isa_decoder_for(unsigned machine);
 const struct isa_decoder *isa_decoder_default(void);
+const struct isa_decoder *isa_decoder_named(const char *isa); /* "x86-64", "aarch64" */
 extern const struct isa_decoder isa_decoder_zydis;
 #ifdef HAVE_CAPSTONE
 extern const struct isa_decoder isa_decoder_aarch64;

@@ -53,6 +53,17 @@ const struct isa_decoder *isa_decoder_for(unsigned machine)
     return NULL;
 }
 
+const struct isa_decoder *isa_decoder_named(const char *isa)
+{
+    if (!strcasecmp(isa, isa_decoder_zydis.isa))
+        return &isa_decoder_zydis;
+#ifdef HAVE_CAPSTONE
+    if (!strcasecmp(isa, isa_decoder_aarch64.isa))
+        return &isa_decoder_aarch64;
+#endif
+    return NULL;
+}
+
 struct isa_forms *isa_forms_create(void)
 {
     struct isa_forms *forms = isa_alloc(sizeof *forms);

@@ -37,6 +37,7 @@ enum {
     O_MEASURE,
     O_OUTPUT,
     O_ORDER,
+    O_ISA,
     O_HELP
 };
 
@@ -46,6 +47,7 @@ static const struct option_text {
 } option_texts[] = {
     {"db", "FILE", "the footprint database (default " DEFAULT_DATABASE ")", O_DB},
     {"installed", NULL, "every package that dpkg has installed", O_INSTALLED},
+    {"isa", "NAME", "x86-64 (default) or aarch64: programs for others are left out", O_ISA},
     {"root", "DIR", "the system is below DIR instead of /", O_ROOT},
     {"mirror", "DIR", "what the file names of an index are below", O_MIRROR},
     {"member-cap", "MB", "leave out files in archives that are larger (default and most: 72)", O_MEMBER_CAP},
@@ -80,7 +82,7 @@ static const struct verb {
      "A SOURCE is an ELF file, a folder, a .deb file, or the Packages index of a mirror. What was scanned before is "
      "not analyzed again, and a\n"
      "scan that was interrupted goes on where it was. --closure and --cpuid-cap become the database's defaults.",
-     "db installed root mirror member-cap threads measure closure cpuid-cap help ", cmd_scan},
+     "db installed isa root mirror member-cap threads measure closure cpuid-cap help ", cmd_scan},
     {"importance", "", "how likely a user needs each instruction",
      "importance: the chance that a user has a package that needs it; order: its logarithm, which tells apart what "
      "rounds to 100 %;\n"
@@ -254,6 +256,14 @@ static int set(struct options *o, int id, const char *value)
     case O_ORDER:
         o->order = value;
         return 0;
+    case O_ISA: {
+        const struct isa_decoder *d = isa_decoder_named(value);
+        o->scan.machine = d ? d->machine : 0;
+        return d ? 0
+                 : cmd_usage(o,
+                             "'%s' is no ISA that this isapop can decode: x86-64, aarch64 (when built with Capstone)",
+                             value);
+    }
     case O_ROOT:
         o->scan.root = strcmp(value, "/") ? value : "";
         return 0;
@@ -293,6 +303,7 @@ static int run(const struct verb *v, int argc, char **argv)
     o.model = (struct model_options){.database = DEFAULT_DATABASE, .closure = -1, .cap = -1};
     o.scan = (struct scan_options){
         .database = DEFAULT_DATABASE, .root = "", .member_cap = ISA_MEMBER_MAX, .closure = CLOSURE_REACH};
+    o.scan.machine = isa_decoder_default()->machine;
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(option_texts); i++) {
         const struct option_text *t = &option_texts[i];
         if (takes(v, t->name))

@@ -1,6 +1,7 @@
 /* Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -109,6 +110,7 @@ void scan_add_job(struct scan *s, struct job job)
 struct worker {
     struct scan *s;
     struct analyzer *analyzer;
+    bool excluded; /* the last file was left out on purpose */
     /* of the archive that is read */
     struct package *package;
     const char *archive;
@@ -157,10 +159,11 @@ static void add_to_package(struct scan *s, struct package *p, const char *path, 
     pthread_mutex_unlock(&s->lock);
 }
 
-static void count_skip(struct scan *s, struct package *p)
+static void count_skip(struct scan *s, struct package *p, bool excluded)
 {
     pthread_mutex_lock(&s->lock);
-    p->skipped++;
+    p->skipped += !excluded;
+    p->excluded += excluded;
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -182,8 +185,10 @@ static struct object *object_of(struct worker *w, const char *path, const uint8_
     }
     const struct analyze_options options = {.mapped = mapped, .trouble = say_trouble, .context = (void *)path};
     o = analyze(w->analyzer, data, size, &options, &why);
+    w->excluded = !o && !why;
     if (!o) {
-        isa_skip(path, "%s; left out", why);
+        if (why)
+            isa_skip(path, "%s; left out", why);
         return NULL;
     }
     o->hash = hash;
@@ -257,7 +262,7 @@ static void use_file(void *context, const uint8_t *data, size_t size, struct isa
     if (o)
         add_to_package(u->w->s, u->job->package, u->job->listed, hash, o);
     else
-        count_skip(u->w->s, u->job->package);
+        count_skip(u->w->s, u->job->package, u->w->excluded);
     object_destroy(o);
 }
 
@@ -283,7 +288,7 @@ static void deb_member(void *context, const char *path, const uint8_t *data, siz
 {
     struct worker *w = context;
     HIRA_AUTOFREE char *name = isa_printf("%s(%s)", w->archive, path);
-    if (!w->package || elf_class(data, size)) {
+    if (!w->package || scan_leaves_out(w->s, data, size)) {
         if (w->package)
             w->package->excluded++;
         return;
@@ -293,7 +298,7 @@ static void deb_member(void *context, const char *path, const uint8_t *data, siz
     if (o)
         add_to_package(w->s, w->package, path, hash, o);
     else
-        w->package->skipped++;
+        count_skip(w->s, w->package, w->excluded);
     object_destroy(o);
 }
 
@@ -367,7 +372,7 @@ static void do_job(struct scan *s, void *worker, size_t i)
         const char *why = with_file(job->path, use_file, &use);
         if (why) {
             isa_skip(job->path, "%s; left out", why);
-            count_skip(s, job->package);
+            count_skip(s, job->package, false);
         }
     } else {
         archive_job(w, job);
@@ -387,7 +392,8 @@ struct finder {
 static void use_found(void *context, const uint8_t *data, size_t size, struct isa_hash hash)
 {
     struct file_use *u = context;
-    struct object *o = elf_class(data, size) ? NULL : object_of(u->w, u->job->path, data, size, hash, true);
+    struct object *o =
+        scan_leaves_out(u->w->s, data, size) ? NULL : object_of(u->w, u->job->path, data, size, hash, true);
     if (o)
         add_to_package(u->w->s, u->job->package, u->job->path, hash, o);
     object_destroy(o);
@@ -500,7 +506,7 @@ static void use_bare(void *context, const uint8_t *data, size_t size, struct isa
     uint64_t instructions = 0, before = thread_ns();
     (void)context;
     (void)hash;
-    bare.bytes += analyze_bare(data, size, &instructions);
+    bare.bytes += analyze_bare(data, size, true, &instructions);
     bare.ns += thread_ns() - before;
     bare.instructions += instructions;
 }
@@ -623,6 +629,10 @@ int scan(const struct scan_options *options, struct scan_result *ret)
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     struct sigaction bus = {.sa_handler = on_bus, .sa_flags = SA_NODEFER};
     *ret = (struct scan_result){0};
+    /* What a large file needed goes back to the system, rather than into a thread's heap. */
+    mallopt(M_MMAP_THRESHOLD, 256 << 10);
+    mallopt(M_TRIM_THRESHOLD, 256 << 10);
+    mallopt(M_ARENA_MAX, 2);
     ret->summary.occurrences = isa_alloc(ISA_FORMS_MAX * sizeof *ret->summary.occurrences);
     ret->summary.suspects = isa_alloc(ISA_FORMS_MAX * sizeof *ret->summary.suspects);
     s.threads = ret->threads = options->threads ? options->threads : processors > 0 ? (unsigned)processors : 1;

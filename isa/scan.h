@@ -20,6 +20,7 @@ struct scan_options {
     const char *root;   /* "" is / */
     const char *mirror; /* of an index; NULL: the folder above its "dists", or its own */
     size_t member_cap;
+    unsigned machine; /* ELF e_machine: files for others are left out */
     unsigned threads; /* 0: one for each processor */
     enum closure closure;
     enum isa_level cap;

@@ -33,6 +33,9 @@ extern _Atomic bool scan_stop;
 /* Lists all sources into jobs and packages. */
 void sources_list(struct scan *s);
 
+/* Whether an ELF file, by its first bytes, is of a class that is left out on purpose, or for another machine. */
+bool scan_leaves_out(const struct scan *s, const uint8_t *head, size_t n);
+
 struct package *scan_add_package(struct scan *s, struct package *package);
 void scan_add_job(struct scan *s, struct job job);
 

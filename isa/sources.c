@@ -27,11 +27,22 @@ static bool look(const char *path, uint8_t head[64], size_t *ret_n, uint64_t *re
     return true;
 }
 
+bool scan_leaves_out(const struct scan *s, const uint8_t *head, size_t n)
+{
+    Elf64_Half machine;
+    if (elf_class(head, n))
+        return true;
+    if (n < sizeof(Elf64_Ehdr))
+        return false; /* cut, which is to be said */
+    memcpy(&machine, head + offsetof(Elf64_Ehdr, e_machine), sizeof machine);
+    return machine != s->options->machine;
+}
+
 /* An ELF file of a package: a job, unless it is of a class that is left out on purpose. */
 static void add_elf(struct scan *s, struct package *package, const char *path, const char *listed, const uint8_t *head,
                     size_t n, uint64_t size)
 {
-    if (elf_class(head, n)) {
+    if (scan_leaves_out(s, head, n)) {
         pthread_mutex_lock(&s->lock);
         package->excluded++;
         pthread_mutex_unlock(&s->lock);

@@ -50,15 +50,21 @@ def run(*arguments, status=0):
     return done.stdout, done.stderr
 
 
+# A process starts with its parent's peak memory on its account, and this one is large: so a small one stands between.
+BETWEEN = """
+import os, sys
+pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
+_, status, usage = os.wait4(pid, 0)
+print(os.waitstatus_to_exitcode(status), usage.ru_maxrss, usage.ru_utime + usage.ru_stime, file=sys.stderr)
+"""
+
+
 def measured(*arguments):
     """Status, peak memory in MB, seconds of a processor, seconds by the clock, standard output."""
-    with tempfile.TemporaryFile() as out:
-        before = time.monotonic()
-        child = subprocess.Popen([ISAPOP, *map(str, arguments)], stdout=out, stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        out.seek(0)
-        return child.returncode, usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime, time.monotonic() - before, out.read().decode()
+    before = time.monotonic()
+    done = subprocess.run([sys.executable, "-S", "-c", BETWEEN, ISAPOP, *map(str, arguments)], capture_output=True, text=True, errors="replace")
+    status, memory, processor = done.stderr.splitlines()[-1].split()
+    return int(status), int(memory) / 1024, float(processor), time.monotonic() - before, done.stdout
 
 
 # ---- things to scan ----
@@ -329,14 +335,14 @@ def test_left_out_classes(work):
     put(os.path.join(work, "foreign"), elf(b"\x90\xc3\0\0", machine=8))
     put(os.path.join(work, "good"), elf(b"\x90\xc3"))
     out, _ = run("scan", "--db", os.path.join(work, "..", "classes.db"), work, status=(0, 3))
-    check("of other classes left out" in out and not re.search(r"\b0 of other classes", out), out)
+    check("3 of other classes left out" in out, out)
 
 
 def test_bad_packages(work):
     good = deb("good", [("./usr/bin/tool", program())])
     cases = {
         "cut.deb": (good[:len(good) * 2 // 3], "the package is left out"),
-        "empty.deb": (b"!<arch>\n", "no control.tar and data.tar"),
+        "empty.deb": (b"!<arch>\n", "left out"),
         "noise.deb": (b"!<arch>\n" + random.Random(5).randbytes(5000), "damaged"),
         "nodata.deb": (good[:good.index(b"data.tar.xz")], "no control.tar and data.tar"),
         "bomb.deb": (deb("bomb", [("./zeros", bytes(96 << 20))]), "unpacks to thousands of times its size"),
@@ -490,8 +496,9 @@ def test_aarch64(work):
     code = struct.pack("<4I", 0xd2800000, 0xd2800ba8, 0xd4000001, 0x8b010000)  # mov x0, #0; mov x8, #93; svc #0; add x0, x0, x1
     path = put(os.path.join(work, "tool"), elf(code, machine=183))
     db = os.path.join(work, "x.db")
-    out, _ = run("scan", "--db", db, path, status=(0, 3))
-    if "1 packages with 1 programs" not in out:
+    out, _ = run("scan", "--db", db, path)
+    check("0 packages with 0 programs" in out and "1 of other classes" in out, out)
+    if subprocess.run([ISAPOP, "scan", "--db", db, "--isa", "aarch64", path], capture_output=True).returncode:
         raise Skip("built without Capstone")
     out, _ = run("importance", "--db", db, "--popularity", "none")
     check("SVC" in out and "ADD" in out, out)
