@@ -109,7 +109,8 @@ int cmd_testset(const struct options *o)
         return cmd_usage(o, "takes no arguments");
     if (!cmd_begin(o, &m, &out))
         return ISA_FAILED;
-    HIRA_AUTOFREE const struct member **set = plan_testset(m, false, &n), **largest = plan_testset(m, true, &n_largest);
+    HIRA_AUTOFREE const struct member **set = plan_testset(m, false, &n);
+    free(plan_testset(m, true, &n_largest));
     HIRA_AUTOFREE uint64_t *covered = bits_create(m);
     output_note(out,
                 "%zu packages need every instruction that any of %zu does (%zu when taken by the size of footprints)",
