@@ -15,6 +15,9 @@
 #include "analyze_private.h"
 
 #define TABLE_REACH 256
+#define TRIES_MAX                                                                                                      \
+    (32u << 20) /* relocations looked at: tables may lie in each other, and a hostile file would make squares of them  \
+                 */
 #define NONE UINT32_MAX
 #define MANY (UINT32_MAX - 1)
 
@@ -32,7 +35,7 @@ struct graph {
     struct elf_versions versions;
     uint32_t *import_of; /* by dynamic symbol; NONE: defined here */
     struct reloc *relocs;
-    size_t n_relocs, relocs_cap;
+    size_t n_relocs, relocs_cap, tries;
     uint32_t *tables; /* addresses, sorted */
     size_t n_tables, tables_cap;
     /* the nodes: functions, tables, start, empty */
@@ -130,12 +133,12 @@ static void read_rela(struct graph *g, const Elf64_Rela *r, size_t n)
 static void read_relr(struct graph *g)
 {
     uint64_t at = 0;
-    for (size_t i = 0; i < g->elf->n_relr; i++) {
+    for (size_t i = 0; i < g->elf->n_relr && g->tries < TRIES_MAX; i++) {
         uint64_t entry = g->elf->relr[i];
         uint64_t bits = entry & 1 ? entry >> 1 : 1;
         if (!(entry & 1))
             at = entry;
-        for (uint64_t where = at; bits; bits >>= 1, where += 8) {
+        for (uint64_t where = at; bits; bits >>= 1, where += 8, g->tries++) {
             const uint8_t *p = bits & 1 ? elf_at(g->elf, where, 8) : NULL;
             uint64_t to;
             if (!p)
@@ -303,6 +306,10 @@ static void table_edges(struct graph *g, size_t i, uint64_t end)
 {
     for (size_t r = first_reloc(g, g->tables[i]); r < g->n_relocs && g->relocs[r].at < end; r++) {
         const struct reloc *one = &g->relocs[r];
+        if (g->tries++ >= TRIES_MAX || g->n_imports >= ISA_EDGES_MAX) {
+            g->a->too_many = true;
+            return;
+        }
         if (one->slot && one->at != g->tables[i])
             continue;
         if (one->to != NONE && !add_edge(g->a, node_at(g, one->to)))

@@ -1,6 +1,8 @@
 /* Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0 */
 #include "image.h"
 
+#define STRING_MAX 8192     /* a name; of templates a few are longer, and count as nameless */
+#define SEGMENTS_MAX 512    /* program headers; linkers make a dozen */
 #define NEEDED_MAX 4096     /* entries of a dynamic section looked at */
 #define VERSIONS_MAX 0x8000 /* an index has 15 bits */
 
@@ -64,9 +66,11 @@ const uint8_t *elf_at(const struct elf *elf, uint64_t address, uint64_t size)
     return NULL;
 }
 
+/* Many names may be ends of one long text, so a name has a longest: else a file of megabytes would keep a processor for
+ * hours. */
 const char *elf_string(const char *strings, size_t size, uint64_t offset)
 {
-    if (!strings || offset >= size || !memchr(strings + offset, 0, size - offset))
+    if (!strings || offset >= size || !memchr(strings + offset, 0, HIRA_MIN(size - offset, (size_t)STRING_MAX)))
         return NULL;
     return strings + offset;
 }
@@ -221,7 +225,7 @@ const char *elf_open(struct elf *elf, const uint8_t *data, size_t size)
     elf->segments = table(elf, elf->header->e_phoff, elf->header->e_phnum, sizeof(Elf64_Phdr));
     if (!elf->segments)
         return "its program headers lie outside the file; was the copy complete?";
-    elf->n_segments = elf->header->e_phnum;
+    elf->n_segments = HIRA_MIN(elf->header->e_phnum, SEGMENTS_MAX);
     for (size_t i = 0; i < elf->n_segments; i++) {
         const Elf64_Phdr *p = &elf->segments[i];
         if (p->p_type == PT_LOAD && (p->p_offset > size || p->p_filesz > size - p->p_offset))
