@@ -337,7 +337,7 @@ static void resolve_function_edges(struct graph *g)
             if (node != NONE && node != f)
                 a->edges[kept + n++] = node;
         }
-        kept += unique(a->edges + kept, n);
+        kept += n ? unique(a->edges + kept, n) : 0;
     }
     a->n_edges = kept;
 }
@@ -516,8 +516,10 @@ static void put_node(struct graph *g, uint32_t rep, const struct members *m, siz
         for (uint32_t i = g->imports_at[node]; i < g->imports_at[node + 1]; i++)
             ISA_PUSH(o->node_imports, o->n_node_imports, caps[2]) = g->imports[i];
     }
-    o->n_node_edges = edges + unique(o->node_edges + edges, o->n_node_edges - edges);
-    o->n_node_imports = imports + unique(o->node_imports + imports, o->n_node_imports - imports);
+    if (o->n_node_edges > edges)
+        o->n_node_edges = edges + unique(o->node_edges + edges, o->n_node_edges - edges);
+    if (o->n_node_imports > imports)
+        o->n_node_imports = imports + unique(o->node_imports + imports, o->n_node_imports - imports);
     /* sorted, as they are written as differences */
     for (size_t i = forms + 1; i < o->n_node_forms; i++) {
         uint16_t form = o->node_forms[i];
