@@ -153,6 +153,8 @@ static void print_function(const struct lapis_function *f)
     }
     if (f->local)
         puts("    done in the guest: nothing crosses");
+    if (f->slot)
+        printf("    a slot of a table: the vendor's is %s\n", f->slot);
     print_policies(f);
     if (f->success)
         printf("    succeeds when %s\n", f->success);

@@ -85,6 +85,7 @@ enum lapis_word {
     LAPIS_W_EXTENSION,
     LAPIS_W_EXPORTED,
     LAPIS_W_VERSION,
+    LAPIS_W_TABLE, /* args[0] condition, args[1] the vendor's; rows: slot: value */
     /* of answers */
     LAPIS_W_REFERENCES,
     LAPIS_W_MASKED,

@@ -39,7 +39,8 @@ static bool excludes(const struct lapis_node *a, const struct lapis_node *b)
         x == LAPIS_W_GUEST_BEFORE || x == LAPIS_W_GUEST_AFTER || y == LAPIS_W_GUEST_BEFORE || y == LAPIS_W_GUEST_AFTER;
     bool hidden =
         (x == LAPIS_W_EXTENSION && y == LAPIS_W_EXPORTED) || (x == LAPIS_W_EXPORTED && y == LAPIS_W_EXTENSION);
-    return (replaced && around) || (hidden && a->negated == b->negated);
+    bool table = x == LAPIS_W_TABLE || y == LAPIS_W_TABLE;
+    return (replaced && around) || (table && (replaced || around)) || (hidden && a->negated == b->negated);
 }
 
 static void check_named_twice(struct lapis_front *front, const struct lapis_node *a, const struct lapis_node *b)

@@ -136,6 +136,7 @@ struct lapis_model *lapis_compile(const char *path, const struct lapis_options *
     if (!front.imported && !model->n_functions)
         return model;
     lapis_omit(&front);
+    lapis_tables(&front);
     lapis_infer(model, diag);
     lapis_resolve(&front);
     if (!syntax_errors) /* what a slip kept from being read is not missing */

@@ -3,7 +3,7 @@
  * src/lapis.
  *
  * Passes, in order: lapis_check_bodies (what can be said of the trees alone), lapis_declare (what the import needs to
- * know), lapis_import, lapis_omit, lapis_infer, lapis_resolve (the spec's annotations, the more particular over the
+ * know), lapis_import, lapis_omit, lapis_tables, lapis_infer, lapis_resolve (the spec's annotations, the more particular over the
  * more general), lapis_check (nothing unsettled, nothing contradictory).
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
@@ -39,6 +39,7 @@ struct lapis_front {
 void lapis_check_bodies(struct lapis_front *front);
 void lapis_declare(struct lapis_front *front);
 void lapis_omit(struct lapis_front *front);
+void lapis_tables(struct lapis_front *front);
 void lapis_resolve(struct lapis_front *front);
 void lapis_check(struct lapis_front *front);
 

@@ -72,6 +72,8 @@ static const struct lapis_grammar rows[] = {
     {LAPIS_W_EXPORTED, "exported", FUNC, 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, true, "exported;"},
     {LAPIS_W_VERSION, "version", FUNC, 1, 1, LAPIS_ARG_STRING, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, false, "version(\"NODE\");"},
 
+    {LAPIS_W_TABLE, "table", AT(FUNCTION), 2, 2, LAPIS_ARG_EXPR, LAPIS_BODY_CASES, 0, LAPIS_G_SELF, false, "table(condition, vendor's) { member: value; ... }"},
+
     {LAPIS_W_REFERENCES, "references", AT(ANSWER), 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_TELLING, false, "references;"},
     {LAPIS_W_MASKED, "masked", AT(ANSWER), 1, 1, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_TELLING, false, "masked(bits);"},
     {LAPIS_W_KNOWN, "known", AT(ANSWER), 2, 3, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_TELLING, false, "known(value, condition);"},

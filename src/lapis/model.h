@@ -269,6 +269,8 @@ struct lapis_function {
     size_t n_changing;
     struct lapis_answer *answers;
     size_t n_answers;
+    const char *slot;            /* a function of a table that the API hands out: C expression of the vendor's, "get_table(1)->sum"; or NULL */
+    const char *table;           /* of the same: "get_table(1)" */
     bool retains, releases;      /* is the retain / release verb of params[0].handle: counts are kept in the guest */
     struct lapis_code failed;    /* guest: runs when the guest decides that the call ends with an error; sees `code` */
     struct lapis_code guest_replace, guest_before, guest_after;

@@ -722,6 +722,22 @@ static void apply_particular(struct lapis_front *front, struct lapis_function *f
     }
 }
 
+/* A slot of the vendor's table; one that the vendor has not filled fails. */
+static struct lapis_code call_of_slot(struct lapis_front *front, const struct lapis_function *f)
+{
+    struct hira_text code = {0};
+    bool is_void = f->ret.ctype->kind == LAPIS_VOID, whole = f->ret.ctype->kind == LAPIS_STRUCT || f->ret.ctype->kind == LAPIS_UNION;
+    hira_text_printf(&code, " if (!(%s) || !%s) return%s%s; %s%s(", f->table, f->slot, is_void ? "" : " ",
+                     is_void ? "" : whole ? hira_pool_printf(front->pool, "(%s){0}", f->ret.ctype->name) : f->failure ? f->failure : "0",
+                     is_void ? "" : "return ", f->slot);
+    for (size_t i = 0; i < f->n_params; i++)
+        hira_text_printf(&code, "%s%s", i ? ", " : "", f->params[i].name);
+    hira_text_puts(&code, "); ");
+    struct lapis_code result = {hira_pool_strdup(front->pool, code.data), f->spec_loc};
+    hira_text_fini(&code);
+    return result;
+}
+
 static void resolve_function(struct lapis_front *front, struct lapis_function *f)
 {
     if (!f->internal && !f->extension)
@@ -733,6 +749,8 @@ static void resolve_function(struct lapis_front *front, struct lapis_function *f
     apply_general(front, f, LAPIS_W_FUNCTIONS);
     apply_unsupported(front, f);
     apply_particular(front, f);
+    if (f->slot && !f->server_replace.text)
+        f->server_replace = call_of_slot(front, f);
     if (!f->n_policies || f->policies[f->n_policies - 1].condition)
         HIRA_POOL_PUSH(front->pool, f->policies, f->n_policies)->mode = LAPIS_SYNC;
 }

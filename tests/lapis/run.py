@@ -81,7 +81,7 @@ def test_ok():
 
 
 def without_places(text):
-    return re.sub(r", ?[^,\[\]]*:\d+:\d+\]?|:\d+", "", text)
+    return re.sub(r"[,:] ?[^,:\[\]\n]*:\d+:\d+\]?|:\d+", "", text)
 
 
 def check_fixpoint(spec, relative, meaning=True):

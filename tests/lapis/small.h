@@ -70,4 +70,12 @@ sm_status sm_opaque(struct sm_hidden *hidden);
 int sm_add(int a, int b);
 sm_status sm_wait_all(sm_uint num_job_list, const sm_job *job_list);
 
+struct sm_api {
+    sm_uint version;
+    sm_status (*finish)(sm_queue queue);
+    sm_status (*start)(sm_queue queue, sm_job *job);
+    int (*add)(int a, int b);
+};
+const struct sm_api *sm_get_api(sm_uint version);
+
 #endif

@@ -200,6 +200,55 @@ static void released_early(void)
     OK(nullDestroyBuffer(b));
 }
 
+static uint32_t drains_of(nullQueue q)
+{
+    uint32_t n = 0;
+    OK(nullGetQueueInfo(q, NULL_QUEUE_DRAINS, sizeof n, &n, NULL));
+    return n;
+}
+
+static void *submits(void *q)
+{
+    for (int i = 0; i < 50; i++)
+        OK(nullSubmit(q, 10, 0, NULL, NULL));
+    return NULL;
+}
+
+/* Waiting for a queue in which nothing pends needs no answer; for one in which something does, also of another thread's, it does. */
+static void drained(void)
+{
+    nullQueue q = t_queue();
+    nullEvent e = NULL;
+    int32_t status = 7;
+    OK(nullSubmit(q, 2000, 0, NULL, &e));
+    OK(nullDrain(q));
+    OK(nullGetEventStatus(e, &status));
+    CHECK(status == NULL_COMPLETE);
+    OK(nullReleaseEvent(e));
+    uint32_t before = drains_of(q);
+    for (int i = 0; i < 10; i++)
+        OK(nullDrain(q));
+#ifdef UNDER_HIRA
+    CHECK(drains_of(q) == before);
+#else
+    CHECK(drains_of(q) == before + 10);
+#endif
+    CHECK(nullGetLastError() == NULL_SUCCESS);
+    for (int i = 0; i < 20; i++) {
+        pthread_t other = t_thread(submits, q);
+        OK(nullDrain(q));
+        t_join(other);
+        OK(nullSubmit(q, 0, 0, NULL, &e));
+        before = drains_of(q);
+        OK(nullDrain(q));
+        OK(nullGetEventStatus(e, &status));
+        CHECK(status == NULL_COMPLETE && drains_of(q) == before + 1);
+        OK(nullReleaseEvent(e));
+    }
+    CALL(nullDrain(NULL));
+    OK(nullReleaseQueue(q));
+}
+
 const struct t_test commands_tests[] = {{"blocking", blocking}, {"nonblocking", nonblocking}, {"unnamed", unnamed},
                                         {"polled", polled},     {"errors", errors},           {"user_events", user_events},
-                                        {"chains", chains},     {"released_early", released_early}, {NULL, NULL}};
+                                        {"chains", chains},     {"released_early", released_early}, {"drained", drained}, {NULL, NULL}};

@@ -138,7 +138,7 @@ const char *nullDeviceName(nullDevice device);
 /* ---- queues ---- */
 
 enum { NULL_PROPERTY_END = 0, NULL_PROPERTY_DEVICE = 1, NULL_PROPERTY_PRIORITY = 2 };
-typedef enum nullQueueQuery { NULL_QUEUE_DEVICE = 1, NULL_QUEUE_PRIORITY = 2, NULL_QUEUE_REFERENCES = 3, NULL_QUEUE_COMMANDS = 4, NULL_QUEUE_PROPERTIES = 5 } nullQueueQuery;
+typedef enum nullQueueQuery { NULL_QUEUE_DEVICE = 1, NULL_QUEUE_PRIORITY = 2, NULL_QUEUE_REFERENCES = 3, NULL_QUEUE_COMMANDS = 4, NULL_QUEUE_PROPERTIES = 5, NULL_QUEUE_DRAINS = 6 } nullQueueQuery;
 
 nullQueue nullCreateQueue(nullDevice device, uint32_t priority, nullStatus *error);
 nullQueue nullOpenQueue(const intptr_t *properties, nullStatus *error);
@@ -247,5 +247,9 @@ void *nullAllocShared(nullDevice device, size_t size);
 nullStatus nullFreeShared(nullDevice device, void *at);
 nullStatus nullPushShared(nullDevice device, void *at, size_t size);            /* the device sees what is there */
 nullStatus nullSumShared(nullDevice device, const void *at, size_t size, uint64_t *sum); /* of what the device sees */
+
+/* ---- waiting for nothing ---- */
+
+nullStatus nullDrain(nullQueue queue); /* as nullFinish, and counted: NULL_QUEUE_DRAINS */
 
 #endif

@@ -64,6 +64,7 @@ struct nullQueue_ {
     intptr_t properties[5];
     size_t n_properties;
     uint64_t submitted, finished;
+    atomic_uint drains;
     struct command *first, **last;
     bool ending;
     pthread_t thread;
@@ -721,6 +722,7 @@ nullStatus nullGetQueueInfo(nullQueue queue, nullQueueQuery query, size_t size, 
     case NULL_QUEUE_PRIORITY: told.number = queue->priority; break;
     case NULL_QUEUE_REFERENCES: told.number = atomic_load(&queue->refs); break;
     case NULL_QUEUE_COMMANDS: told.big = queue->submitted, need = 8; break;
+    case NULL_QUEUE_DRAINS: told.number = atomic_load(&queue->drains); break;
     case NULL_QUEUE_PROPERTIES: return answer(queue->properties, queue->n_properties * sizeof *queue->properties, size, value, size_ret);
     default: return fail(NULL_ERROR_VALUE);
     }
@@ -1148,4 +1150,14 @@ nullStatus nullSumShared(nullDevice device, const void *at, size_t size, uint64_
         return fail(NULL_ERROR_DEVICE);
     *sum = sum_bytes(at, size);
     return NULL_SUCCESS;
+}
+
+/* ---- waiting for nothing ---- */
+
+nullStatus nullDrain(nullQueue queue)
+{
+    nullStatus status = nullFinish(queue);
+    if (!status)
+        atomic_fetch_add(&queue->drains, 1);
+    return status;
 }
