@@ -29,8 +29,8 @@ setup-clients: ## the same for the full list of clients (some 3 GB)
 build: ## compile everything into build/
 	@scripts/build $(BUILD)
 
-isapop: ## compile isapop, which instructions matter (isa/): build/isa/isapop help
-	@scripts/build $(BUILD) --targets isa/isapop
+isapop: ## compile isapop, which instructions matter (isa/): build-isapop/isa/isapop --help
+	@scripts/build build-isapop -Disapop=enabled --targets isa/isapop
 
 demo: ## set up, build, and run an OpenCL program natively and under Hira, side by side
 	@scripts/setup build demo
