@@ -283,9 +283,7 @@ static void run_rule(struct infer_scope *scope, const struct infer_rule *rule, s
     if (rule->stage == INFER_DIRECTION) {
         if (!*decided && infer_is_data_pointer(value))
             *decided = rule->apply(scope, value);
-    } else if (rule->stage == INFER_FACT) {
-        rule->apply(scope, value);
-    } else if (value->kind == LAPIS_V_UNSETTLED && !value->question) {
+    } else if (rule->stage == INFER_FACT || (value->kind == LAPIS_V_UNSETTLED && !value->question)) {
         rule->apply(scope, value);
     }
 }

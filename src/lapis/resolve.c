@@ -334,7 +334,7 @@ static void add_keys(const struct rule *r, struct lapis_answer *a, const struct 
 static void add_answer(const struct rule *r, const struct lapis_node *node, const struct lapis_node *how)
 {
     static const enum lapis_telling tellings[] = {
-        [LAPIS_W_REFERENCES - LAPIS_W_REFERENCES] = LAPIS_TELL_REFERENCES, [LAPIS_W_MASKED - LAPIS_W_REFERENCES] = LAPIS_TELL_MASKED,
+        [0] = LAPIS_TELL_REFERENCES, [LAPIS_W_MASKED - LAPIS_W_REFERENCES] = LAPIS_TELL_MASKED,
         [LAPIS_W_KNOWN - LAPIS_W_REFERENCES] = LAPIS_TELL_KNOWN,           [LAPIS_W_WORDS - LAPIS_W_REFERENCES] = LAPIS_TELL_WORDS,
         [LAPIS_W_RECORDS - LAPIS_W_REFERENCES] = LAPIS_TELL_RECORDS,       [LAPIS_W_REWRITTEN - LAPIS_W_REFERENCES] = LAPIS_TELL_REWRITTEN,
     };

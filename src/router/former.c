@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -31,9 +32,8 @@ static pid_t parent_of(pid_t pid)
     pid_t parent = 0;
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
     if (hira_text_read_file(&text, path, 4096) == 0 && text.data) {
-        const char *after = memrchr(text.data, ')', text.size); /* a program's name may hold anything */
-        if (!after || sscanf(after, ") %*c %d", &parent) != 1)
-            parent = 0;
+        const char *after = memrchr(text.data, ')', text.size); /* a program's name may hold anything; " S " follows */
+        parent = after && strlen(after) > 3 ? (pid_t)strtol(after + 3, NULL, 10) : 0;
     }
     hira_text_fini(&text);
     return parent;
