@@ -401,7 +401,6 @@ static int fork_child(struct zygote *z, struct child *child)
     if (child->pid == 0) {
         hira_fd_closep(&ours);
         hira_fd_closep(&log_in);
-        account = -1; /* the child keeps it */
         child_main(z, theirs, log_out, child);
     }
     child->sock = HIRA_STEAL_FD(ours);
