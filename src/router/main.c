@@ -278,10 +278,10 @@ static int start(struct router *router, int private_fd, char *error, size_t size
         ret = make_private_folder(router, error, size);
     if (!ret)
         ret = check_work_dir(router, error, size);
+    if (!ret) /* before anybody can see that we are here, and tell us to go */
+        ret = start_signals(router);
     if (!ret)
         ret = router_listen(router, error, size);
-    if (!ret)
-        ret = start_signals(router);
     if (!ret)
         ret = router_calls_watch(router);
     if (!ret && router->private &&
