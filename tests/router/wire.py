@@ -118,7 +118,7 @@ def wait_for(condition, what, seconds=10):
 
 def stat_of(pid):
     try:
-        with open(f'/proc/{pid}/stat') as f:
+        with open(f'/proc/{pid}/stat', errors='replace') as f:
             rest = f.read().rpartition(')')[2].split()
         return rest[0], int(rest[1])
     except (FileNotFoundError, ProcessLookupError):
