@@ -780,12 +780,13 @@ def refused_over_and_over(place):
     began = time.time()
     for _ in range(600):
         assert knock(r.path)
-    most = 40 + 20 * (time.time() - began) + 2
     wait_for(lambda: knock(r.path) and 'guests more were refused' in r.log(), 'them to be counted')
+    most = 40 + 20 * (time.time() - began) + 2
     lines = [line for line in r.log().splitlines() if 'refused' in line]
-    if most > 550:
+    if most > 270:
         raise Skip('too slow a machine')
-    assert len(lines) < most + 20 and r.status()['refused'] > 600, (len(lines), most)
+    # Each may be told along with how many were not told before it.
+    assert len(lines) < 2 * most + 20 and r.status()['refused'] > 600, (len(lines), most)
 
 
 class Stranger:
