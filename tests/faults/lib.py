@@ -2,16 +2,14 @@
 # Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-import traceback
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../router'))
-from wire import Router, alive, be_subreaper, command_line, descendants, reap, stat_of, wait_for  # noqa: E402
+from harness import Skip, run_all  # noqa: E402,F401
+from wire import Router, alive, be_subreaper, wait_for  # noqa: E402
 
 LOST = -10                      # NULL_ERROR_LOST
 SOAK = bool(os.environ.get('HIRA_SOAK'))
@@ -21,10 +19,6 @@ BUILD = os.path.abspath(sys.argv[1])
 HIRAD, HIRA = BUILD + '/src/router/hirad', BUILD + '/src/cli/hira'
 CLIENT, NULLAPI = BUILD + '/tests/faults/faults-client', BUILD + '/tests/nullapi'
 TESTS = {}
-
-
-class Skip(Exception):
-    pass
 
 
 def test(part):
@@ -146,56 +140,25 @@ def lost_within(c, answer=None):
     assert a[2] < LIMIT_MS, a
 
 
+def lost_when_killed(c, server):
+    """Kills the server of a call in flight; the application hears of it in time and ends well."""
+    os.kill(server, signal.SIGKILL)
+    killed = time.time()
+    a = c.answer()
+    assert a[1] == LOST and time.time() - killed < 1, a
+    lost_within(c)
+    c.ends_well()
+
+
 def gone_within(pid, seconds=1.0):
     start = time.time()
     wait_for(lambda: not alive(pid), f'process {pid} to end', seconds)
     return time.time() - start
 
 
-def run_one(f):
-    base = tempfile.mkdtemp(prefix='hira-test-')
-    place = Place(base)
-    try:
-        f(place)
-        for c in place.clients:
-            c.close()
-        for r in place.routers:
-            r.stop()
-        wait_for(lambda: reap() or not descendants(), 'all processes to end: ' +
-                 str([(p, stat_of(p), command_line(p)) for p in descendants()]))
-        return None
-    except Skip:
-        raise
-    except Exception:
-        return traceback.format_exc() + ''.join('\n' + r.log()[-3000:] for r in place.routers)
-    finally:
-        for c in place.clients:
-            c.close()
-        for p in descendants():
-            try:
-                os.kill(p, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        time.sleep(0.02)
-        reap()
-        shutil.rmtree(base, ignore_errors=True)
-
-
 def main(part, wanted):
     be_subreaper()
     tests = [t for t in TESTS[part] if not wanted or t.__name__ in wanted]
     print(f'1..{len(tests)}', flush=True)
-    failed = 0
-    for i, f in enumerate(tests, 1):
-        name = f.__name__.replace('_', ' ')
-        start = time.time()
-        try:
-            problem = run_one(f)
-        except Skip as why:
-            print(f'ok {i} - {name} # SKIP {why}', flush=True)
-            continue
-        print(f'{"not ok" if problem else "ok"} {i} - {name}\n# {time.time() - start:.2f} s', flush=True)
-        if problem:
-            failed += 1
-            print(''.join('# ' + line + '\n' for line in problem.splitlines()), flush=True)
+    failed = run_all(tests, Place)
     sys.exit(1 if failed else 0)

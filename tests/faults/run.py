@@ -14,8 +14,8 @@ import tempfile
 import threading
 import time
 
-from lib import (BUILD, CLIENT, HIRA, HIRAD, LIMIT_MS, LOST, NULLAPI, SOAK, Client, Skip, entry, gone_within, lost_within, main, note,
-                 server_of, test, times)
+from lib import (BUILD, CLIENT, HIRA, HIRAD, LIMIT_MS, LOST, NULLAPI, SOAK, Client, Skip, entry, gone_within, lost_when_killed, lost_within, main,
+                 note, server_of, test, times)
 from wire import (Guest, alive, command_line, descriptors, head, reap, served, settled_descriptors, stat_of, wait_for)
 
 STEPKILL, ENOSYS = BUILD + '/tests/faults/faults-stepkill', BUILD + '/tests/faults/faults-enosys'
@@ -95,12 +95,7 @@ def killed_with_the_call_published_and_not_taken(place):
         wait_for(lambda: all(stat_of(f'{server}/task/{t}')[0] == 'T' for t in os.listdir(f'/proc/{server}/task')), 'it to stand still')
         c.tell('sum')
         time.sleep(0.02)
-        os.kill(server, signal.SIGKILL)
-        killed = time.time()
-        a = c.answer()
-        assert a[1] == LOST and time.time() - killed < 1, a
-        lost_within(c)
-        c.ends_well()
+        lost_when_killed(c, server)
 
 
 @test('servers')
@@ -144,12 +139,7 @@ def killed_in_the_vendor(place):
         server = server_of(r, c)
         c.tell('block 60000000' if i % 2 else 'threads 64')
         time.sleep(0.1)
-        os.kill(server, signal.SIGKILL)
-        killed = time.time()
-        a = c.answer()
-        assert a[1] == LOST and time.time() - killed < 1, a
-        lost_within(c)
-        c.ends_well()
+        lost_when_killed(c, server)
 
 
 @test('servers')

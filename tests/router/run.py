@@ -8,25 +8,20 @@ import os
 import random
 import re
 import resource
-import shutil
 import signal
 import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 import traceback
 
+from harness import Skip, run_all
 from wire import (MAGIC, STATUS, VERSION, Guest, Router, alive, be_subreaper, command_line, descendants, descriptors, head, hello,
-                  reap, refused, served, settled_descriptors, stat_of, status, wait_for)
+                  reap, refused, served, settled_descriptors, status, wait_for)
 
 HIRAD, HIRA, FAKE = (os.path.abspath(p) for p in sys.argv[1:4])
 TESTS = []
-
-
-class Skip(Exception):
-    pass
 
 
 def test(f):
@@ -48,6 +43,15 @@ class Place:
             if not os.path.exists(link):
                 os.symlink(FAKE, link)
         return folder
+
+    def open_router(self, *args, **kw):
+        """One whose socket other users can reach, of whom the test is going to be one."""
+        if os.geteuid() != 0:
+            raise Skip('needs root to become another user')
+        os.chmod(self.base, 0o755)
+        r = self.router(*args, **kw)
+        os.chmod(os.path.dirname(r.path), 0o755)
+        return r
 
     def router(self, *args, servers=('fake',), **kw):
         self.n += 1
@@ -615,11 +619,7 @@ def standard_descriptors_closed(place):
 
 @test
 def status_shows_others_guests_to_nobody(place):
-    if os.geteuid() != 0:
-        raise Skip('needs root to become another user')
-    os.chmod(place.base, 0o755)
-    r = place.router()
-    os.chmod(os.path.dirname(r.path), 0o755)
+    r = place.open_router()
     with served(r.path):
         pid = os.fork()
         if pid == 0:
@@ -747,11 +747,7 @@ def names_that_are_no_text(place):
 @test
 def a_tenants_servers_that_do_not_start(place):
     """What makes one user's servers fail costs no other user its own."""
-    if os.geteuid() != 0:
-        raise Skip('needs root to become another user')
-    os.chmod(place.base, 0o755)
-    r = place.router('--warm', '0', '--cache-dir', place.base + '/cache', servers=('picky',))
-    os.chmod(os.path.dirname(r.path), 0o755)
+    r = place.open_router('--warm', '0', '--cache-dir', place.base + '/cache', servers=('picky',))
     with served(r.path, b'picky'):
         pass
     pid = os.fork()
@@ -819,11 +815,7 @@ class Stranger:
 @test
 def silence_of_another_user(place):
     """Connections that say nothing make room for each other, not for those of who is only slow."""
-    if os.geteuid() != 0:
-        raise Skip('needs root to become another user')
-    os.chmod(place.base, 0o755)
-    r = place.router('--hello-timeout', '30')
-    os.chmod(os.path.dirname(r.path), 0o755)
+    r = place.open_router('--hello-timeout', '30')
     s = Stranger(lambda: [Guest(r.path) for _ in range(150)])
     s.again()
     with Guest(r.path) as g:
@@ -836,11 +828,7 @@ def silence_of_another_user(place):
 
 @test
 def memory_of_those_who_wait(place):
-    if os.geteuid() != 0:
-        raise Skip('needs root to become another user')
-    os.chmod(place.base, 0o755)
-    r = place.router('--warm', '0', '--cache-dir', place.base + '/cache', servers=('sleepy',))
-    os.chmod(os.path.dirname(r.path), 0o755)
+    r = place.open_router('--warm', '0', '--cache-dir', place.base + '/cache', servers=('sleepy',))
     with served(r.path, b'sleepy'):
         pass
 
@@ -894,11 +882,7 @@ def users_without_end(place):
 @test
 def a_tenants_servers_that_start_slowly(place):
     """Nor what makes them take as long as they may."""
-    if os.geteuid() != 0:
-        raise Skip('needs root to become another user')
-    os.chmod(place.base, 0o755)
-    r = place.router('--warm', '0', '--cache-dir', place.base + '/cache', servers=('sleepy',))
-    os.chmod(os.path.dirname(r.path), 0o755)
+    r = place.open_router('--warm', '0', '--cache-dir', place.base + '/cache', servers=('sleepy',))
     with served(r.path, b'sleepy'):
         pass
     ours, theirs = socket.socketpair()
@@ -1256,50 +1240,13 @@ def every_option_has_its_place_in_the_manual(place):
 
 # ---- the harness ----
 
-def run_one(f):
-    base = tempfile.mkdtemp(prefix='hira-test-')
-    place = Place(base)
-    try:
-        f(place)
-        for r in place.routers:
-            r.stop()
-        wait_for(lambda: reap() or not descendants(), 'all processes to end: ' +
-                 str([(p, stat_of(p), command_line(p)) for p in descendants()]))
-        return None
-    except Skip:
-        raise
-    except Exception:
-        return traceback.format_exc() + ''.join('\n' + r.log()[-3000:] for r in place.routers)
-    finally:
-        for p in descendants():
-            try:
-                os.kill(p, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        time.sleep(0.02)
-        reap()
-        shutil.rmtree(base, ignore_errors=True)
-
-
 def main():
     be_subreaper()
     wanted = sys.argv[4:]
     tests = [t for t in TESTS if not wanted or t.__name__ in wanted]
     fds = descriptors(os.getpid())
     print(f'1..{len(tests)}', flush=True)
-    failed = 0
-    for i, f in enumerate(tests, 1):
-        name = f.__name__.replace('_', ' ')
-        start = time.time()
-        try:
-            problem = run_one(f)
-        except Skip as why:
-            print(f'ok {i} - {name} # SKIP {why}', flush=True)
-            continue
-        print(f'{"not ok" if problem else "ok"} {i} - {name}\n# {time.time() - start:.2f} s', flush=True)
-        if problem:
-            failed += 1
-            print(''.join('# ' + line + '\n' for line in problem.splitlines()), flush=True)
+    failed = run_all(tests, Place)
     import gc
     gc.collect()
     if descriptors(os.getpid()) > fds:
