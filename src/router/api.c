@@ -415,20 +415,27 @@ static unsigned most_starting(const struct router *router, const struct trouble 
     return t ? 1 : alone ? ROUTER_STARTING_MAX : ROUTER_STARTING_MAX - 1;
 }
 
-/* Who lacks a server, of those who may have one started now; counted before. A private router's first guest is mostly
- * its only one, so that none is kept ready then. */
+/* How many servers of a tenant are to be starting or ready; counted before. A private router's first guest is mostly its
+ * only one, so that none is kept ready then. */
+static unsigned wanted(const struct router_api *api, const struct router_tenant *tenant, uint64_t warm_since)
+{
+    const struct router *router = api->router;
+    bool keep_ready = !api->refill && !(router->private && api->adopted == 1);
+    return tenant->waiting + (keep_ready && tenant->seen >= warm_since ? router->options.warm : 0);
+}
+
+/* Who lacks a server, of those who may have one started now; counted before. */
 static struct router_tenant *lacking(struct router_api *api)
 {
     struct router *router = api->router;
     struct router_tenant *first = NULL;
     struct hira_list *pos, *next;
     uint64_t warm_since = router_tenants_warm(router), now = router_now_ms(router), soonest = UINT64_MAX;
-    bool keep_ready = !api->refill && !(router->private && api->adopted == 1);
     hira_list_for_each (pos, next, &router->tenants) {
         struct router_tenant *tenant = hira_list_entry(pos, struct router_tenant, link);
         const struct trouble *t = trouble_of(api, tenant);
-        unsigned want = tenant->waiting + (keep_ready && tenant->seen >= warm_since ? router->options.warm : 0);
-        if (tenant->have >= want || tenant->starting >= most_starting(router, t) || (first && is_before(first, tenant)))
+        if (tenant->have >= wanted(api, tenant, warm_since) || tenant->starting >= most_starting(router, t) ||
+            (first && is_before(first, tenant)))
             continue;
         uint64_t wait = router_bucket_wait(&tenant->starts, now, router->options.start_rate);
         if (t && now < t->retry_at)
@@ -443,16 +450,19 @@ static struct router_tenant *lacking(struct router_api *api)
     return first;
 }
 
-/* Ready servers of tenants that have not been seen for long make room. */
-static void retire_cold(struct router_api *api)
+/* A ready server that nobody is to come for, once guests have not come for a moment: of a tenant that has not been seen
+ * for long, or started for guests that left while they waited. */
+static struct router_server *surplus(const struct router_api *api)
 {
-    struct hira_list *pos, *next;
     uint64_t warm_since = router_tenants_warm(api->router);
-    hira_list_for_each (pos, next, &api->servers) {
+    if (api->refill)
+        return NULL;
+    for (const struct hira_list *pos = api->servers.next; pos != &api->servers; pos = pos->next) {
         struct router_server *server = hira_list_entry(pos, struct router_server, link);
-        if (server->state == SERVER_READY && server->tenant->seen < warm_since)
-            router_server_dismiss(server);
+        if (server->state == SERVER_READY && server->tenant->have > wanted(api, server->tenant, warm_since))
+            return server;
     }
+    return NULL;
 }
 
 static bool ask_for_fork(struct router_api *api, struct router_tenant *tenant)
@@ -476,6 +486,11 @@ void router_api_balance(struct router_api *api)
     if (api->adopted != adopted)
         router_alarm_set(&router->loop, &api->refill, ROUTER_REFILL_DELAY_MS, again, api);
     count(api);
+    struct router_server *server = router->ending ? NULL : surplus(api);
+    if (server) {
+        router_server_dismiss(server); /* which balances again */
+        return;
+    }
     struct router_tenant *tenant = router->ending ? NULL : lacking(api);
     if (!tenant || api->forking + api->starting >= ROUTER_STARTING_MAX)
         return;
@@ -493,7 +508,6 @@ void router_api_balance(struct router_api *api)
     }
     while (tenant && api->forking + api->starting < ROUTER_STARTING_MAX && ask_for_fork(api, tenant))
         tenant = lacking(api);
-    retire_cold(api);
 }
 
 /* ---- which there are ---- */

@@ -164,6 +164,19 @@ def clients_that_leave_early(place):
     wait_for(lambda: r.status()['serving'] == 0 and r.status()['waiting'] == 0, 'all to be forgotten')
 
 
+@test
+def servers_of_those_who_left_are_ended(place):
+    r = place.router(servers=('slow',))
+    guests = [Guest(r.path) for _ in range(4)]
+    for g in guests:
+        g.send(hello(b'slow'))
+    wait_for(lambda: r.api('slow')['starting'] == 4, 'a server for each')
+    for g in guests:
+        g.close()
+    wait_for(lambda: r.api('slow')['starting'] == 0 and r.api('slow')['ready'] == 1, 'only the one to stay that is kept warm')
+    wait_for(lambda: len(r.folders()) == 1, 'the folders of the others to go')
+
+
 # ---- refusals ----
 
 @test
