@@ -167,6 +167,8 @@ static void print_function(const struct lapis_function *f)
     print_answers(f);
     for (size_t i = 0; i < f->n_params; i++)
         print_value(&f->params[i], f->params[i].name ? f->params[i].name : "(unnamed)", 4);
+    for (size_t i = lapis_declared_params(f); i < f->n_params; i++)
+        printf("    the guest adds %s, which is %s\n", f->params[i].name, f->params[i].implicit);
     if (f->ret.ctype && f->ret.ctype->kind != LAPIS_VOID)
         print_value(&f->ret, "result", 4);
 }

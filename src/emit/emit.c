@@ -217,9 +217,10 @@ const char *emit_prototype(struct emit *e, const struct lapis_function *f, const
 {
     struct hira_text out = {0};
     hira_text_printf(&out, "%s(", name);
-    for (size_t i = 0; i < f->n_params; i++)
+    size_t n = lapis_declared_params(f);
+    for (size_t i = 0; i < n; i++)
         hira_text_printf(&out, "%s%s", i ? ", " : "", lapis_ctype_declare(e->pool, f->params[i].ctype, f->params[i].name));
-    hira_text_puts(&out, f->n_params ? ")" : "void)");
+    hira_text_puts(&out, n ? ")" : "void)");
     const char *text = lapis_ctype_declare(e->pool, f->ret.ctype, hira_pool_strdup(e->pool, out.data));
     hira_text_fini(&out);
     return text;

@@ -245,6 +245,8 @@ static void emit_stub(struct emit *e, const struct lapis_function *f)
     emit_line(e, "static %s", emit_prototype(e, f, emit_format(e, "stub_%s", f->name)));
     emit_line(e, "{");
     e->indent = 1;
+    for (size_t i = lapis_declared_params(f); i < f->n_params; i++)
+        emit_line(e, "const uint64_t %s = 0; /* the vendor is not told: it touches nothing that has this length */", f->params[i].name);
     for (size_t i = 0; i < f->n_params && !f->retains && !f->releases; i++)
         if (has_size(&f->params[i]))
             emit_line(e, "const uint64_t bytes_%s = %s;", f->params[i].name, emit_bytes(e, &f->params[i], f->params[i].name, NULL));

@@ -606,6 +606,8 @@ static void emit_stub_body(struct emit *e, const struct lapis_function *f)
     emit_line(e, "struct hira_call c;");
     if (needs_failure_value(f))
         emit_line(e, "const %s = {0};", lapis_ctype_declare(e->pool, f->ret.ctype, "failure"));
+    for (size_t i = lapis_declared_params(f); i < f->n_params; i++)
+        emit_line(e, "const uint64_t %s = (uint64_t)(%s);", f->params[i].name, f->params[i].implicit);
     for (size_t i = 0; i < f->n_fails; i++) {
         emit_line(e, "if (%s) {", f->fails[i].condition);
         e->indent++;
@@ -651,7 +653,7 @@ static void emit_counting(struct emit *e, const struct lapis_function *f)
 
 static void emit_unused(struct emit *e, const struct lapis_function *f)
 {
-    for (size_t i = 0; i < f->n_params; i++)
+    for (size_t i = 0; i < lapis_declared_params(f); i++)
         emit_line(e, "(void)%s;", f->params[i].name);
 }
 

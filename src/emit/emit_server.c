@@ -341,11 +341,17 @@ static void emit_register(struct emit *e, const struct lapis_function *f, bool a
     }
 }
 
-/* Arguments for the vendor. A callback goes as our trampoline, its cookie as our registration. */
-static const char *vendor_arguments(struct emit *e, const struct lapis_function *f)
+/* How many of the parameters the function that does the work takes: the vendor's knows of no implicit ones. */
+static size_t n_arguments(const struct lapis_function *f)
+{
+    return f->server_replace.text ? f->n_params : lapis_declared_params(f);
+}
+
+/* The first n parameters as arguments for it. A callback goes as our trampoline, its cookie as our registration. */
+static const char *server_arguments(struct emit *e, const struct lapis_function *f, size_t n)
 {
     struct hira_text out = {0};
-    for (size_t i = 0; i < f->n_params; i++) {
+    for (size_t i = 0; i < n; i++) {
         const struct lapis_value *v = &f->params[i];
         hira_text_puts(&out, i ? ", " : "");
         if (v->kind == LAPIS_V_CALLBACK)
@@ -430,7 +436,7 @@ static const char *asking(struct emit *e, const struct lapis_function *f, const 
     const struct lapis_value *size_param, *v = lapis_query_value(f, &size_param);
     struct hira_text out = {0};
     hira_text_printf(&out, f->server_replace.text ? "local_%s(s" : "%s(", f->name);
-    for (size_t i = 0; i < f->n_params; i++) {
+    for (size_t i = 0; i < n_arguments(f); i++) {
         const struct lapis_value *p = &f->params[i];
         const char *argument = p == v ? value : p == size_param ? size : v->count && !strcmp(v->count, p->name) ? room : p->name;
         hira_text_printf(&out, "%s%s", i || f->server_replace.text ? ", " : "", argument);
@@ -564,11 +570,11 @@ static void emit_serve(struct emit *e, const struct lapis_function *f)
     if (f->server_before.text)
         emit_code(e, &f->server_before);
     emit_register(e, f, false);
-    const char *arguments = vendor_arguments(e, f);
+    const char *arguments = server_arguments(e, f, n_arguments(f));
     const char *call = f->server_replace.text ? emit_format(e, "local_%s(s%s%s)", f->name, f->n_params ? ", " : "", arguments)
                                               : emit_format(e, "%s(%s)", f->name, arguments);
     if (rewritten)
-        call = emit_format(e, "%s ? rewritten_%s(s, %s) : %s", rewritten, f->name, arguments, call);
+        call = emit_format(e, "%s ? rewritten_%s(s, %s) : %s", rewritten, f->name, server_arguments(e, f, f->n_params), call);
     emit_line(e, "%s%s%s;", emit_is_void(&f->ret) ? "" : lapis_ctype_declare(e->pool, f->ret.ctype, "ret"), emit_is_void(&f->ret) ? "" : " = ", call);
     emit_line(e, "HIRA_UNUSED bool ok = %s;", emit_success(e, f, "error"));
     emit_register(e, f, true);

@@ -69,6 +69,7 @@ enum lapis_word {
     LAPIS_W_ASYNC_ONCE,
     LAPIS_W_IF, /* args[0] condition, body, `other` */
     LAPIS_W_FAILS,
+    LAPIS_W_IMPLICIT, /* args: name, value */
     LAPIS_W_ORDERED,
     LAPIS_W_FLUSH,
     LAPIS_W_DRAINS,

@@ -55,6 +55,7 @@ static const struct lapis_grammar rows[] = {
     {LAPIS_W_ASYNC_ONCE, "async once", FUNC | AT(IF), 1, LAPIS_ANY, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_MODE, false, "async once(expr, ...);"},
     {LAPIS_W_IF, "if", FUNC | AT(IF), 1, 1, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, AT(IF), LAPIS_G_MANY, false, "if (expr) sync; else async;"},
     {LAPIS_W_FAILS, "fails", FUNC, 2, 2, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_MANY, false, "fails(condition, CODE);"},
+    {LAPIS_W_IMPLICIT, "implicit", AT(FUNCTION), 2, 2, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_MANY, false, "implicit(name, value);"},
     {LAPIS_W_ORDERED, "ordered", FUNC, 1, 1, LAPIS_ARG_NAME, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, false, "ordered(objects | all | creation);"},
     {LAPIS_W_FLUSH, "flush", FUNC, 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, true, "flush;"},
     {LAPIS_W_DRAINS, "drains", FUNC, 1, 2, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, false, "drains(handle, condition);"},

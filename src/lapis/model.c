@@ -82,6 +82,14 @@ const struct lapis_value *lapis_query_value(const struct lapis_function *f, cons
     return NULL;
 }
 
+size_t lapis_declared_params(const struct lapis_function *f)
+{
+    size_t n = f->n_params;
+    while (n && f->params[n - 1].implicit)
+        n--;
+    return n;
+}
+
 void lapis_value_init(struct hira_pool *pool, struct lapis_value *value, const char *name, struct lapis_ctype *type)
 {
     *value = (struct lapis_value){.name = name, .ctype = type, .direction = LAPIS_IN, .kind = LAPIS_V_UNSETTLED};

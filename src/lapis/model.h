@@ -168,6 +168,8 @@ struct lapis_value {
     const char *question;      /* UNSETTLED: what the spec has to answer */
     const char *doc;           /* what the header's documentation says of it, tags first: "[in,out][optional] ...", or NULL */
     struct lapis_loc doc_loc;
+    const char *implicit;      /* parameters that the prototype has not, behind those that it has: their value, a C expression of
+                                  the guest over the parameters before */
     const char *source;        /* parameters: as the header spells it, macros (SAL) included; NULL when a macro hides it */
     struct lapis_loc loc;      /* in the header */
 };
@@ -350,6 +352,9 @@ struct lapis_model {
 const char *lapis_model_setting(const struct lapis_model *model, const char *name, size_t n);
 struct lapis_function *lapis_model_function(const struct lapis_model *model, const char *name);
 struct lapis_handle *lapis_model_handle(const struct lapis_model *model, const char *name);
+
+/* How many parameters the prototype has: without the implicit ones, which are the last. */
+size_t lapis_declared_params(const struct lapis_function *f);
 
 /* The parameter that receives a query's answer, and the one that receives its size (NULL: none does); NULL where it asks nothing. */
 const struct lapis_value *lapis_query_value(const struct lapis_function *f, const struct lapis_value **ret_size);

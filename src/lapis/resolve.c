@@ -382,6 +382,30 @@ static void apply_drains(const struct rule *r, const struct lapis_node *node)
         lapis_error(r->front->diag, node->args[0].loc, "%s has no parameter '%s'", f->name, node->args[0].text);
 }
 
+/* A number that crosses beside the parameters of the prototype. */
+static void apply_implicit(const struct rule *r, const struct lapis_node *node)
+{
+    static const struct lapis_ctype number = {
+        .kind = LAPIS_INT, .spelling = "uint64_t", .name = "uint64_t", .canonical = "unsigned long", .size = 8, .align = 8};
+    struct lapis_function *f = r->function;
+    const char *name = node->args[0].text;
+    if (lapis_param(f->params, f->n_params, name)) {
+        lapis_error(r->front->diag, node->args[0].loc, "%s has a parameter '%s' already", f->name, name);
+        return;
+    }
+    if (strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") < strlen(name) || (*name >= '0' && *name <= '9')) {
+        lapis_error(r->front->diag, node->args[0].loc, "'%s' is no name for a parameter", name);
+        return;
+    }
+    check_function_expression(r->front, f, node, 1);
+    struct lapis_value *v = HIRA_POOL_PUSH(r->front->pool, f->params, f->n_params);
+    struct lapis_ctype *type = hira_pool_alloc(r->front->pool, sizeof *type);
+    *type = number;
+    lapis_value_init(r->front->pool, v, name, type);
+    v->implicit = node->args[1].text;
+    lapis_value_because(r->front->pool, v, "spec", node->loc, "the specification adds it");
+}
+
 static void apply_list(const struct rule *r, const struct lapis_node *node)
 {
     struct lapis_function *f = r->function;
@@ -465,6 +489,9 @@ static void apply_statement(const struct rule *r, const struct lapis_node *node)
         break;
     case LAPIS_W_ANSWER:
         apply_answer(r, node);
+        break;
+    case LAPIS_W_IMPLICIT:
+        apply_implicit(r, node);
         break;
     case LAPIS_W_FAILS:
     case LAPIS_W_CONSUMES:
@@ -606,9 +633,8 @@ static bool same_type(const struct lapis_ctype *a, const struct lapis_ctype *b)
 static void check_prototype(struct lapis_front *front, const struct lapis_function *f, const struct lapis_node *item)
 {
     const struct lapis_function *parsed = parsed_prototype(front->model, item);
-    if (item->n_params != f->n_params) {
-        lapis_error(front->diag, item->name_loc, "%s has %zu parameters, not %zu", f->name, f->n_params,
-                    item->n_params);
+    if (item->n_params != lapis_declared_params(f)) {
+        lapis_error(front->diag, item->name_loc, "%s has %zu parameters, not %zu", f->name, lapis_declared_params(f), item->n_params);
         lapis_note(front->diag, f->loc, "the header declares it here");
         return;
     }

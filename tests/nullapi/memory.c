@@ -235,7 +235,37 @@ static void shared(void)
 #endif
 }
 
+static void *rows(void *want)
+{
+    unsigned char *data = t_bytes(3 << 20, 5);
+    uint64_t sum = 0;
+    OK(nullSumRows(data, 7, &sum));
+    CHECK(sum == t_sum(data, 7 * 16));
+    OK(nullSetRowLength((size_t)want));
+    OK(nullSumRows(data, 3, &sum));
+    CHECK(sum == t_sum(data, 3 * (size_t)want));
+    CALL(nullSetRowLength(0));
+    OK(nullSumRows(data, 0, &sum));
+    OK(nullSumRows(data, 1, &sum));
+    CHECK(sum == t_sum(data, (size_t)want));
+    CALL(nullSumRows(NULL, 1, &sum));
+    free(data);
+    return NULL;
+}
+
+/* The length of a row is each thread's own. */
+static void lengths_not_said(void)
+{
+    rows((void *)100);
+    t_join(t_thread(rows, (void *)(1 << 20)));
+    uint64_t sum = 0;
+    unsigned char *data = t_bytes(200, 1);
+    OK(nullSumRows(data, 2, &sum));
+    CHECK(sum == t_sum(data, 200));
+    free(data);
+}
+
 const struct t_test memory_tests[] = {{"reads", reads},   {"writes", writes}, {"both", both},
                                       {"nulls", nulls},   {"partly", partly}, {"lists", lists},
                                       {"rests", rests},   {"again_and_again", again_and_again}, {"rectangles", rectangles},
-                                      {"maps", maps},     {"shared", shared}, {NULL, NULL}};
+                                      {"maps", maps},     {"shared", shared}, {"lengths_not_said", lengths_not_said}, {NULL, NULL}};

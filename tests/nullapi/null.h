@@ -252,4 +252,9 @@ nullStatus nullSumShared(nullDevice device, const void *at, size_t size, uint64_
 
 nullStatus nullDrain(nullQueue queue); /* as nullFinish, and counted: NULL_QUEUE_DRAINS */
 
+/* ---- lengths that are not said ---- */
+
+nullStatus nullSetRowLength(size_t bytes); /* of the calling thread, for what follows; 16 before the first; at most 1 MiB */
+nullStatus nullSumRows(const void *data, uint32_t rows, uint64_t *sum);
+
 #endif

@@ -29,3 +29,18 @@ static bool outside(nullBuffer buffer, size_t offset, size_t size)
     struct nullBuffer_state *state = state_nullBuffer(buffer);
     return !state || !size || offset > state->size || size > state->size - offset;
 }
+
+// ---- lengths that are not said ----
+
+static __thread size_t row_length = 16;
+
+// The thread's own: it goes along with the calls that it concerns.
+static nullStatus set_row_length(size_t bytes)
+{
+    if (!bytes || bytes > 1 << 20) {
+        last_error = NULL_ERROR_VALUE;
+        return NULL_ERROR_VALUE;
+    }
+    row_length = bytes;
+    return NULL_SUCCESS;
+}

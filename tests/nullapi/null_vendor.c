@@ -1161,3 +1161,23 @@ nullStatus nullDrain(nullQueue queue)
         atomic_fetch_add(&queue->drains, 1);
     return status;
 }
+
+/* ---- lengths that are not said ---- */
+
+static _Thread_local size_t row_length = 16;
+
+nullStatus nullSetRowLength(size_t bytes)
+{
+    if (!bytes || bytes > 1 << 20)
+        return fail(NULL_ERROR_VALUE);
+    row_length = bytes;
+    return NULL_SUCCESS;
+}
+
+nullStatus nullSumRows(const void *data, uint32_t rows, uint64_t *sum)
+{
+    if (!data || !sum)
+        return fail(NULL_ERROR_VALUE);
+    *sum = sum_bytes(data, rows * row_length);
+    return NULL_SUCCESS;
+}
