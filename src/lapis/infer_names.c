@@ -125,7 +125,7 @@ static size_t distance(struct infer_scope *scope, const struct lapis_value *a, c
 }
 
 /* A bare "size" counts untyped memory; of chars only what stands beside it. A bare "count" counts what is plural, an
- * array of pointers, or stands beside it. */
+ * array of pointers, or stands beside it; beside one text it may count anything. */
 static bool bare_fits(struct infer_scope *scope, const struct lapis_value *value, const struct lapis_value *by,
                       enum infer_unit unit)
 {
@@ -133,7 +133,7 @@ static bool bare_fits(struct infer_scope *scope, const struct lapis_value *value
     bool beside = distance(scope, value, by) == 1;
     if (unit != INFER_ELEMENTS)
         return pointee->kind == LAPIS_VOID || (infer_is_bytes(pointee) && beside);
-    return infer_is_plural_value(value) || pointee->kind == LAPIS_POINTER || beside;
+    return infer_is_plural_value(value) || pointee->kind == LAPIS_POINTER || (beside && !pointee->is_char);
 }
 
 struct match {
@@ -522,8 +522,10 @@ static bool userdata(struct infer_scope *scope, struct lapis_value *value)
     value->n_reasons = 0; /* whether its memory is read or written is no question any more */
     value->direction = LAPIS_IN;
     value->companion = callback ? callback->name : NULL;
-    if (callback)
+    if (callback) {
         callback->companion = value->name;
+        lapis_callback_find_cookie(scope->infer->pool, callback->callback, value->loc);
+    }
     infer_because(scope, value, "name.userdata", callback ? callback : value,
                   callback ? "%s goes with %s, which gets it back"
                            : "%s is the cookie of whoever registered the callback",

@@ -132,6 +132,29 @@ struct lapis_value *lapis_value_element(struct hira_pool *pool, struct lapis_val
     return value->element;
 }
 
+void lapis_callback_find_cookie(struct hira_pool *pool, struct lapis_callback *callback, struct lapis_loc loc)
+{
+    struct lapis_value *found = NULL;
+    for (size_t i = 0; i < callback->n_args; i++) {
+        struct lapis_value *v = &callback->args[i];
+        const struct lapis_ctype *to = v->ctype->kind == LAPIS_POINTER ? v->ctype->pointee : NULL;
+        if (v->kind == LAPIS_V_USERDATA)
+            return;
+        if (v->kind != LAPIS_V_UNSETTLED || !to || to->kind != LAPIS_VOID)
+            continue;
+        if (found)
+            return;
+        found = v;
+    }
+    if (!found)
+        return;
+    found->kind = LAPIS_V_USERDATA;
+    found->direction = LAPIS_IN;
+    found->n_reasons = 0; /* whether its memory is read or written is no question any more */
+    found->question = NULL;
+    lapis_value_because(pool, found, "callback.cookie", loc, "the only untyped pointer: the application's cookie");
+}
+
 void lapis_value_because(struct hira_pool *pool, struct lapis_value *value, const char *rule, struct lapis_loc loc,
                          const char *format, ...)
 {

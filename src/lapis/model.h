@@ -367,6 +367,10 @@ void lapis_value_init(struct hira_pool *pool, struct lapis_value *value, const c
  * (or another thing without size). */
 struct lapis_value *lapis_value_element(struct hira_pool *pool, struct lapis_value *value);
 
+/* Finds the callback's own cookie argument when the function that takes it has one for it and none is marked: the only untyped
+ * pointer of which nothing else is known. */
+void lapis_callback_find_cookie(struct hira_pool *pool, struct lapis_callback *callback, struct lapis_loc loc);
+
 /* Adds a reason; the sentence is formatted into the pool. */
 void lapis_value_because(struct hira_pool *pool, struct lapis_value *value, const char *rule, struct lapis_loc loc,
                          const char *format, ...) __attribute__((format(printf, 5, 6)));

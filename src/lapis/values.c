@@ -285,26 +285,6 @@ static bool could_be_userdata(const struct lapis_value *v)
            v->ctype->kind == LAPIS_OPAQUE;
 }
 
-/* The callback's own cookie argument, when the function's is known and none is marked: the only void * there is. */
-static void find_cookie(struct lapis_front *front, struct lapis_callback *cb, struct lapis_loc loc)
-{
-    struct lapis_value *found = NULL;
-    for (size_t i = 0; i < cb->n_args; i++) {
-        if (cb->args[i].kind == LAPIS_V_USERDATA)
-            return;
-        if (cb->args[i].kind == LAPIS_V_UNSETTLED && points_to_void(&cb->args[i])) {
-            if (found)
-                return;
-            found = &cb->args[i];
-        }
-    }
-    if (found) {
-        set_shape(found, LAPIS_V_USERDATA);
-        lapis_value_because(front->pool, found, "callback.cookie", loc,
-                            "the only untyped pointer: the application's cookie");
-    }
-}
-
 static void apply_callback(const struct lapis_target *t, struct lapis_value *v, const struct lapis_node *node)
 {
     struct lapis_callback *cb = t->function ? lapis_value_callback(t->front, v, t->function->name) : NULL;
@@ -333,7 +313,7 @@ static void apply_callback(const struct lapis_target *t, struct lapis_value *v, 
     set_shape(cookie, LAPIS_V_USERDATA);
     cookie->companion = v->name;
     because(t, cookie, node, hira_pool_printf(t->front->pool, "handed to %s by the vendor", v->name));
-    find_cookie(t->front, cb, node->loc);
+    lapis_callback_find_cookie(t->front->pool, cb, node->loc);
 }
 
 static void apply_userdata(const struct lapis_target *t, struct lapis_value *v, const struct lapis_node *node)
