@@ -182,6 +182,118 @@ static int event_done(cl_event event)
     return status < 0 ? -1 : status == CL_COMPLETE;
 }
 
+/* ---- what the router shares: see policy.lapis ---- */
+
+static void *gate_make(void *queue)
+{
+    cl_context context = NULL;
+    clGetCommandQueueInfo((cl_command_queue)queue, CL_QUEUE_CONTEXT, sizeof context, &context, NULL);
+    return context ? clCreateUserEvent(context, NULL) : NULL;
+}
+
+static void gate_open(void *event)
+{
+    clSetUserEventStatus((cl_event)event, CL_COMPLETE);
+    clReleaseEvent((cl_event)event);
+}
+
+static int gate_state(void *event)
+{
+    cl_int status = CL_COMPLETE;
+    clGetEventInfo((cl_event)event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof status, &status, NULL);
+    return status < 0 ? -1 : status == CL_COMPLETE ? 2 : status != CL_QUEUED;
+}
+
+struct gate_call {
+    void (*done)(void *cookie);
+    void *cookie;
+};
+
+static void CL_CALLBACK gate_called(cl_event event, cl_int status, void *data)
+{
+    const struct gate_call *call = data;
+    (void)event, (void)status;
+    call->done(call->cookie);
+    free(data);
+}
+
+static bool gate_call(void *event, void (*done)(void *cookie), void *cookie)
+{
+    struct gate_call *call = malloc(sizeof *call);
+    if (call)
+        *call = (struct gate_call){done, cookie};
+    if (call && !clSetEventCallback((cl_event)event, CL_COMPLETE, gate_called, call))
+        return true;
+    free(call);
+    return false;
+}
+
+static void gate_retain(void *event)
+{
+    clRetainEvent((cl_event)event);
+}
+
+static void gate_release(void *event)
+{
+    clReleaseEvent((cl_event)event);
+}
+
+static bool gate_ordered(void *queue)
+{
+    cl_command_queue_properties properties = 0;
+    clGetCommandQueueInfo((cl_command_queue)queue, CL_QUEUE_PROPERTIES, sizeof properties, &properties, NULL);
+    return !(properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE);
+}
+
+static bool gate_on_processor(void)
+{
+    static int known; // 1 yes, -1 no
+    cl_device_id device = NULL;
+    cl_device_type type = 0;
+    if (!known && n_platforms && !clGetDeviceIDs(platforms[0], CL_DEVICE_TYPE_ALL, 1, &device, NULL) &&
+        !clGetDeviceInfo(device, CL_DEVICE_TYPE, sizeof type, &type, NULL))
+        known = type & CL_DEVICE_TYPE_CPU ? 1 : -1;
+    return known > 0;
+}
+
+static const struct hira_gate_ops gate = {gate_make,   gate_open,    gate_state,   gate_call,
+                                          gate_retain, gate_release, gate_ordered, gate_on_processor};
+
+static size_t region_bytes(const size_t *region, size_t element)
+{
+    return hira_region_end(NULL, region, element, 0, 0);
+}
+
+// What an image takes that has memory of its own, whatever its pitches in the application's memory are.
+static size_t image_storage(const cl_image_format *f, const cl_image_desc *d)
+{
+    cl_image_desc packed;
+    if (!f || !d || d->mem_object)
+        return 0;
+    packed = *d;
+    packed.image_row_pitch = packed.image_slice_pitch = 0;
+    size_t size = image_size(CL_MEM_COPY_HOST_PTR, f, &packed);
+    return size == SIZE_MAX ? 0 : size; // the vendor refuses it
+}
+
+// As the vendor says of one that is larger than the device can have; else what it says when it has none left.
+static cl_int no_memory(size_t size)
+{
+    return size > hira_memory_quota() ? CL_INVALID_BUFFER_SIZE : CL_MEM_OBJECT_ALLOCATION_FAILURE;
+}
+
+// A tenant sees its share. Returns the answer's size.
+static size_t share_of_memory(char *answer, size_t size)
+{
+    cl_ulong bytes;
+    if (size == sizeof bytes) {
+        memcpy(&bytes, answer, sizeof bytes);
+        bytes = hira_least(bytes, hira_memory_quota());
+        memcpy(answer, &bytes, sizeof bytes);
+    }
+    return size;
+}
+
 /* ---- in the place of functions ---- */
 
 static cl_int server_hira_refusal_of_buffer(HIRA_UNUSED struct hira_serve *s, cl_context context, cl_mem_flags flags,
@@ -360,14 +472,24 @@ static cl_ulong server_hira_svm_alloc(HIRA_UNUSED struct hira_serve *s, cl_conte
                                       size_t size, cl_uint alignment)
 {
     size_t more = size && size < HIRA_REGION_MAX ? HIRA_SHARED_MORE : 0;
-    return (cl_ulong)(uintptr_t)hira_shared_add(clSVMAlloc(context, flags, size + more, alignment), size);
+    if (!hira_charge_bytes(size))
+        return 0;
+    void *base = clSVMAlloc(context, flags, size + more, alignment), *at = hira_shared_add(base, size);
+    if (base && !at)
+        clSVMFree(context, base);
+    if (!at)
+        hira_discharge_bytes(size);
+    return (cl_ulong)(uintptr_t)at;
 }
 
 static cl_int server_hira_svm_free(HIRA_UNUSED struct hira_serve *s, cl_context context, cl_ulong address)
 {
-    void *base = hira_shared_take((void *)(uintptr_t)address, NULL);
-    if (base)
+    uint64_t size = 0;
+    void *base = hira_shared_take((void *)(uintptr_t)address, &size);
+    if (base) {
         clSVMFree(context, base);
+        hira_discharge_bytes(size);
+    }
     return CL_SUCCESS;
 }
 
@@ -435,7 +557,10 @@ static cl_int server_clEnqueueSVMFree(struct hira_serve *s, cl_command_queue com
     cl_int error =
         clEnqueueSVMFree(command_queue, num_svm_pointers, svm_pointers && !pfn_free_func ? bases : svm_pointers,
                          pfn_free_func, user_data, num_events_in_wait_list, event_wait_list, event);
-    for (cl_uint i = 0; error && i < num_svm_pointers; i++)
-        hira_shared_add(bases[i], sizes[i]);
+    for (cl_uint i = 0; i < num_svm_pointers; i++)
+        if (error)
+            hira_shared_add(bases[i], sizes[i]);
+        else if (bases[i])
+            hira_discharge_bytes(sizes[i]); // it is on its way
     return error;
 }

@@ -570,13 +570,16 @@ static void emit_serve(struct emit *e, const struct lapis_function *f)
     if (f->server_before.text)
         emit_code(e, &f->server_before);
     emit_register(e, f, false);
+    emit_gate_before(e, f);
     const char *arguments = server_arguments(e, f, n_arguments(f));
     const char *call = f->server_replace.text ? emit_format(e, "local_%s(s%s%s)", f->name, f->n_params ? ", " : "", arguments)
                                               : emit_format(e, "%s(%s)", f->name, arguments);
     if (rewritten)
         call = emit_format(e, "%s ? rewritten_%s(s, %s) : %s", rewritten, f->name, server_arguments(e, f, f->n_params), call);
-    emit_line(e, "%s%s%s;", emit_is_void(&f->ret) ? "" : lapis_ctype_declare(e->pool, f->ret.ctype, "ret"), emit_is_void(&f->ret) ? "" : " = ", call);
+    emit_line(e, "%s%s%s;", emit_is_void(&f->ret) ? "" : lapis_ctype_declare(e->pool, f->ret.ctype, "ret"),
+              emit_is_void(&f->ret) ? "" : " = ", emit_gate_call(e, f, call));
     emit_line(e, "HIRA_UNUSED bool ok = %s;", emit_success(e, f, "error"));
+    emit_gate_after(e, f);
     emit_register(e, f, true);
     if (f->server_after.text)
         emit_code(e, &f->server_after);
@@ -741,7 +744,8 @@ static void emit_function_table(struct emit *e)
         const struct lapis_function *f = e->model->functions[i];
         const char *serve = emit_carried(f) ? emit_format(e, "serve_%s", f->name) : "NULL";
         const char *pointer = has_vendor(f) ? emit_format(e, "(void *const *)&vendor.%s_", f->name) : "NULL";
-        emit_line(e, "    {\"%s\", 0x%08x, %s, %s, %s},", f->name, emit_signature(e, f), serve, pointer, f->extension ? "true" : "false");
+        emit_line(e, "    {\"%s\", 0x%08x, %s, %s, %s, %s},", f->name, emit_signature(e, f), serve, pointer, f->extension ? "true" : "false",
+                  emit_gate_flags(f));
     }
     emit_line(e, "};\n");
 }
@@ -798,6 +802,8 @@ void emit_server(struct emit *e)
     if (lapis_model_setting(m, "vendor_choice", 1))
         emit_line(e, "    .vendor_choice = \"%s\",\n    .vendor_folder = \"%s\",", lapis_model_setting(m, "vendor_choice", 0),
                   lapis_model_setting(m, "vendor_choice", 1));
+    if (lapis_model_setting(m, "gate", 0))
+        emit_line(e, "    .gate = &%s,", lapis_model_setting(m, "gate", 0));
     if (lapis_model_setting(m, "vendor_cache", 0))
         emit_line(e, "    .cache = \"%s\",", lapis_model_setting(m, "vendor_cache", 0));
     emit_line(e, "};\n");

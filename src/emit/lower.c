@@ -110,6 +110,7 @@ static void rename_parameter(struct emit *e, struct lapis_function *f, struct la
     }
     for (size_t i = 0; i < f->n_resources; i++)
         f->resources[i].amount = renamed(e, f->resources[i].amount, name);
+    f->holds = renamed(e, f->holds, name);
 }
 
 static void lower_function(struct emit *e, struct lapis_function *f)

@@ -67,6 +67,12 @@ bool emit_holds_handles(const struct lapis_value *v);
 void emit_turn_handles(struct emit *e, const struct lapis_value *v, const char *at, const char *format, const struct lapis_value *record,
                        const char *record_at);
 
+/* What the router shares (gate.c of the server): before the vendor's call, around its expression, after it; the function's flags. */
+void emit_gate_before(struct emit *e, const struct lapis_function *f);
+const char *emit_gate_call(struct emit *e, const struct lapis_function *f, const char *call);
+void emit_gate_after(struct emit *e, const struct lapis_function *f);
+const char *emit_gate_flags(const struct lapis_function *f);
+
 /* First of all: see lower.c. */
 void emit_lower(struct emit *e, struct lapis_model *model);
 void emit_api_header(struct emit *e);

@@ -43,6 +43,11 @@ static unsigned n_late;           /* lanes of such threads; under the connection
 /* Volatile: read below, so that no linker drops it. */
 static const volatile char guest_mark[] = HIRA_GUEST_MARK;
 
+bool hira_limited(void)
+{
+    return hira_connection.limited;
+}
+
 bool hira_inside_server(void)
 {
     const char *mark = getenv("HIRA_SERVER");
@@ -203,6 +208,7 @@ int hira_take_welcome(struct hira_connection *k, union hira_welcome_message *m, 
     if (m->welcome.n_functions != hira_guest_api.n_functions || !(k->known = malloc(map_size)))
         return -ENOMEM;
     memcpy(k->known, m->bytes + sizeof m->welcome, map_size);
+    k->limited = m->welcome.flags & HIRA_WELCOME_LIMITED;
     k->max_lanes = HIRA_MIN(m->welcome.max_lanes, HIRA_LANES_MAX);
     error = hira_arena_init(&k->arena, hira_address_space(HIRA_MIN(m->welcome.max_arena, HIRA_ARENA_MAX)));
     if (error)

@@ -468,4 +468,10 @@ void hira_state_unlock(void);
 /* True in an API server: a guest library loaded there shows nothing. */
 bool hira_inside_server(void);
 
+/* Whether device memory is limited here: then calls that take some wait for their answer, which may be that there is none left. */
+bool hira_limited(void);
+
+/* Whether device memory is limited here: then calls that take some wait for their answer, which may be that there is none left. */
+bool hira_limited(void);
+
 #endif

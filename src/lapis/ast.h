@@ -82,6 +82,8 @@ enum lapis_word {
     LAPIS_W_SERVER_BEFORE,
     LAPIS_W_SERVER_AFTER,
     LAPIS_W_CONSUMES, /* `negated` is unused; `after` */
+    LAPIS_W_DEFERRED,
+    LAPIS_W_HOLDS,
     LAPIS_W_UNSUPPORTED,
     LAPIS_W_EXTENSION,
     LAPIS_W_EXPORTED,

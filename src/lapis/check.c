@@ -566,6 +566,22 @@ static void check_failure_values(struct lapis_front *front)
     }
 }
 
+/* What there is to share: the router knows these. */
+static void check_resources(struct lapis_front *front, const struct lapis_function *f)
+{
+    static const char *const known[] = {"bytes", "memory", "time"};
+    for (size_t i = 0; i < f->n_resources; i++) {
+        const struct lapis_resource *r = &f->resources[i];
+        bool found = false;
+        for (size_t k = 0; k < HIRA_ARRAY_SIZE(known); k++)
+            found |= !strcmp(r->name, known[k]);
+        if (found)
+            continue;
+        lapis_error(front->diag, r->loc, "there is no resource '%s'", r->name);
+        lapis_hint(front->diag, "resources are bytes, memory and time");
+    }
+}
+
 void lapis_check(struct lapis_front *front)
 {
     struct hira_text left_out = {0};
@@ -576,6 +592,7 @@ void lapis_check(struct lapis_front *front)
             check_function(front, f);
         else
             check_unnamed(front, f, &left_out, &n);
+        check_resources(front, f);
     }
     if (n && !lapis_diag_errors(front->diag)) {
         lapis_warning(front->diag, (struct lapis_loc){.file = front->model->spec_file},

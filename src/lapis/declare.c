@@ -25,6 +25,7 @@ static const struct setting_row {
     {"environment", 1, 64, false, "environment NAME, PATTERN_*;"},
     {"extension_getter", 1, 1, false, "extension_getter function;"},
     {"warm", 1, 1, false, "warm function;"},
+    {"gate", 1, 1, false, "gate variable;"},
     {"describe", 1, 1, false, "describe function;"},
     {"server_environment", 1, 16, true, "server_environment \"NAME=value\";"},
     {"vendor_choice", 2, 2, true, "vendor_choice \"VARIABLE\" \"/folder/of/drivers\";"},

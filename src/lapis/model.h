@@ -211,9 +211,10 @@ enum lapis_order {
     LAPIS_ORDER_CREATION, /* after the creation of the objects it names only (a call that unblocks others) */
 };
 
-/* Throughput or storage that a call consumes: kept for the router. */
+/* What a call takes of what a tenant has a share of: "bytes" that are moved, device "memory", device "time". */
 struct lapis_resource {
     const char *name, *amount;
+    const char *code; /* memory: what a call returns, or its error is, that would take too much; NULL: its failure value */
     bool after; /* known only after the call */
     struct lapis_loc loc;
 };
@@ -279,6 +280,8 @@ struct lapis_function {
     struct lapis_code server_replace, server_before, server_after;
     struct lapis_resource *resources;
     size_t n_resources;
+    const char *const *deferred; /* queue, count and list of what it waits for, its event: the gate may add to the list. NULL: it may not */
+    const char *holds;           /* a handle whose memory the object that it makes keeps, or NULL */
     bool variadic;               /* ends with "...": cannot be carried as it stands */
     bool local;                  /* guest_replace does without the carried call (its code never says remote_NAME): nothing crosses */
     bool annotated;              /* the spec says something of this function by name */

@@ -417,7 +417,41 @@ static void apply_list(const struct rule *r, const struct lapis_node *node)
             (struct lapis_fails){node->args[0].text, node->args[1].text, node->loc};
     else
         *HIRA_POOL_PUSH(r->front->pool, f->resources, f->n_resources) =
-            (struct lapis_resource){node->args[0].text, node->args[1].text, node->after, node->loc};
+            (struct lapis_resource){node->args[0].text, node->args[1].text, node->n_args > 2 ? node->args[2].text : NULL,
+                                    node->after, node->loc};
+}
+
+/* Passed over in a general rule where the function has no such parameters. */
+static bool mentions_parameters_only(const struct rule *r, const struct lapis_node *node)
+{
+    const struct lapis_function *f = r->function;
+    for (size_t i = 0; i < node->n_args; i++) {
+        bool found = false;
+        for (size_t k = 0; k < f->n_params && !found; k++)
+            found = f->params[k].name && !strcmp(f->params[k].name, node->args[i].text);
+        if (!found && !r->general)
+            lapis_error(r->front->diag, node->args[i].loc, "%s has no parameter '%s'", f->name, node->args[i].text);
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+static void apply_deferred(const struct rule *r, const struct lapis_node *node)
+{
+    if (!mentions_parameters_only(r, node))
+        return;
+    const char **words = hira_pool_alloc(r->front->pool, node->n_args * sizeof *words);
+    for (size_t i = 0; i < node->n_args; i++)
+        words[i] = node->args[i].text;
+    r->function->deferred = words;
+}
+
+static void apply_holds(const struct rule *r, const struct lapis_node *node)
+{
+    if (!r->general)
+        check_function_expression(r->front, r->function, node, 0);
+    r->function->holds = node->args[0].text;
 }
 
 /* `guest replace name;`: a function of the specification's own with the same parameters; of the server's, behind the call being
@@ -496,6 +530,12 @@ static void apply_statement(const struct rule *r, const struct lapis_node *node)
     case LAPIS_W_FAILS:
     case LAPIS_W_CONSUMES:
         apply_list(r, node);
+        break;
+    case LAPIS_W_DEFERRED:
+        apply_deferred(r, node);
+        break;
+    case LAPIS_W_HOLDS:
+        apply_holds(r, node);
         break;
     case LAPIS_W_UNSUPPORTED:
         f->unsupported = !node->negated;
@@ -580,6 +620,7 @@ static void rename_expressions(struct hira_pool *pool, struct lapis_function *f,
     }
     for (size_t i = 0; i < f->n_resources; i++)
         f->resources[i].amount = lapis_rename_word(pool, f->resources[i].amount, from, to);
+    f->holds = lapis_rename_word(pool, f->holds, from, to);
     struct lapis_code *codes[] = {&f->guest_replace,  &f->guest_before,  &f->guest_after,
                                   &f->server_replace, &f->server_before, &f->server_after};
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(codes); i++)

@@ -437,6 +437,8 @@ void hira_made(struct hira_serve *s, uint64_t id, unsigned type, void *vendor, b
         s->status = HIRA_REPLY_FAILED;
         if (t->release)
             t->release(vendor);
+    } else if (s->storage) {
+        hira_slot_keep(id, type, HIRA_STEAL(s->storage));
     }
 }
 

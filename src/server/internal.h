@@ -12,6 +12,7 @@
 #include "server/server.h"
 #include "wire/account.h"
 #include "wire/handshake.h"
+#include "server/gate.h"
 
 /* Under the address sanitizer every memory of a call is a block of its own, so that one byte too far is seen. */
 #if defined(__SANITIZE_ADDRESS__)
@@ -131,6 +132,7 @@ struct hira_slot {
     _Atomic int64_t poison;        /* nonzero: calls naming it return this */
     struct hira_slot *next_hash;
     void *state;
+    struct hira_storage *storage;  /* device memory that it has */
     struct hira_slot *_Atomic later; /* more room under the same index, while released objects are still in use here */
 };
 
@@ -142,6 +144,8 @@ bool hira_slot_release(uint64_t id);
  * more, or others still hold it. */
 bool hira_slot_claim(struct hira_slot *slot, uint32_t mine);
 void hira_slot_unclaim(struct hira_slot *slot);
+/* Gives memory to an object that is there. Takes it over. */
+void hira_slot_keep(uint64_t id, unsigned type, struct hira_storage *storage);
 uint64_t hira_slot_find(void *vendor, unsigned type); /* id or 0 */
 
 /* ---- mappings ---- */

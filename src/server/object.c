@@ -136,6 +136,7 @@ static void slot_end(struct hira_slot *slot)
     uint64_t id = atomic_load_explicit(&slot->id, memory_order_relaxed);
     const struct hira_server_type *type = &hira_server_api.types[HIRA_ID_TYPE(id)];
     void *vendor = slot->vendor, *state = slot->state;
+    struct hira_storage *storage = HIRA_STEAL(slot->storage);
     pthread_mutex_lock(&lock);
     uint32_t owed = atomic_load_explicit(&slot->owed, memory_order_relaxed);
     if (vendor)
@@ -153,6 +154,7 @@ static void slot_end(struct hira_slot *slot)
     if (vendor && type->release)
         while (owed--)
             type->release(vendor);
+    hira_storage_put(storage);
 }
 
 void hira_slot_unpin(struct hira_slot *slot)
@@ -201,6 +203,20 @@ bool hira_slot_install(uint64_t id, unsigned type, void *vendor, int64_t poison)
     bool ok = slot && fill(slot, id, vendor, poison, true);
     pthread_mutex_unlock(&lock);
     return ok;
+}
+
+void hira_slot_keep(uint64_t id, unsigned type, struct hira_storage *storage)
+{
+    struct hira_slot *slot = hira_slot_pin(id, type);
+    if (slot) {
+        pthread_mutex_lock(&lock);
+        struct hira_storage *other = slot->storage;
+        slot->storage = storage;
+        storage = other;
+        pthread_mutex_unlock(&lock);
+        hira_slot_unpin(slot);
+    }
+    hira_storage_put(storage);
 }
 
 bool hira_slot_release(uint64_t id)

@@ -158,6 +158,18 @@ static void serve_release(struct hira_serve *s)
         s->status = HIRA_REPLY_FAILED;
 }
 
+/* Something is limited: see gate.h. */
+static void call_gated(struct hira_serve *s, uint16_t function, uint16_t theirs)
+{
+    if (!hira_gate_enter(s, function)) {
+        s->status = HIRA_REPLY_FAILED;
+        return;
+    }
+    hira_server_api.functions[function].serve(s);
+    if (s->began)
+        hira_gate_leave(s, theirs);
+}
+
 static void call_function(struct hira_serve *s, uint16_t function)
 {
     struct hira_server *server = &hira_server;
@@ -172,6 +184,8 @@ static void call_function(struct hira_serve *s, uint16_t function)
     uint16_t ours = function < server->n_map ? server->map[function] : NO_FUNCTION;
     if (ours == NO_FUNCTION || !hira_server_api.functions[ours].serve)
         hira_misfit(s); /* unknown here, or one that the guest answers by itself */
+    else if (hira_unlikely(hira_gate_closed()))
+        call_gated(s, ours, function);
     else
         hira_server_api.functions[ours].serve(s);
 }
@@ -226,6 +240,9 @@ bool hira_serve_record(struct hira_server_lane *lane, uint32_t size)
     s.mapping = NULL;
     s.stream = NULL;
     s.n_cells = 0;
+    s.storage = NULL;
+    s.due = s.began = 0;
+    s.gate = 0;
 
     if (flags & ~(HIRA_RECORD_SYNC | HIRA_RECORD_SPILLED | HIRA_RECORD_DEPS | HIRA_RECORD_QUIET))
         return false;
@@ -242,6 +259,7 @@ bool hira_serve_record(struct hira_server_lane *lane, uint32_t size)
     hira_pending_fail(s.cells, s.n_cells); /* nothing took them over: the call did not come about */
     hira_registration_drop(s.registration);
     hira_mapping_done(s.mapping, false);
+    hira_storage_put(s.storage); /* it made nothing that keeps it */
     unpin_all(&s);
     if (s.sync && !bad)
         send_reply(&s);
@@ -493,7 +511,7 @@ static bool map_functions(struct hira_server *server, uint8_t *known)
     while (hira_hello_next(server->hello, &cursor, &signature, &name, &length)) {
         int ours = hira_find_function(name, length, signature);
         server->map[i] = ours < 0 ? NO_FUNCTION : (uint16_t)ours;
-        if (ours >= 0)
+        if (ours >= 0 && !hira_gate_denies((uint32_t)ours))
             known[i / 8] |= (uint8_t)(1u << i % 8);
         i++;
     }
@@ -513,7 +531,8 @@ static int welcome(struct hira_server *server)
                                    .n_functions = server->hello->n_functions,
                                    .max_lanes = server->max_lanes,
                                    .max_arena = server->arena.reserved,
-                                   .server_pid = hira_zygote_pid()};
+                                   .server_pid = hira_zygote_pid(),
+                                   .flags = hira_memory_quota() == UINT64_MAX ? 0 : HIRA_WELCOME_LIMITED};
     return server->transport->ops->send(server->transport, &m, size, NULL, 0);
 }
 
@@ -522,6 +541,7 @@ int hira_serve_guest(struct hira_transport *transport, const struct hira_hello *
     static struct hira_account nobodys; /* without a hirad */
     struct hira_server *server = &hira_server;
     server->account = hira_zygote_account() ? hira_zygote_account() : &nobodys;
+    hira_gate_init(hira_zygote_limits(), hira_zygote_shared(), server->account, hira_zygote_router());
     server->transport = transport;
     server->alone = transport->alone;
     server->hello = hello;

@@ -17,6 +17,7 @@
 #include "base/util.h"
 #include "wire/record.h"
 #include "wire/region.h"
+#include "wire/share.h"
 
 struct hira_serve;
 
@@ -28,6 +29,22 @@ struct hira_server_function {
     void (*serve)(struct hira_serve *s);
     void *const *vendor; /* where the vendor's function is kept; NULL: needs none (internal functions) */
     bool extension;      /* not a symbol of the vendor's library: looked up by hira_server_api.extension */
+    uint8_t gate;        /* HIRA_FUNCTION_* */
+};
+
+#define HIRA_FUNCTION_DEFERRED 1 /* the gate may put an event of its own into the command's wait list */
+#define HIRA_FUNCTION_UNBLOCKS 2 /* others wait for it: it never waits for a rate */
+
+/* How the gate makes commands wait, in the spec's words: events of this API that it completes itself. Called from any thread. */
+struct hira_gate_ops {
+    void *(*make)(void *queue);   /* one that is not complete, of the queue's context; NULL: cannot be had */
+    void (*open)(void *event);    /* completes it and lets go of it */
+    int (*state)(void *event);    /* of a command: 0 waits for others, 1 runs or is about to, 2 has ended, negative: badly */
+    bool (*call)(void *event, void (*done)(void *cookie), void *cookie); /* calls once it has ended. False: cannot */
+    void (*retain)(void *event);
+    void (*release)(void *event);
+    bool (*ordered)(void *queue); /* its commands run one after the other */
+    bool (*on_processor)(void);   /* the device is the processor; NULL: it is not */
 };
 
 struct hira_server_type {
@@ -53,6 +70,7 @@ struct hira_server_api {
     const char *const *environment; /* "NAME=value" set for every server of this API before the vendor is loaded; NULL-terminated */
     const char *const *guest_environment; /* patterns of variables that a guest may set; NULL-terminated */
     const char *vendor_choice, *vendor_folder; /* the variable that says where the vendor's drivers are, and the default; or NULL */
+    const struct hira_gate_ops *gate; /* NULL: commands cannot be made to wait, or there are none */
     const char *cache; /* the variable that says where the vendor keeps what it compiled: a folder of the tenant's; or NULL */
 };
 
@@ -77,6 +95,7 @@ struct hira_slot;
 struct hira_server_lane;
 struct hira_registration;
 struct hira_mapping;
+struct hira_storage;
 
 struct hira_serve {
     struct hira_server_lane *lane;
@@ -99,6 +118,9 @@ struct hira_serve {
     uint64_t stream_size, stream_moved;
     bool stream_out;
     struct hira_mapping *mapping;    /* to be filled when the command is done */
+    struct hira_storage *storage;    /* device memory that this call was charged for */
+    uint64_t due, began;             /* the gate's: not before; when it was let in */
+    uint8_t gate;                    /* of the function */
     uint64_t n_cells, cells[HIRA_OUTS_MAX];
 };
 
@@ -257,6 +279,48 @@ void hira_keep_bits(void *value, uint64_t size, uint64_t bits);
 
 /* A property list in an answer, of `size` bytes: under keys for which type_of gives a type, the vendor's handles become ids. */
 void hira_properties_to_ids(struct hira_serve *s, void *list, uint64_t size, uint64_t end, unsigned (*type_of)(uint64_t key));
+
+/* ---- the gate: what a tenant may use, see server/gate.h ---- */
+
+extern const struct hira_limits *hira_gate_limits;
+
+/* Whether anything is limited: the one look that every call takes. */
+static inline uint32_t hira_gate_closed(void)
+{
+    return atomic_load_explicit(&hira_gate_limits->gate, memory_order_relaxed);
+}
+
+/* `consumes(bytes, n)`: so many are moved. */
+void hira_consume_bytes(struct hira_serve *s, uint64_t n);
+
+/* `consumes(memory, n)`: charges a tenant for device memory. False: it has not so much left. What was charged goes to the object that
+ * the call makes, and is given back when that has gone; or at once, if the call makes none. */
+bool hira_charge(struct hira_serve *s, uint64_t n);
+/* `holds(handle)`: the object that the call makes keeps the memory of this one, which the call names. */
+void hira_hold(struct hira_serve *s, void *vendor);
+
+/* The same for memory that is no object's: the spec's code says when it goes. */
+bool hira_charge_bytes(uint64_t n);
+void hira_discharge_bytes(uint64_t n);
+
+/* How much a tenant may have in all; UINT64_MAX: no limit. */
+uint64_t hira_memory_quota(void);
+
+/* `deferred(queue, n, list, event)`: a command whose wait list may be made longer. */
+struct hira_deferral {
+    void *queue;
+    uint64_t n;
+    void *const *list;
+    void **event; /* where its event goes, NULL: the application wants none */
+    bool timed;   /* it takes device time */
+    void *own, *gate;
+    struct command *command;
+};
+
+/* While hira_gate_closed(). True: n, list and event are others now. */
+bool hira_gate_defer(struct hira_serve *s, struct hira_deferral *d);
+/* After the call, if that was so. */
+void hira_gate_deferred(struct hira_deferral *d, bool ok);
 
 /* ---- streams ---- */
 

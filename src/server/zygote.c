@@ -53,6 +53,13 @@
 #define REMOVE_S 60         /* a folder may take to be removed; what is left then, hirad sweeps up some day */
 #define ROUTER_FD 3         /* where hirad's socket is moved, so that everything above can be closed */
 
+/* The pages of one tenant (wire/share.h): of all its servers, so that they count together. */
+struct share {
+    struct hira_list link;
+    char tenant[HIRA_TENANT_MAX];
+    int limits, shared;
+};
+
 struct child {
     struct hira_list link;
     pid_t pid;
@@ -64,6 +71,7 @@ struct child {
     char directory[PATH_SIZE];
     char tenant[HIRA_TENANT_MAX];
     uid_t tenant_uid;
+    const struct share *share; /* NULL: its tenant has none */
 };
 
 struct zygote {
@@ -81,17 +89,20 @@ struct zygote {
     int argc; /* to start over with */
     char **argv;
     struct hira_list children;
+    struct hira_list shares; /* kept: the next hirad gets them with the children */
 };
 
 /* What a server knows of itself; one a process. */
 static struct {
     int router, log;
     int lock; /* of the folder */
-    int account_fd;
+    int account_fd, limits_fd, shared_fd;
     struct hira_account *account;
+    const struct hira_limits *limits;
+    struct hira_shared *shared;
     pid_t pid; /* as everybody outside the sandbox knows it */
     char directory[PATH_SIZE], cache[PATH_MAX], program[PATH_MAX];
-} self = {.router = -1, .log = STDERR_FILENO, .lock = -1, .account_fd = -1};
+} self = {.router = -1, .log = STDERR_FILENO, .lock = -1, .account_fd = -1, .limits_fd = -1, .shared_fd = -1};
 
 const char *hira_zygote_directory(void)
 {
@@ -116,6 +127,16 @@ int hira_zygote_router(void)
 struct hira_account *hira_zygote_account(void)
 {
     return self.account;
+}
+
+const struct hira_limits *hira_zygote_limits(void)
+{
+    return self.limits;
+}
+
+struct hira_shared *hira_zygote_shared(void)
+{
+    return self.shared;
 }
 
 /* ---- the vendor ---- */
@@ -240,8 +261,9 @@ static int receive_guest(void *buffer, size_t size, size_t *ret_size)
 static void start_over_for(int guest, const void *adopt, size_t size)
 {
     HIRA_AUTOCLOSE int message = memfd_create("adopt", MFD_CLOEXEC);
-    const int kept[] = {self.router, self.log, self.lock, self.account_fd, guest, message};
-    char fds[100];
+    const int kept[] = {self.router,    self.log, self.lock, self.account_fd, self.limits_fd,
+                        self.shared_fd, guest,    message};
+    char fds[120];
     char *args[] = {program_invocation_name, "--again", fds,        "--directory",
                     self.directory,          "--cache", self.cache, NULL};
     if (message < 0 || write(message, adopt, size) != (ssize_t)size)
@@ -250,9 +272,9 @@ static void start_over_for(int guest, const void *adopt, size_t size)
         for (int i = STDERR_FILENO + 1; i < LEGACY_FD_MAX; i++)
             fcntl(i, F_SETFD, FD_CLOEXEC);
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(kept); i++)
-        fcntl(kept[i], F_SETFD, 0);
-    snprintf(fds, sizeof fds, "%d,%d,%d,%d,%d,%d,%d", self.router, self.log, self.lock, self.account_fd, guest, message,
-             self.pid);
+        fcntl(kept[i], F_SETFD, 0); /* -1: there is none */
+    snprintf(fds, sizeof fds, "%d,%d,%d,%d,%d,%d,%d,%d,%d", self.router, self.log, self.lock, self.account_fd,
+             self.limits_fd, self.shared_fd, guest, message, self.pid);
     execv(self.program, args); /* by its path, from which the loader finds what lies beside it */
     execv("/proc/self/exe", args);
 }
@@ -264,18 +286,28 @@ static int serve(const struct hira_zygote_ops *ops, int guest, struct hira_adopt
      * share together, so that who connects over and over takes nothing from guests that are served. */
     setsid();
     hira_fd_closep(&self.account_fd);
+    hira_fd_closep(&self.limits_fd); /* by a descriptor it could be opened anew for writing */
+    hira_fd_closep(&self.shared_fd);
     fcntl(self.log, F_SETFL, O_WRONLY | O_NONBLOCK);
     return ops->serve(guest, (struct hira_hello *)(adopt + 1), hello_size, adopt);
 }
 
-static bool map_account(void)
+static void *map_page(int fd, size_t size, int protection)
 {
-    void *account = mmap(NULL, HIRA_ACCOUNT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, self.account_fd, 0);
-    if (account == MAP_FAILED)
-        return false;
-    madvise(account, HIRA_ACCOUNT_SIZE, MADV_DONTFORK);
-    self.account = account;
-    return true;
+    void *page = fd < 0 ? MAP_FAILED : mmap(NULL, size, protection, MAP_SHARED, fd, 0);
+    if (page == MAP_FAILED)
+        return NULL;
+    madvise(page, size, MADV_DONTFORK);
+    return page;
+}
+
+/* The account; and what its tenant has in common, if anything. */
+static bool map_pages(void)
+{
+    self.account = map_page(self.account_fd, HIRA_ACCOUNT_SIZE, PROT_READ | PROT_WRITE);
+    self.limits = map_page(self.limits_fd, HIRA_LIMITS_SIZE, PROT_READ);
+    self.shared = map_page(self.shared_fd, HIRA_SHARED_SIZE, PROT_READ | PROT_WRITE);
+    return self.account && (self.limits_fd < 0 || (self.limits && self.shared));
 }
 
 static int again_main(const struct hira_zygote_ops *ops, const char *fds, const char *directory, const char *cache)
@@ -285,15 +317,16 @@ static int again_main(const struct hira_zygote_ops *ops, const char *fds, const 
     size_t size = sizeof(struct hira_adopt) + HIRA_MESSAGE_MAX;
     struct hira_adopt *adopt = malloc(size);
     if (!adopt || !directory || !cache ||
-        sscanf(fds, "%d,%d,%d,%d,%d,%d,%d", &self.router, &self.log, &self.lock, &self.account_fd, &guest, &message,
-               &self.pid) != 7)
+        sscanf(fds, "%d,%d,%d,%d,%d,%d,%d,%d,%d", &self.router, &self.log, &self.lock, &self.account_fd,
+               &self.limits_fd, &self.shared_fd, &guest, &message, &self.pid) != 9)
         return 1;
-    const int kept[] = {self.router, self.log, self.lock, self.account_fd, guest, message};
+    const int kept[] = {self.router,    self.log, self.lock, self.account_fd, self.limits_fd,
+                        self.shared_fd, guest,    message};
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(kept); i++)
         fcntl(kept[i], F_SETFD, FD_CLOEXEC);
     ssize_t n = pread(message, adopt, size, 0);
     close(message);
-    if (n < (ssize_t)(sizeof *adopt + sizeof(struct hira_hello)) || !map_account())
+    if (n < (ssize_t)(sizeof *adopt + sizeof(struct hira_hello)) || !map_pages())
         return 1;
     snprintf(self.directory, sizeof self.directory, "%s", directory);
     snprintf(self.cache, sizeof self.cache, "%s", cache);
@@ -315,7 +348,7 @@ static int server_main(struct zygote *z, const struct child *child)
         hira_refuse(self.router, EPERM, "%s", error);
         return 1;
     }
-    if (!map_account()) { /* by the descriptor: what the sandbox shows makes no difference */
+    if (!map_pages()) { /* by the descriptor: what the sandbox shows makes no difference */
         hira_refuse(self.router, ENOMEM, "no memory for a server");
         return 1;
     }
@@ -348,6 +381,25 @@ static void let_go(struct child *child)
     hira_fd_closep(&child->account);
 }
 
+static void close_share(struct share *share)
+{
+    hira_fd_closep(&share->limits);
+    hira_fd_closep(&share->shared);
+}
+
+/* In the child, before its sandbox takes /proc away: the limits by a descriptor that cannot write. */
+static void take_share(const struct share *share)
+{
+    char path[40];
+    if (!share)
+        return;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", share->limits);
+    self.limits_fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (self.limits_fd < 0) /* without /proc: the mapping is for reading all the same */
+        self.limits_fd = fcntl(share->limits, F_DUPFD_CLOEXEC, 3);
+    self.shared_fd = fcntl(share->shared, F_DUPFD_CLOEXEC, 3);
+}
+
 /* In the fresh child. Everything it opens from here on is its own; what the vendor's library opened while loading
  * stays. */
 static _Noreturn void child_main(struct zygote *z, int sock, int log, const struct child *child)
@@ -357,6 +409,9 @@ static _Noreturn void child_main(struct zygote *z, int sock, int log, const stru
     hira_fd_closep(&z->signals);
     hira_list_for_each (pos, next, &z->children) /* what is its siblings' */
         let_go(hira_list_entry(pos, struct child, link));
+    take_share(child->share);
+    hira_list_for_each (pos, next, &z->shares)
+        close_share(hira_list_entry(pos, struct share, link));
     dup2(log, STDOUT_FILENO);
     dup2(log, STDERR_FILENO);
     self.router = sock;
@@ -414,11 +469,32 @@ static int fork_child(struct zygote *z, struct child *child)
     return 0;
 }
 
-static int fork_server(struct zygote *z, const struct hira_fork *fork)
+/* The tenant's pages, as hirad sent them first: one hirad never changes them. Takes the descriptors over. */
+static const struct share *share_of(struct zygote *z, const char *tenant, int fds[2])
+{
+    struct hira_list *pos, *next;
+    HIRA_AUTOCLOSE int limits = fds[0];
+    HIRA_AUTOCLOSE int shared = fds[1];
+    hira_list_for_each (pos, next, &z->shares)
+        if (!strcmp(hira_list_entry(pos, struct share, link)->tenant, tenant))
+            return hira_list_entry(pos, struct share, link);
+    struct share *share = limits < 0 || shared < 0 ? NULL : calloc(1, sizeof *share);
+    if (!share)
+        return NULL;
+    snprintf(share->tenant, sizeof share->tenant, "%s", tenant);
+    share->limits = HIRA_STEAL_FD(limits);
+    share->shared = HIRA_STEAL_FD(shared);
+    hira_list_append(&z->shares, &share->link);
+    return share;
+}
+
+static int fork_server(struct zygote *z, const struct hira_fork *fork, int fds[2])
 {
     struct child *child = calloc(1, sizeof *child);
+    const struct share *share = share_of(z, fork->tenant, fds);
     if (!child)
         return -ENOMEM;
+    child->share = share;
     memcpy(child->tenant, fork->tenant, sizeof child->tenant);
     child->tenant_uid = fork->uid;
     child->sock = child->log = child->account = -1;
@@ -546,12 +622,14 @@ static void hear_router(struct zygote *z)
         struct hira_forked end;
         struct hira_refused refused;
     } m;
-    ssize_t n = hira_fd_receive(z->router, &m, sizeof m, NULL, NULL, 0);
+    int fds[2] = {-1, -1};
+    size_t n_fds = 2;
+    ssize_t n = hira_fd_receive(z->router, &m, sizeof m, fds, &n_fds, 0);
     struct child *child = NULL;
     if (n <= 0) {
         be_orphan(z);
     } else if (hira_message_check(&m, (size_t)n, HIRA_MSG_FORK, sizeof m.fork) == 0) {
-        int error = hira_tenant_valid(m.fork.tenant) ? fork_server(z, &m.fork) : -EINVAL;
+        int error = hira_tenant_valid(m.fork.tenant) ? fork_server(z, &m.fork, fds) : -EINVAL;
         if (error)
             hira_refuse(z->router, -error, "cannot fork a server: %s",
                         error == -ENOSYS ? "this kernel has no memfd_create" : strerror(-error));
@@ -572,11 +650,12 @@ static void hear_router(struct zygote *z)
 static int hand_over(const struct child *child, int router)
 {
     struct hira_serving m = child->guest;
-    const int fds[] = {child->sock, child->log, child->account};
+    const struct share *share = child->share;
+    const int fds[] = {child->sock, child->log, child->account, share ? share->limits : -1, share ? share->shared : -1};
     int error;
     m.head = hira_message_head(HIRA_MSG_CHILD, sizeof m);
     /* So many descriptors may be on the way at once: hirad takes them from there. It takes none before it knows who we are. */
-    while ((error = hira_fd_send(router, &m, sizeof m, fds, HIRA_ARRAY_SIZE(fds))) == -ETOOMANYREFS || error == -EPERM)
+    while ((error = hira_fd_send(router, &m, sizeof m, fds, share ? 5 : 3)) == -ETOOMANYREFS || error == -EPERM)
         nanosleep(&(struct timespec){0, 10000000}, NULL);
     return error;
 }
@@ -942,6 +1021,7 @@ int hira_zygote_main(int argc, char **argv, const struct hira_zygote_ops *ops)
         .ops = ops, .work_dir = tmp && *tmp ? tmp : "/tmp", .router = -1, .signals = -1, .argc = argc, .argv = argv};
     struct arguments a = {.fd = -1};
     hira_list_init(&z.children);
+    hira_list_init(&z.shares);
     if (take_arguments(&z, &a) < 0)
         return usage(argv[0]);
     ssize_t n = readlink("/proc/self/exe", self.program, sizeof self.program - 1);

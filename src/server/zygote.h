@@ -12,6 +12,7 @@
 
 #include "wire/account.h"
 #include "wire/handshake.h"
+#include "wire/share.h"
 
 #define HIRA_SERVER_DIRECTORY_PREFIX "hira-server-" /* private folders, below --work-dir */
 #define HIRA_SERVER_LOCK ".lock"                    /* in each: held as long as its server lives */
@@ -71,6 +72,10 @@ int hira_zygote_log_fd(void);
 
 /* Where this server counts what it does, for hirad to read. NULL with --once. */
 struct hira_account *hira_zygote_account(void);
+
+/* What this server's tenant may use, and has used: see wire/share.h. NULL where nothing is limited. */
+const struct hira_limits *hira_zygote_limits(void);
+struct hira_shared *hira_zygote_shared(void);
 
 /* The socket to hirad, -1 with --once. Stays open while the guest is served: its hang-up tells either side of the
  * other's end, and a server goes on without hirad. */

@@ -27,11 +27,34 @@ struct hira_account_lane {
     _Atomic uint64_t bytes;                      /* of records, and of the arena's memory that they name */
 };
 
+/* Of one function: counted while HIRA_GATE_MEASURE is set. */
+struct hira_account_function {
+    _Atomic uint64_t calls, ns;
+};
+
+#define HIRA_ACCOUNT_BUCKETS 32u   /* of durations: the i-th holds those below 2^i * 128 ns; the last everything */
+#define HIRA_ACCOUNT_FUNCTIONS 1024u /* by the guest's index; those behind are counted together, in the last */
+
+/* What the gate counts (server/gate.c); several threads add, so these are atomic instructions, all of them off the way of a call that
+ * nothing limits. */
+struct hira_account_gate {
+    _Alignas(HIRA_CACHE_LINE) _Atomic uint64_t busy_ns; /* device time */
+    _Atomic uint64_t commands;                          /* that took it */
+    _Atomic uint64_t deferred;                          /* commands that waited */
+    _Atomic uint64_t waits, wait_ns;                    /* calls that waited, and for how long */
+    _Atomic uint64_t memory;                            /* bytes of device memory charged now, by this server */
+    _Atomic uint64_t denied;                            /* calls */
+    _Atomic uint64_t queue;                             /* commands that wait now */
+    _Atomic uint64_t durations[HIRA_ACCOUNT_BUCKETS];
+    struct hira_account_function functions[HIRA_ACCOUNT_FUNCTIONS];
+};
+
 struct hira_account {
     _Atomic uint32_t n_lanes; /* lines in use */
     _Atomic uint32_t
         taken; /* the server has got its guest: read by the zygote after a hirad that was killed while it gave one */
     struct hira_account_lane lanes[HIRA_ACCOUNT_LANES];
+    struct hira_account_gate gate;
 };
 
 #define HIRA_ACCOUNT_SIZE HIRA_ALIGN_UP(sizeof(struct hira_account), 4096ul)

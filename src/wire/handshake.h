@@ -69,6 +69,12 @@ enum hira_message_type {
     HIRA_MSG_CHILD,
     HIRA_MSG_KILL,
     HIRA_MSG_KILLED,
+    HIRA_MSG_WANT,
+    HIRA_MSG_TURN,
+    HIRA_MSG_END_TURN,
+    HIRA_MSG_TURN_DONE,
+    HIRA_MSG_CONTROL,
+    HIRA_MSG_CONTROL_TEXT,
 };
 
 struct hira_message {
@@ -97,8 +103,10 @@ struct hira_welcome {
     uint32_t max_lanes;
     uint64_t max_arena;        /* bytes in all segments */
     uint32_t server_pid;
-    uint32_t reserved;
+    uint32_t flags;            /* HIRA_WELCOME_* */
 };
+
+#define HIRA_WELCOME_LIMITED 1u /* device memory is limited: calls that take some wait for their answer */
 
 struct hira_refused {
     struct hira_message head;
@@ -150,6 +158,7 @@ struct hira_serving {          /* SERVING, CHILD (+ descriptors) */
     uint32_t guest, uid, gid;  /* as the kernel told hirad */
     uint64_t since;            /* when it got its guest, CLOCK_MONOTONIC in ms: the same clock for every hirad since boot */
     char name[32];             /* of the guest's program, NUL-terminated */
+    char tenant[HIRA_TENANT_MAX]; /* NUL-terminated */
 };
 
 struct hira_rejoin {
@@ -161,6 +170,23 @@ struct hira_kill {             /* KILL, KILLED */
     struct hira_message head;
     uint32_t pid;              /* KILL: the guest's; 0: every guest that the asker may end */
     uint32_t n;                /* KILLED: servers that were ended */
+};
+
+/* Turns of the device, for commands that take its time: between hirad and a server that has a guest. A server WANTs one, hirad gives it
+ * a TURN, the server says TURN_DONE: when the time is over, when nothing is left to be done, or after END_TURN, in each case once the
+ * commands that it has begun have ended. A server has at most one turn, and wants at most one. After hirad was replaced the new one says
+ * END_TURN with number 0, which is answered by a TURN_DONE whatever the server had. */
+struct hira_turn {             /* WANT, TURN, END_TURN, TURN_DONE */
+    struct hira_message head;
+    uint64_t number;           /* TURN: of the turn, not 0; END_TURN, TURN_DONE: which one */
+    uint64_t time;             /* ns. TURN: for so long commands may begin, UINT64_MAX: until END_TURN; TURN_DONE: device time used */
+    uint32_t wants;            /* TURN_DONE: it wants another */
+    uint32_t reserved;
+};
+
+/* Operators' requests and their answers, JSON: docs/protocol.md, section 6. */
+struct hira_control {          /* CONTROL, CONTROL_TEXT: followed by the text, NUL-terminated */
+    struct hira_message head;
 };
 
 struct hira_record_message {   /* RECORD: to be published on a lane */

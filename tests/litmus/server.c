@@ -152,9 +152,9 @@ static void serve_wait(struct hira_serve *s)
 }
 
 static const struct hira_server_function functions[N_FUNCTIONS] = {
-    {"create", SIGNATURE, serve_create, NULL, false}, {"add", SIGNATURE, serve_add, NULL, false},
-    {"get", SIGNATURE, serve_get, NULL, false},       {"read", SIGNATURE, serve_read, NULL, false},
-    {"wait", SIGNATURE, serve_wait, NULL, false},     {"add_now", SIGNATURE, serve_add, NULL, false},
+    {"create", SIGNATURE, serve_create, NULL, false, 0}, {"add", SIGNATURE, serve_add, NULL, false, 0},
+    {"get", SIGNATURE, serve_get, NULL, false, 0},       {"read", SIGNATURE, serve_read, NULL, false, 0},
+    {"wait", SIGNATURE, serve_wait, NULL, false, 0},     {"add_now", SIGNATURE, serve_add, NULL, false, 0},
 };
 
 static const struct hira_server_type types[N_TYPES] = {

@@ -1,0 +1,668 @@
+/*
+ * Commands that wait for their time, or for a turn of the device.
+ *
+ * Three places. *Timed* commands (those that take device time) wait in the list of their queue until they may begin;
+ * *others* wait in one list until they are due. What was let go and is timed *flies* until it has ended. All under one
+ * lock; one thread, started with the first command that has to wait or be watched, lets go, notices ends, and talks to
+ * hirad. It waits in poll(): for a kick (a new command, an end, something that a command waited for), for hirad, for
+ * the next moment at which something becomes possible.
+ *
+ * A turn is `free` while nobody else wants the device: then commands pass uncounted but for one in `window`, which is
+ * watched, and kept back if two are flying. Else every command is counted, and begins only within the turn.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include "server/turns.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+#include "base/fd.h"
+#include "policy/bucket.h"
+#include "server/internal.h"
+
+struct command {
+    struct command *next;
+    void *gate;   /* what is completed to let it go; NULL: it was let go */
+    void *event;  /* its own; timed ones only */
+    void **waits; /* what else it waits for */
+    unsigned n_waits;
+    uint64_t due;        /* not before */
+    uint64_t began;      /* when it was let go, or its window began */
+    uint64_t number;     /* in order of arrival */
+    uint32_t stands_for; /* commands of its window */
+    bool watched;        /* something will kick when it may have become possible, or has ended */
+};
+
+struct queue {
+    struct queue *next;
+    void *handle;
+    bool ordered;
+    struct command *first, **last;
+};
+
+enum turn_state { TURN_NONE, TURN_ASKED, TURN_HAVE };
+
+static struct {
+    pthread_mutex_t lock;
+    const struct hira_limits *limits;
+    struct hira_shared *shared;
+    struct hira_account_gate *account;
+    const struct hira_gate_ops *ops;
+    int router, kick;
+    bool started;
+    uint64_t numbers;
+    unsigned n_closed;
+    struct queue *queues;
+    struct command *others; /* closed and not timed */
+    struct command *flying;
+    unsigned n_flying;
+    uint64_t last_end;     /* of a timed command */
+    uint64_t last_running; /* when one was seen in the device */
+    uint64_t each;         /* what one takes, ns, by the latest */
+    uint64_t gap;          /* how long the device is idle until the next one comes, ns, by the latest */
+    uint64_t cpu;          /* of this process, when last looked at */
+    enum turn_state turn;
+    uint64_t turn_number, turn_began, turn_time, turn_used, idle_since;
+    bool ending; /* nothing more begins in this turn */
+    _Atomic bool free;
+    _Atomic int32_t window_left;
+    uint32_t window;
+    uint64_t window_began;
+} t = {.lock = PTHREAD_MUTEX_INITIALIZER, .router = -1, .kick = -1, .window = 1, .each = TURNS_FLYING_NS};
+
+void hira_turns_init(const struct hira_limits *limits, struct hira_shared *shared, struct hira_account_gate *account,
+                     int router)
+{
+    t.limits = limits;
+    t.shared = shared;
+    t.account = account;
+    t.ops = hira_server_api.gate;
+    t.router = router;
+}
+
+static uint32_t bits(void)
+{
+    return atomic_load_explicit(&t.limits->gate, memory_order_acquire);
+}
+
+static void add(_Atomic uint64_t *word, uint64_t n)
+{
+    atomic_fetch_add_explicit(word, n, memory_order_relaxed);
+}
+
+static void kick(void *cookie)
+{
+    uint64_t one = 1;
+    (void)cookie;
+    ssize_t n = write(t.kick, &one, sizeof one);
+    (void)n; /* full: it is awake anyway */
+}
+
+/* ---- ends ---- */
+
+static void command_free(struct command *c)
+{
+    if (c->gate)
+        t.ops->open(c->gate);
+    if (c->event)
+        t.ops->release(c->event);
+    for (unsigned i = 0; i < c->n_waits; i++)
+        t.ops->release(c->waits[i]);
+    free(c->waits);
+    free(c);
+}
+
+/* The processor time that this process took since it was last asked. */
+static uint64_t cpu_taken(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    uint64_t ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec, taken = ns - t.cpu;
+    t.cpu = ns;
+    return taken;
+}
+
+/* A command has ended at `now`: device time is from when it was let go, or from the end before. A window's commands may
+ * have come with pauses: of a device that is the processor, no more than the process took. */
+static void account_end(const struct command *c, uint64_t now)
+{
+    uint64_t from = HIRA_MAX(c->began, t.last_end), busy = now > from ? now - from : 0, each = busy / c->stands_for;
+    if (c->stands_for > 1 && t.ops->on_processor)
+        busy = HIRA_MIN(busy, cpu_taken());
+    t.last_end = now;
+    t.each = (3 * t.each + each) / 4;
+    t.turn_used += busy;
+    add(&t.account->busy_ns, busy);
+    if (bits() & HIRA_GATE_TIME)
+        bucket_take(&t.shared->time, atomic_load(&t.limits->time.rate), atomic_load(&t.limits->time.burst), busy, now,
+                    HIRA_WAIT_MAX_NS);
+    uint64_t window = TURNS_WINDOW_NS / HIRA_MAX(t.each, 1u);
+    t.window = (uint32_t)HIRA_MIN(HIRA_MAX(window, 1u), TURNS_WINDOW_MAX);
+}
+
+/* Notices what has ended. What waits for something else than a command of ours that runs does not count as being in the
+ * device, once it has for a while. */
+static void collect(uint64_t now)
+{
+    bool running = false;
+    for (struct command **link = &t.flying, *c; (c = *link);) {
+        int state = t.ops->state(c->event);
+        running |= state == 1;
+        if (state == 0 || state == 1) {
+            link = &c->next;
+            continue;
+        }
+        *link = c->next;
+        account_end(c, now);
+        command_free(c);
+    }
+    t.last_running = running ? now : t.last_running;
+    t.n_flying = 0;
+    for (const struct command *c = t.flying; c; c = c->next)
+        t.n_flying += now - HIRA_MIN(HIRA_MAX(c->began, t.last_running), now) <= TURNS_STUCK_NS;
+    if (!t.n_flying && !t.idle_since)
+        t.idle_since = now;
+}
+
+/* ---- beginnings ---- */
+
+static bool flies(const void *event)
+{
+    for (const struct command *c = t.flying; c; c = c->next)
+        if (c->event == event)
+            return true;
+    return false;
+}
+
+/* Whether all else that it waits for is done, or in the device. If not, its end will kick. */
+static bool runnable(struct command *c)
+{
+    while (c->n_waits) {
+        void *event = c->waits[c->n_waits - 1];
+        int state = t.ops->state(event);
+        if ((state == 0 || state == 1) && !flies(event)) {
+            if (!c->watched)
+                c->watched = t.ops->call(event, kick, NULL);
+            return false;
+        }
+        if (state == 0 || state == 1)
+            return true;
+        t.ops->release(event);
+        c->n_waits--;
+        c->watched = false;
+    }
+    return true;
+}
+
+/* Whether one more command may be in the device. */
+static bool room(void)
+{
+    if (!t.n_flying)
+        return true;
+    if (atomic_load_explicit(&t.free, memory_order_relaxed))
+        return t.n_flying < 2;
+    return t.n_flying < TURNS_FLYING_MAX && (t.n_flying + 1) * t.each <= TURNS_FLYING_NS;
+}
+
+static bool away(void)
+{
+    uint64_t beat = atomic_load_explicit(&t.limits->beat, memory_order_relaxed), now = hira_now_ns() / 1000000u;
+    return now > beat && now - beat > TURNS_AWAY_MS;
+}
+
+/* Whether this tenant may begin something now. *ret_again: when to ask again, if only time is missing. */
+static bool allowed(uint64_t now, uint64_t *ret_again)
+{
+    uint32_t gate = bits();
+    if (gate & HIRA_GATE_PAUSED)
+        return false;
+    if (gate & HIRA_GATE_TIME) {
+        uint64_t ready = bucket_ready(&t.shared->time, atomic_load(&t.limits->time.rate),
+                                      atomic_load(&t.limits->time.burst), now, HIRA_WAIT_MAX_NS);
+        *ret_again = HIRA_MIN(*ret_again, ready);
+        if (ready > now || (t.n_flying && t.each > TURNS_FLYING_NS))
+            return false;
+    }
+    if (!(gate & HIRA_GATE_TURNS))
+        return true;
+    if (t.turn != TURN_HAVE)
+        return t.turn == TURN_ASKED && away();
+    /* A turn of no time is one command's. */
+    bool over =
+        t.turn_time == 0 ? t.turn_used || t.n_flying : t.turn_time != UINT64_MAX && now - t.turn_began >= t.turn_time;
+    return !t.ending && !over;
+}
+
+static void fly(struct command *c, uint64_t now)
+{
+    c->began = c->stands_for > 1 ? c->began : now;
+    c->next = t.flying;
+    t.flying = c;
+    t.n_flying++;
+    if (t.idle_since && t.turn == TURN_HAVE)
+        t.gap = (3 * t.gap + HIRA_MIN(now - t.idle_since, 2ull * TURNS_GRACE_MAX_NS)) / 4;
+    t.idle_since = 0;
+    add(&t.account->commands, c->stands_for);
+    c->watched = t.ops->call(c->event, kick, NULL);
+}
+
+static void let_go(struct command *c, uint64_t now)
+{
+    void *gate = HIRA_STEAL(c->gate);
+    t.n_closed--;
+    atomic_fetch_sub_explicit(&t.account->queue, 1, memory_order_relaxed);
+    fly(c, now);
+    t.ops->open(gate);
+}
+
+/* The first of a queue that could begin; of one without order any. NULL: none. */
+static struct command **first_runnable(struct queue *q, uint64_t now, uint64_t *ret_again)
+{
+    for (struct command **link = &q->first; *link; link = &(*link)->next) {
+        struct command *c = *link;
+        if (c->due > now)
+            *ret_again = HIRA_MIN(*ret_again, c->due);
+        else if (runnable(c))
+            return link;
+        if (q->ordered)
+            return NULL;
+    }
+    return NULL;
+}
+
+/* The oldest command that could begin now, but for the turn. */
+static struct command **oldest(uint64_t now, uint64_t *ret_again, struct queue **ret_queue)
+{
+    struct command **found = NULL;
+    for (struct queue **q = &t.queues; *q;) {
+        if (!(*q)->first) {
+            struct queue *empty = *q;
+            *q = empty->next;
+            free(empty);
+            continue;
+        }
+        struct command **link = first_runnable(*q, now, ret_again);
+        if (link && (!found || (*link)->number < (*found)->number)) {
+            found = link;
+            *ret_queue = *q;
+        }
+        q = &(*q)->next;
+    }
+    return found;
+}
+
+static void take_from(struct queue *q, struct command **link)
+{
+    struct command *c = *link;
+    *link = c->next;
+    if (q->last == &c->next)
+        q->last = link;
+}
+
+/* Lets go what may begin. Whether something waits for nothing but a turn. */
+static bool advance(uint64_t now, uint64_t *ret_again)
+{
+    struct command **link;
+    struct queue *q = NULL;
+    while ((link = oldest(now, ret_again, &q))) {
+        if (!allowed(now, ret_again))
+            return true;
+        if (!room())
+            return false;
+        struct command *c = *link;
+        take_from(q, link);
+        let_go(c, now);
+    }
+    return false;
+}
+
+static void advance_others(uint64_t now, uint64_t *ret_again)
+{
+    bool paused = bits() & HIRA_GATE_PAUSED;
+    for (struct command **link = &t.others, *c; (c = *link);) {
+        if (paused || c->due > now) {
+            *ret_again = HIRA_MIN(*ret_again, paused ? UINT64_MAX : c->due);
+            link = &c->next;
+            continue;
+        }
+        *link = c->next;
+        t.n_closed--;
+        atomic_fetch_sub_explicit(&t.account->queue, 1, memory_order_relaxed);
+        command_free(c);
+    }
+}
+
+/* ---- turns ---- */
+
+static void say(enum hira_message_type type, uint64_t time, bool wants)
+{
+    struct hira_turn m = {
+        .head = hira_message_head(type, sizeof m), .number = t.turn_number, .time = time, .wants = wants};
+    hira_fd_send(t.router, &m, sizeof m, NULL, 0);
+}
+
+static void end_turn(bool wants)
+{
+    atomic_store_explicit(&t.free, false, memory_order_relaxed);
+    say(HIRA_MSG_TURN_DONE, t.turn_used, wants);
+    t.turn = wants ? TURN_ASKED : TURN_NONE;
+    t.ending = false;
+}
+
+/* What follows for the turn once everything that may begin has begun. */
+static void review_turn(uint64_t now, bool wants, uint64_t *ret_again)
+{
+    bool turns = bits() & HIRA_GATE_TURNS && t.router >= 0;
+    if (t.turn == TURN_NONE && wants && turns) {
+        t.turn = TURN_ASKED;
+        t.turn_number = 0;
+        say(HIRA_MSG_WANT, 0, true);
+    }
+    if (t.turn == TURN_ASKED)
+        *ret_again = HIRA_MIN(*ret_again, now + TURNS_AWAY_MS * 250000ull);
+    if (t.turn != TURN_HAVE)
+        return;
+    bool timed = t.turn_time != UINT64_MAX, over = timed && now - t.turn_began >= t.turn_time;
+    bool single = t.turn_time == 0 && t.turn_used;
+    uint64_t grace = HIRA_MIN(HIRA_MAX(2 * t.gap, (uint64_t)TURNS_GRACE_NS), (uint64_t)TURNS_GRACE_MAX_NS);
+    uint64_t patience = t.idle_since ? t.idle_since + grace : UINT64_MAX;
+    if ((t.ending || over || single) && !t.n_flying)
+        end_turn(wants);
+    else if (timed && !t.n_flying && !wants && now >= patience)
+        end_turn(false);
+    else if (timed && !t.n_flying)
+        *ret_again = HIRA_MIN(*ret_again, HIRA_MIN(patience, t.turn_began + t.turn_time));
+    else if (timed && !over)
+        *ret_again = HIRA_MIN(*ret_again, t.turn_began + t.turn_time);
+}
+
+static void take_turn(const struct hira_turn *m, uint64_t now)
+{
+    t.turn = TURN_HAVE;
+    t.turn_number = m->number;
+    t.turn_time = m->time;
+    t.turn_began = t.idle_since = now;
+    t.turn_used = 0;
+    t.ending = false;
+    cpu_taken();
+    if (m->time == UINT64_MAX) {
+        t.window_began = now;
+        atomic_store_explicit(&t.window_left, (int32_t)t.window, memory_order_relaxed);
+        atomic_store_explicit(&t.free, true, memory_order_relaxed);
+    }
+}
+
+static void hear_router(uint64_t now)
+{
+    struct hira_turn m;
+    for (;;) {
+        ssize_t n = hira_fd_receive(t.router, &m, sizeof m, NULL, NULL, MSG_DONTWAIT);
+        if (n == 0 || (n < 0 && n != -EAGAIN && n != -EMSGSIZE))
+            t.router = -1; /* gone for good: its zygote kept the other end, and is gone as well */
+        if (n <= 0)
+            return;
+        if (hira_message_check(&m, (size_t)n, HIRA_MSG_TURN, sizeof m) == 0 && t.turn == TURN_ASKED)
+            take_turn(&m, now);
+        if (hira_message_check(&m, (size_t)n, HIRA_MSG_END_TURN, sizeof m) != 0)
+            continue;
+        if (t.turn == TURN_HAVE && (m.number == t.turn_number || !m.number)) {
+            t.ending = true;
+            atomic_store_explicit(&t.free, false, memory_order_relaxed);
+        } else if (!m.number) { /* a new hirad: it does not know what the old one was asked */
+            say(HIRA_MSG_TURN_DONE, 0, t.turn == TURN_ASKED);
+        }
+    }
+}
+
+/* ---- the thread ---- */
+
+static uint64_t step(void)
+{
+    uint64_t now = hira_now_ns(), again = UINT64_MAX;
+    pthread_mutex_lock(&t.lock);
+    if (t.router >= 0)
+        hear_router(now);
+    collect(now);
+    bool wants = advance(now, &again);
+    advance_others(now, &again);
+    review_turn(now, wants, &again);
+    /* What nobody kicks for: changed limits, events whose end the vendor does not tell. */
+    if (t.n_closed || t.flying)
+        again = HIRA_MIN(again, now + (t.turn == TURN_HAVE ? 5000000u : 20000000u));
+    pthread_mutex_unlock(&t.lock);
+    now = hira_now_ns();
+    return again == UINT64_MAX ? UINT64_MAX : again > now ? again - now : 0;
+}
+
+static void *turns_thread(void *context)
+{
+    (void)context;
+    prctl(PR_SET_NAME, "hira-gate");
+    for (;;) {
+        uint64_t ns = step(), count;
+        struct timespec timeout = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
+        struct pollfd p[2] = {{t.kick, POLLIN, 0}, {t.router, POLLIN, 0}};
+        ppoll(p, 2, ns == UINT64_MAX ? NULL : &timeout, NULL);
+        if (p[0].revents) {
+            ssize_t n = read(t.kick, &count, sizeof count);
+            (void)n;
+        }
+    }
+    return NULL;
+}
+
+/* Lock held. */
+static bool start(void)
+{
+    pthread_t thread;
+    if (t.started)
+        return true;
+    if (t.kick < 0)
+        t.kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (t.kick < 0 || pthread_create(&thread, NULL, turns_thread, NULL))
+        return false;
+    pthread_detach(thread);
+    return t.started = true;
+}
+
+/* ---- commands come ---- */
+
+/* Nothing can be deferred: the lane itself waits, for time alone. */
+static bool wait_here(const struct hira_serve *s)
+{
+    for (uint64_t now; (now = hira_now_ns()) < s->due && bits() & (HIRA_GATE_CALLS | HIRA_GATE_BYTES);) {
+        uint64_t ns = HIRA_MIN(s->due - now, 50000000u);
+        nanosleep(&(struct timespec){0, (long)ns}, NULL);
+    }
+    return false;
+}
+
+static struct queue *queue_of(void *handle, bool make)
+{
+    for (struct queue *q = t.queues; q; q = q->next)
+        if (q->handle == handle)
+            return q;
+    struct queue *q = make ? calloc(1, sizeof *q) : NULL;
+    if (!q)
+        return NULL;
+    *q = (struct queue){.next = t.queues, .handle = handle, .ordered = t.ops->ordered(handle)};
+    q->last = &q->first;
+    t.queues = q;
+    return q;
+}
+
+static struct command *command_new(const struct hira_deferral *d, uint64_t due)
+{
+    struct command *c = calloc(1, sizeof *c);
+    if (!c || (d->timed && d->n && !(c->waits = calloc(d->n, sizeof *c->waits)))) {
+        free(c);
+        return NULL;
+    }
+    for (uint64_t i = 0; d->timed && i < d->n; i++)
+        if (d->list[i]) {
+            t.ops->retain(d->list[i]);
+            c->waits[c->n_waits++] = d->list[i];
+        }
+    c->due = due;
+    c->stands_for = 1;
+    return c;
+}
+
+/* Lock held: whether a timed command that came now need not wait. */
+static bool may_pass(struct command *c, void *queue, uint64_t now)
+{
+    uint64_t again = UINT64_MAX;
+    const struct queue *q = queue_of(queue, false);
+    bool pass = c->due <= now && (!q || !q->first) && runnable(c) && allowed(now, &again) && room();
+    if (!pass)
+        c->watched = false;
+    return pass;
+}
+
+/* The list that the vendor gets: what it was, and the gate. */
+static bool lengthen(struct hira_serve *s, struct hira_deferral *d, void *gate)
+{
+    void **list = hira_scratch(s, hira_times(d->n + 1, sizeof *list));
+    if (!list)
+        return false;
+    if (d->n)
+        memcpy(list, d->list, d->n * sizeof *list);
+    list[d->n++] = gate;
+    d->list = list;
+    return true;
+}
+
+/* Watches this one for its window: lets it pass if two are not flying yet. */
+static bool end_of_window(void)
+{
+    if (!atomic_load_explicit(&t.free, memory_order_relaxed))
+        return true;
+    if (atomic_fetch_sub_explicit(&t.window_left, 1, memory_order_relaxed) > 1)
+        return false;
+    return true;
+}
+
+static void new_window(struct command *c, uint64_t now)
+{
+    if (!atomic_load_explicit(&t.free, memory_order_relaxed))
+        return;
+    c->stands_for = t.window;
+    c->began = t.window_began;
+    t.window_began = now;
+    atomic_store_explicit(&t.window_left, (int32_t)t.window, memory_order_relaxed);
+}
+
+static bool close_timed(struct hira_serve *s, struct hira_deferral *d, uint64_t now)
+{
+    struct command *c = command_new(d, s->due);
+    if (!c)
+        return false;
+    pthread_mutex_lock(&t.lock);
+    bool ok = start(), pass = ok && may_pass(c, d->queue, now);
+    if (ok)
+        new_window(c, now);
+    pthread_mutex_unlock(&t.lock);
+    c->gate = ok && !pass ? t.ops->make(d->queue) : NULL;
+    if (!ok || (!pass && (!c->gate || !lengthen(s, d, c->gate)))) {
+        command_free(c);
+        return wait_here(s);
+    }
+    if (!d->event)
+        d->event = &d->own;
+    d->command = c;
+    return true;
+}
+
+/* It is known to nobody before the vendor has it, for that may block: so it goes to the list first, and is let go by
+ * the clock. */
+static bool close_other(struct hira_serve *s, struct hira_deferral *d, uint64_t now)
+{
+    if (s->due <= now && !(bits() & HIRA_GATE_PAUSED))
+        return false;
+    struct command *c = command_new(d, s->due);
+    if (!c)
+        return wait_here(s);
+    pthread_mutex_lock(&t.lock);
+    bool ok = start() && (c->gate = t.ops->make(d->queue)) && lengthen(s, d, c->gate);
+    if (ok) {
+        t.ops->retain(c->gate); /* ours to complete; the vendor has its own once it has the command */
+        d->gate = c->gate;
+        c->next = t.others;
+        t.others = c;
+        t.n_closed++;
+        add(&t.account->queue, 1);
+        add(&t.account->deferred, 1);
+    }
+    pthread_mutex_unlock(&t.lock);
+    if (!ok) {
+        command_free(c);
+        return wait_here(s);
+    }
+    kick(NULL);
+    return true;
+}
+
+/* Too many wait already: this lane does, until there are fewer. Ends because commands end or times come; those that
+ * wait for the application do not keep it. */
+static void wait_for_room(void)
+{
+    for (int i = 0; i < 1000 && t.n_closed >= TURNS_CLOSED_MAX; i++)
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+}
+
+bool hira_gate_defer(struct hira_serve *s, struct hira_deferral *d)
+{
+    uint32_t gate = bits();
+    bool timed = d->timed && gate & (HIRA_GATE_TURNS | HIRA_GATE_TIME);
+    if (!d->n != !d->list)
+        return false; /* the vendor says what is wrong with it */
+    if (!t.ops)
+        return wait_here(s);
+    if (timed && !(gate & (HIRA_GATE_TIME | HIRA_GATE_PAUSED)) && !s->due && !end_of_window())
+        return false;
+    if (hira_unlikely(t.n_closed >= TURNS_CLOSED_MAX))
+        wait_for_room();
+    uint64_t now = hira_now_ns();
+    return timed ? close_timed(s, d, now) : close_other(s, d, now);
+}
+
+/* The vendor has the command: from here on its end is noticed. */
+static void keep(struct hira_deferral *d, struct command *c)
+{
+    uint64_t now = hira_now_ns();
+    c->event = *d->event;
+    if (d->event != &d->own)
+        t.ops->retain(c->event);
+    pthread_mutex_lock(&t.lock);
+    struct queue *q = c->gate ? queue_of(d->queue, true) : NULL;
+    c->number = ++t.numbers;
+    if (q) {
+        c->next = NULL;
+        *q->last = c;
+        q->last = &c->next;
+        t.n_closed++;
+        add(&t.account->queue, 1);
+        add(&t.account->deferred, 1);
+    } else if (c->gate) { /* no memory to make it wait */
+        t.ops->open(HIRA_STEAL(c->gate));
+        fly(c, now);
+    } else {
+        fly(c, now);
+    }
+    pthread_mutex_unlock(&t.lock);
+    kick(NULL);
+}
+
+void hira_gate_deferred(struct hira_deferral *d, bool ok)
+{
+    struct command *c = HIRA_STEAL(d->command);
+    if (d->gate)
+        t.ops->release(d->gate);
+    if (c && ok && *d->event)
+        keep(d, c);
+    else if (c)
+        command_free(c);
+}
