@@ -35,6 +35,10 @@ int cli_usage(const char *verb, const char *format, ...) HIRA_PRINTF(2, 3);
 int cli_run(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_kill(int argc, char **argv);
+int cli_tenant(int argc, char **argv);
+int cli_pause(int argc, char **argv);
+int cli_resume(int argc, char **argv);
+int cli_reload(int argc, char **argv);
 int cli_doctor(int argc, char **argv);
 
 /* Compiling: in `hira` these hand over to hira-compile, see compiler.c. */

@@ -1,5 +1,5 @@
 /*
- * hira kill: ends guests' servers, through the router. The guests get their API's error and live on.
+ * hira kill: ends guests' servers, one by one or a tenant's, through the router. The guests get their API's error and live on.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -59,12 +59,15 @@ int cli_kill(int argc, char **argv)
     }
     if (optind == argc)
         return cli_usage("kill", "which guest? (hira status lists them; 'all' is every one)");
-    for (int i = optind; i < argc; i++)
-        if (!take_pid(argv[i], &pid))
-            return cli_usage("kill", "'%s' is no process", argv[i]);
     if (!socket && hira_socket_path(path, sizeof path) == 0)
         socket = path;
-    for (int i = optind; i < argc && take_pid(argv[i], &pid); i++) {
+    for (int i = optind; i < argc; i++) {
+        if (!take_pid(argv[i], &pid)) {
+            json_t *answer = cli_control("kill", socket, json_pack("{s:s,s:s}", "verb", "kill", "tenant", argv[i]));
+            status = answer ? status : CLI_FAILED;
+            json_decref(answer);
+            continue;
+        }
         int n = socket ? kill_servers(socket, pid) : -ENAMETOOLONG;
         if (n < 0) {
             fprintf(stderr, "hira kill: no answer from a hirad on %s: %s\n", socket ? socket : "$HIRA_SOCKET",

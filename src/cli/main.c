@@ -23,7 +23,11 @@ static const struct verb {
     {NULL, "build", "[-o DIR] SPEC", "make the virtual stack", cli_build},
     {NULL, "run", "[--api NAME] [--strict] PROGRAM...", "run a program under Hira", cli_run},
     {NULL, "status", "[--json]", "what the router is doing", cli_status},
-    {NULL, "kill", "PID... | all", "end the servers of guests", cli_kill},
+    {NULL, "kill", "PID... | TENANT... | all", "end the servers of guests", cli_kill},
+    {NULL, "tenant", "[list | show T | set T NAME=VALUE...]", "who shares the device, and what each may use", cli_tenant},
+    {NULL, "pause", "TENANT...", "nothing of a tenant begins until it is resumed", cli_pause},
+    {NULL, "resume", "TENANT...", "a paused tenant goes on", cli_resume},
+    {NULL, "reload", "", "hirad reads its configuration again", cli_reload},
     {NULL, "doctor", "[--json]", "check each part of the way, and say what to do", cli_doctor},
 };
 

@@ -30,4 +30,14 @@ int cli_private_router_start(struct cli_private_router *router, const char *api,
 /* Waits a bounded time until it has tidied up; one that still serves guests that outlive us is left to do so later. */
 void cli_private_router_stop(struct cli_private_router *router);
 
+/* Asks hirad (docs/protocol.md, section 6); takes the request over. The answer, the caller's; NULL: there is none, or it is an error: said on
+ * standard error. `socket` NULL: where hirad usually is. */
+json_t *cli_control(const char *verb, const char *socket, json_t *request);
+
+/* --socket, the only option of a verb: CLI_OK, else what to exit with. */
+int cli_take_socket(const char *verb, int argc, char **argv, const char **ret_socket);
+
+/* For people: "1.5 KiB". Returns `text`. */
+const char *cli_bytes(double n, char *text, size_t size);
+
 #endif

@@ -32,7 +32,9 @@ static uint64_t key(const struct policy_client *c)
 
 static void want(struct policy *p, struct policy_client *c)
 {
-    c->virtual_time = HIRA_MAX(c->virtual_time, p->floor[c->priority]);
+    uint64_t floor = p->floor[c->priority];
+    uint64_t lag = c->last && p->now - c->last < POLICY_LAG_AWAY_NS ? by_weight(POLICY_LAG_NS, c->weight) : 0;
+    c->virtual_time = HIRA_MAX(c->virtual_time, floor > lag ? floor - lag : 0);
 }
 
 /* To where the device is: the least virtual time of those that wait and of the one that has the device. Not by the

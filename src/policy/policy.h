@@ -29,6 +29,11 @@
 /* By so much device time the latency class may be ahead of its share (at weight 1): fifty calls of a millisecond. */
 #define POLICY_LEAD_NS 50000000u
 
+/* Who was away for less than the second may come back as far behind as the first: it was about to ask for more, and
+ * something came between. */
+#define POLICY_LAG_NS 20000000u
+#define POLICY_LAG_AWAY_NS 50000000u
+
 /* Over which budgets are counted, for `band` and `credit`: Xen's is 30 ms. */
 #define POLICY_PERIOD_NS 30000000u
 

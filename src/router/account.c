@@ -47,6 +47,26 @@ static uint64_t capped_sum(uint64_t a, uint64_t b)
     return a > UINT64_MAX - b ? UINT64_MAX : a + b;
 }
 
+static uint64_t word(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/* What the gate counts: device time no longer than the guest has been there, waiting no longer than that for each
+ * thread. */
+static void read_gate(struct router_server *s, uint64_t ns, uint64_t calls)
+{
+    const struct hira_account_gate *gate = &s->account->gate;
+    uint64_t threads = HIRA_MAX(lanes_of(s->account), 1u);
+    s->sums.busy_ns = believed(s->sums.busy_ns, word(&gate->busy_ns), ns);
+    s->sums.commands = believed(s->sums.commands, word(&gate->commands), calls);
+    s->sums.deferred = believed(s->sums.deferred, word(&gate->deferred), calls);
+    s->sums.waits = believed(s->sums.waits, word(&gate->waits), calls);
+    s->sums.wait_ns =
+        believed(s->sums.wait_ns, word(&gate->wait_ns), ns > UINT64_MAX / threads ? UINT64_MAX : ns * threads);
+    s->sums.denied = believed(s->sums.denied, word(&gate->denied), calls);
+}
+
 struct router_sums router_account_read(struct router_server *s)
 {
     struct router_sums said = {0};
@@ -62,6 +82,8 @@ struct router_sums router_account_read(struct router_server *s)
     s->sums.calls = believed(s->sums.calls, said.calls, calls);
     s->sums.errors = believed(s->sums.errors, said.errors, s->sums.calls);
     s->sums.bytes = believed(s->sums.bytes, said.bytes, INT64_MAX);
+    if (s->account)
+        read_gate(s, ms * 1000000, calls);
     return s->sums;
 }
 

@@ -434,7 +434,8 @@ static struct router_tenant *lacking(struct router_api *api)
     hira_list_for_each (pos, next, &router->tenants) {
         struct router_tenant *tenant = hira_list_entry(pos, struct router_tenant, link);
         const struct trouble *t = trouble_of(api, tenant);
-        if (tenant->have >= wanted(api, tenant, warm_since) || tenant->starting >= most_starting(router, t) ||
+        if (tenant->have >= wanted(api, tenant, warm_since) || !router_tenant_may_use(tenant, api->name) ||
+            tenant->starting >= most_starting(router, t) ||
             (first && is_before(first, tenant)))
             continue;
         uint64_t wait = router_bucket_wait(&tenant->starts, now, router->options.start_rate);
@@ -469,7 +470,9 @@ static bool ask_for_fork(struct router_api *api, struct router_tenant *tenant)
 {
     struct hira_fork fork = {.head = hira_message_head(HIRA_MSG_FORK, sizeof fork), .uid = tenant->uid};
     memcpy(fork.tenant, tenant->name, sizeof fork.tenant);
-    if (!api->zygote || hira_fd_send(router_watch_fd(api->zygote), &fork, sizeof fork, NULL, 0) < 0)
+    const struct router_pages *pages = hira_list_entry(tenant->pages.next, struct router_pages, link);
+    const int fds[] = {pages->limits_fd, pages->shared_fd};
+    if (!api->zygote || hira_fd_send(router_watch_fd(api->zygote), &fork, sizeof fork, fds, 2) < 0)
         return false;
     api->asked[api->forking++] = tenant;
     tenant->have++;
@@ -582,5 +585,6 @@ void router_api_destroy(struct router_api *api)
         uv_close((uv_handle_t *)api->process, free_process);
     router_lines_stop(&api->lines);
     hira_list_remove(&api->link);
+    free(api->functions);
     free(api);
 }

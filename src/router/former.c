@@ -68,20 +68,20 @@ static void former_gone(struct router_former *f)
     router_former_destroy(f);
 }
 
-/* Takes the descriptors over: socket, standard error, account. */
+/* Takes the descriptors over: socket, standard error, account, and, or -1, the tenant's pages. */
 static void on_child(struct router_former *f, const struct hira_serving *m, int *fds)
 {
     struct router *router = f->api->router;
     HIRA_AUTOCLOSE int pidfd = (int)syscall(SYS_pidfd_open, m->pid, 0);
     /* In this order: what the pidfd names has this parent, or has ended. */
     if (parent_of((pid_t)m->pid) != f->pid || (pid_t)m->pid == getpid() || is_server(router, (pid_t)m->pid)) {
-        for (int i = 0; i < 3; i++)
-            close(fds[i]);
+        for (int i = 0; i < 5; i++)
+            hira_fd_closep(&fds[i]);
         hira_log(&router->log, HIRA_LOG_WARNING, "zygote", 0,
                  "process %d brings process %u, which is none of its servers", f->pid, m->pid);
         return;
     }
-    router_server_rejoin(f, m, fds[0], fds[1], fds[2], HIRA_STEAL_FD(pidfd));
+    router_server_rejoin(f, m, fds, HIRA_STEAL_FD(pidfd));
 }
 
 /* One message; 0 when there is none, negative when the zygote hung up. */
@@ -91,12 +91,12 @@ static int former_message(struct router_former *f)
         struct hira_serving serving;
         struct hira_forked exited;
     } m;
-    int fds[3];
+    int fds[5] = {-1, -1, -1, -1, -1};
     size_t n_fds = HIRA_ARRAY_SIZE(fds);
     ssize_t n = hira_fd_receive(router_watch_fd(f->watch), &m, sizeof m, fds, &n_fds, MSG_DONTWAIT);
     if (n <= 0)
         return n == -EAGAIN ? 0 : -EPIPE;
-    if (n_fds == 3 && hira_message_check(&m, (size_t)n, HIRA_MSG_CHILD, sizeof m.serving) == 0) {
+    if ((n_fds == 3 || n_fds == 5) && hira_message_check(&m, (size_t)n, HIRA_MSG_CHILD, sizeof m.serving) == 0) {
         on_child(f, &m.serving, fds);
         return 1;
     }

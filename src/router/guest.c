@@ -97,12 +97,27 @@ static void on_waiting(void *context)
     }
 }
 
+/* False: it may not, and was told so. */
+static bool find_tenant(struct router_guest *g, const struct router_api *api)
+{
+    int error;
+    g->tenant = router_tenant_of(g->router, g->door, g->uid, g->gid, &error);
+    if (g->tenant && router_tenant_may_use(g->tenant, api->name))
+        return true;
+    if (g->tenant)
+        router_guest_refuse(g, EACCES, "tenant %s may not use %s", g->tenant->name, api->name);
+    else if (error == -EACCES)
+        router_guest_refuse(g, EACCES, "user %u is no tenant of this router", g->uid);
+    else
+        router_guest_refuse(g, ENOMEM, "hirad is out of memory");
+    return false;
+}
+
 static void wait_for_server(struct router_guest *g, struct router_api *api, size_t size)
 {
     struct router *router = g->router;
     g->message = malloc(sizeof(struct hira_adopt) + size);
-    g->tenant = router_tenant_of(router, g->uid);
-    if (!g->message || !g->tenant) {
+    if (!g->message) {
         router_guest_refuse(g, ENOMEM, "hirad is out of memory");
         return;
     }
@@ -150,25 +165,39 @@ static void on_hello(struct router_guest *g, size_t size)
                             router->n_serving + router->n_waiting);
     else if (!may_wait(router, g->uid, size))
         router_guest_refuse(g, EAGAIN, "%u guests wait for a server already", router->n_waiting);
-    else if ((reason = router_api_hopeless_for(api, router_tenant_of(router, g->uid))))
+    else if (!find_tenant(g, api))
+        return;
+    else if ((reason = router_api_hopeless_for(api, g->tenant)))
         router_guest_refuse(g, ENODEV, "no server for %s could start: %s", api->name, reason);
     else
         wait_for_server(g, api, size);
 }
 
-static void answer_status(struct router_guest *g)
+static void answer_text(struct router_guest *g, enum hira_message_type type, char *text)
 {
     struct hira_message head;
-    HIRA_AUTOFREE char *json = router_status_text(g->router, g->uid);
+    HIRA_AUTOFREE char *json = text;
     size_t length = json ? strlen(json) : 0, size = sizeof head + length + 1;
     HIRA_AUTOFREE char *message = json && size <= HIRA_MESSAGE_MAX ? malloc(size) : NULL;
     if (message) {
-        head = hira_message_head(HIRA_MSG_STATUS_TEXT, size);
+        head = hira_message_head(type, size);
         memcpy(message, &head, sizeof head);
         memcpy(message + sizeof head, json, length + 1);
         hira_fd_send(router_watch_fd(g->socket), message, size, NULL, 0);
     }
     router_guest_destroy(g);
+}
+
+static void answer_status(struct router_guest *g)
+{
+    answer_text(g, HIRA_MSG_STATUS_TEXT, router_status_text(g->router, g->uid));
+}
+
+static void answer_control(struct router_guest *g, size_t size)
+{
+    char *text = g->router->buffer + sizeof(struct hira_control);
+    text[size - sizeof(struct hira_control) - 1] = 0;
+    answer_text(g, HIRA_MSG_CONTROL_TEXT, router_control(g->router, text, g->uid));
 }
 
 /* Whose guests somebody may end: the own ones; root and hirad's own user all. */
@@ -207,6 +236,8 @@ static bool is_other(struct router_guest *g, size_t size)
         answer_status(g);
     else if (hira_message_check(buffer, size, HIRA_MSG_KILL, sizeof(struct hira_kill)) == 0)
         answer_kill(g);
+    else if (hira_message_check(buffer, size, HIRA_MSG_CONTROL, sizeof(struct hira_control) + 1) == 0)
+        answer_control(g, size);
     else if (hira_message_check(buffer, size, HIRA_MSG_REJOIN, sizeof(struct hira_rejoin)) == 0)
         router_former_accept(g);
     else
@@ -285,7 +316,7 @@ static struct router_guest *who_makes_room(const struct router *router, uid_t ui
     return n > ROUTER_HALF_OPEN_MAX / 4 ? own : hira_list_entry(router->half_open.next, struct router_guest, link);
 }
 
-static void take_in(struct router *router, int fd, const struct ucred *who)
+static void take_in(struct router *router, int fd, const struct ucred *who, const char *door)
 {
     struct router_guest *g = calloc(1, sizeof *g);
     if (!g) {
@@ -293,6 +324,7 @@ static void take_in(struct router *router, int fd, const struct ucred *who)
         return;
     }
     g->router = router;
+    g->door = door;
     g->pid = who->pid;
     g->uid = who->uid;
     g->gid = who->gid;
@@ -311,14 +343,14 @@ static void take_in(struct router *router, int fd, const struct ucred *who)
         on_half_open(hira_list_entry(router->half_open.prev, struct router_guest, link));
 }
 
-bool router_guest_accept(struct router *router, int fd)
+bool router_guest_accept(struct router *router, int fd, const char *door)
 {
     struct ucred who;
     socklen_t size = sizeof who;
     bool known = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0;
     bool heard = known && router_admits(router, &who);
     if (heard)
-        take_in(router, fd, &who);
+        take_in(router, fd, &who, door);
     else
         close(fd);
     return heard;

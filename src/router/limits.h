@@ -82,6 +82,25 @@
 #define ROUTER_CALLS_LOOK_MS 50
 #define ROUTER_CALLS_LOOK_MAX_MS 1000
 
+/* A turn that goes on for so long after its time, or after it was to end, is given to the next beside it: longer than
+ * any call that is reasonable on a shared device. */
+#define ROUTER_TURN_LATE_MS 1000
+
+/* hirad tells servers that wait for a turn that it is there: a third of what they take for its absence. */
+#define ROUTER_BEAT_MS 500
+
+/* Messages about turns from one server: a turn takes two and lasts 0.1 ms at least. */
+#define ROUTER_TURN_MESSAGES 4000
+#define ROUTER_TURN_WINDOW_MS 100
+
+/* Scrapers of metrics: one or two of them, that ask for one page. */
+#define ROUTER_METRICS_CONNECTIONS 8
+#define ROUTER_METRICS_TIMEOUT_S 10
+#define ROUTER_METRICS_MEMORY 16384
+
+/* So long calls are timed after somebody has asked to see: he asks every second. */
+#define ROUTER_MEASURE_MS 5000
+
 /* No thread serves a call faster, whatever its account says: a function call costs as much. */
 #define ROUTER_CALL_LEAST_NS 10
 

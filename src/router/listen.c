@@ -144,7 +144,7 @@ static void on_connection(void *context)
     for (int i = 0; i < ACCEPT_AT_ONCE && l->watch; i++) {
         int fd = accept4(router_watch_fd(l->watch), NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd >= 0) {
-            unheard += !router_guest_accept(router, fd);
+            unheard += !router_guest_accept(router, fd, NULL);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
             hira_log(&router->log, HIRA_LOG_ERROR, "router", 0, "cannot accept guests for a moment: %s",
                      strerror(errno));
@@ -180,6 +180,84 @@ int router_listen(struct router *router, char *error, size_t size)
     if (fd < 0)
         router_unlisten(router);
     return HIRA_MIN(fd, 0);
+}
+
+/* ---- tenants' own sockets ---- */
+
+static void on_door(void *context)
+{
+    struct router_door *door = context;
+    for (int i = 0; i < ACCEPT_AT_ONCE && door->watch; i++) {
+        int fd = accept4(router_watch_fd(door->watch), NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd >= 0)
+            router_guest_accept(door->router, fd, door->path);
+        else if (errno != EINTR && errno != ECONNABORTED)
+            return;
+    }
+}
+
+/* Shut, but kept: guests that came by it name it. */
+static void shut(struct router_door *door)
+{
+    if (door->watch)
+        unlink(door->path);
+    router_watch_stop(&door->watch);
+}
+
+static struct router_door *door_at(struct router *router, const char *path)
+{
+    for (struct hira_list *pos = router->doors.next; pos != &router->doors; pos = pos->next)
+        if (!strcmp(hira_list_entry(pos, struct router_door, link)->path, path))
+            return hira_list_entry(pos, struct router_door, link);
+    struct router_door *door = calloc(1, sizeof *door);
+    if (!door)
+        return NULL;
+    door->router = router;
+    snprintf(door->path, sizeof door->path, "%s", path);
+    hira_list_append(&router->doors, &door->link);
+    return door;
+}
+
+static void open_door(struct router *router, const char *path)
+{
+    char error[300] = "out of memory";
+    struct router_door *door = door_at(router, path);
+    if (door && door->watch)
+        return;
+    int fd = door && clear_way(path, error, sizeof error) == 0 ? bind_socket(path, true, error, sizeof error) : -1;
+    if (fd >= 0)
+        door->watch = router_watch_start(&router->loop, fd, on_door, door);
+    if (!door || !door->watch)
+        hira_log(&router->log, HIRA_LOG_ERROR, "router", 0, "a tenant's socket: %s", error);
+}
+
+static bool wanted(const struct router *router, const char *path)
+{
+    for (unsigned i = 0; router->config && i < router->config->n_tenants; i++)
+        for (unsigned k = 0; k < router->config->tenants[i].n_sockets; k++)
+            if (!strcmp(router->config->tenants[i].sockets[k], path))
+                return true;
+    return false;
+}
+
+void router_doors_open(struct router *router)
+{
+    for (struct hira_list *pos = router->doors.next; pos != &router->doors; pos = pos->next)
+        if (!wanted(router, hira_list_entry(pos, struct router_door, link)->path))
+            shut(hira_list_entry(pos, struct router_door, link));
+    for (unsigned i = 0; router->config && i < router->config->n_tenants; i++)
+        for (unsigned k = 0; k < router->config->tenants[i].n_sockets; k++)
+            open_door(router, router->config->tenants[i].sockets[k]);
+}
+
+void router_doors_close(struct router *router)
+{
+    struct hira_list *pos, *next;
+    hira_list_for_each (pos, next, &router->doors) {
+        shut(hira_list_entry(pos, struct router_door, link));
+        hira_list_remove(pos);
+        free(hira_list_entry(pos, struct router_door, link));
+    }
 }
 
 void router_unlisten(struct router *router)

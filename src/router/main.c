@@ -118,6 +118,11 @@ static void on_starter(void *context)
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct router *router = handle->data;
+    char error[4500];
+    if (number == SIGHUP && router->options.config) {
+        router_reload(router, error, sizeof error);
+        return;
+    }
     hira_log(&router->log, HIRA_LOG_INFO, "router", 0, "%s: ending, %u guests are served on", strsignal(number),
              router->n_serving);
     if (router->ending) { /* told twice */
@@ -208,9 +213,11 @@ static int router_init(struct router *router)
     hira_list_init(&router->apis);
     hira_list_init(&router->half_open);
     hira_list_init(&router->tenants);
+    hira_list_init(&router->doors);
     router->listener.lock = -1;
     router->line = -1;
     router->quieter = quieter;
+    router_turns_init(router);
     router->buffer = malloc(HIRA_MESSAGE_MAX);
     int error = router->buffer ? uv_loop_init(&router->loop) : -ENOMEM;
     router->begun = !error;
@@ -247,7 +254,7 @@ static int grow_loop(struct router *router)
 
 static int start_signals(struct router *router)
 {
-    static const int numbers[] = {SIGTERM, SIGINT};
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(numbers); i++) {
         router->signals[i].data = router;
         if (uv_signal_init(&router->loop, &router->signals[i]) ||
@@ -283,6 +290,10 @@ static int start(struct router *router, int private_fd, char *error, size_t size
     if (!ret)
         ret = router_listen(router, error, size);
     if (!ret)
+        ret = router_metrics_start(router, error, size);
+    if (!ret)
+        router_doors_open(router);
+    if (!ret)
         ret = router_calls_watch(router);
     if (!ret && router->private &&
         !(router->starter = router_watch_start(&router->loop, private_fd, on_starter, router)))
@@ -301,7 +312,12 @@ static void finish(struct router *router)
     if (!router->ending)
         begin_end(router);
     each_api(router, router_api_destroy);
+    router_turns_fini(router);
+    router_alarm_stop(&router->unmeasure);
+    router_doors_close(router);
+    router_metrics_stop(router);
     router_tenants_destroy(router);
+    config_free(router->config);
     router_alarm_stop(&router->check);
     router_alarm_stop(&router->deadline);
     router_watch_stop(&router->starter);
@@ -335,7 +351,8 @@ static int run(struct router *router, int private_fd)
             dprintf(private_fd, "READY %s\n", router->options.socket);
         else
             router_sweep(router);
-        router_tenant_of(router, geteuid()); /* who will most likely come, or alone can */
+        int refused;
+        router_tenant_of(router, NULL, geteuid(), getegid(), &refused); /* who will most likely come, or alone can */
         router_apis_start(router);
         if (hira_list_empty(&router->apis))
             hira_log(&router->log, HIRA_LOG_WARNING, "router", 0,
@@ -366,6 +383,8 @@ enum {
     OPT_JSON,
     OPT_PRIVATE,
     OPT_SANDBOX,
+    OPT_CONFIG,
+    OPT_CHECK,
     OPT_HELP,
     OPT_VERSION
 };
@@ -390,6 +409,8 @@ static const struct option options[] = {{"socket", required_argument, NULL, OPT_
                                         {"sandbox-device", required_argument, NULL, OPT_SANDBOX},
                                         {"sandbox-cgroup", required_argument, NULL, OPT_SANDBOX},
                                         {"cache-dir", required_argument, NULL, OPT_SANDBOX},
+                                        {"config", required_argument, NULL, OPT_CONFIG},
+                                        {"check", no_argument, NULL, OPT_CHECK},
                                         {"private", required_argument, NULL, OPT_PRIVATE},
                                         {"help", no_argument, NULL, OPT_HELP},
                                         {"version", no_argument, NULL, OPT_VERSION},
@@ -419,6 +440,10 @@ static const char help_text[] =
     "  --sandbox-device GLOB devices that servers may use; may be repeated\n"
     "  --sandbox-cgroup DIR  of version 2, given to hirad: a group for each server below it\n"
     "  --cache-dir DIR       for what vendors' libraries compile, a folder for each tenant\n"
+    "  --config FILE         who the tenants are and what each may use: see hirad.conf(5) (default: "
+    "/etc/hira/hirad.conf\n"
+    "                        for root, if there is one)\n"
+    "  --check               reads the configuration, says what is wrong, and ends\n"
     "  --log-level LEVEL     error, warning, info (default) or debug, on standard error\n"
     "  --log-json            a JSON object a line\n"
     "  --private FD          for hira run\n"
@@ -547,6 +572,9 @@ static int take_option(struct router *router, int option, int index, int *privat
         return take_limit(o, option, optarg);
     case OPT_LEVEL:
         return take_level(router, optarg);
+    case OPT_CONFIG:
+        o->config = optarg;
+        return 0;
     case OPT_JSON:
         router->log.write = hira_log_write_json;
         return 0;
@@ -561,6 +589,26 @@ static int usage_error(void)
 {
     fputs("hirad --help lists the options\n", stderr);
     return 2;
+}
+
+/* hirad.conf, if there is one. 0, or what to exit with. */
+static int read_config(struct router *router, bool check)
+{
+    static const char usual[] = "/etc/hira/hirad.conf";
+    static char error[4500];
+    struct router_options *o = &router->options;
+    if (!o->config && !router->private && geteuid() == 0 && access(usual, F_OK) == 0)
+        o->config = usual;
+    if (!o->config)
+        return check ? (fputs("hirad: no configuration: --config FILE names one\n", stderr), 2) : 0;
+    if (config_read(o->config, &router->config, error, sizeof error) < 0) {
+        fputs(error, stderr);
+        return 1;
+    }
+    if (check)
+        printf("%s: %u tenants, policy %s\n", o->config, router->config->n_tenants,
+               router->config->policy ? router->config->policy->name : "none");
+    return 0;
 }
 
 int main(int argc, char **argv)
@@ -578,19 +626,25 @@ int main(int argc, char **argv)
     };
     const char *tmp = getenv("TMPDIR");
     int private_fd = -1, index = 0;
+    bool check = false;
     snprintf(router.options.work_dir, sizeof router.options.work_dir, "%s", tmp && *tmp == '/' ? tmp : "/tmp");
     for (int c; (c = getopt_long(argc, argv, "", options, &index)) != -1;) {
         if (c == OPT_HELP || c == OPT_VERSION) {
             fputs(c == OPT_HELP ? help_text : "hirad " HIRA_VERSION "\n", stdout);
             return 0;
         }
-        if (take_option(&router, c, index, &private_fd) < 0)
+        if (c == OPT_CHECK)
+            check = true;
+        else if (take_option(&router, c, index, &private_fd) < 0)
             return usage_error();
     }
     if (optind != argc) {
         fprintf(stderr, "hirad: it takes options only, not '%s'\n", argv[optind]);
         return usage_error();
     }
+    int status = read_config(&router, check);
+    if (status || check)
+        return status;
     if (!router.options.socket[0] && hira_socket_path(router.options.socket, sizeof router.options.socket) < 0) {
         fputs("hirad: HIRA_SOCKET is too long\n", stderr);
         return 2;

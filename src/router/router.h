@@ -15,6 +15,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "router/config.h"
 #include "router/limits.h"
 #include "router/loop.h"
 #include "router/paths.h"
@@ -32,6 +33,7 @@ struct router_options {
     unsigned warm, max_guests;
     unsigned connect_rate, start_rate; /* a second: see limits.h; 0: no limit */
     uint64_t start_timeout_ms, hello_timeout_ms;
+    const char *config;     /* hirad.conf, or NULL: nothing is limited */
     uint64_t call_limit_ms; /* a call that takes longer costs its guest the server; 0: none does */
 };
 
@@ -48,6 +50,13 @@ struct router_lines { /* what a child writes to its standard error, line by line
     size_t n_part;
 };
 
+struct router_door { /* a tenant's own socket: who comes by it is that tenant */
+    struct hira_list link;
+    struct router *router;
+    struct router_watch *watch;
+    char path[CONFIG_SOCKET_MAX];
+};
+
 struct router_listener {
     struct router_watch *watch;
     struct router_alarm *pause; /* out of descriptors, or nobody but whom it does not listen to: tried again a little later */
@@ -61,6 +70,20 @@ struct router_bucket {
     uint64_t since; /* loop's time in ms of the last look */
 };
 
+struct router_server;
+
+struct router_turns { /* who has the device: see turn.c */
+    struct policy policy;
+    struct router_server *holder; /* NULL: nobody */
+    uint64_t number;              /* of its turn */
+    uint64_t from;                /* ns: charged up to */
+    uint64_t time;                /* ns granted, POLICY_FOREVER: until it is asked to end */
+    bool asked;                   /* it was */
+    uint64_t given;               /* turns so far */
+    unsigned processors;
+    struct router_alarm *late, *again, *beat;
+};
+
 struct router {
     uv_loop_t loop;
     struct hira_log log;
@@ -71,6 +94,12 @@ struct router {
     struct hira_list tenants;
     unsigned n_tenants, n_tenants_needed; /* the latter when it was looked at last */
     struct router_visitor *visitors; /* ROUTER_VISITORS: who connected lately */
+    struct config *config;  /* NULL: none was given */
+    uint64_t measure_until; /* ms: somebody looks, so calls are timed; 0: nobody does */
+    struct router_alarm *unmeasure;
+    struct router_metrics *metrics; /* NULL: they are not served */
+    struct hira_list doors;         /* sockets of tenants: see listen.c */
+    struct router_turns turns;
     uint64_t n_seen;
     unsigned n_half_open, n_waiting, n_serving;
     size_t waiting_bytes; /* of HELLOs */
@@ -78,14 +107,14 @@ struct router {
     unsigned n_unlogged;
     uint64_t n_guests_ever, n_refused, started;
     bool private; /* serves one `hira run` */
-    bool begun; /* there is a loop */
+    bool begun;   /* there is a loop */
     bool ending;
     char *buffer; /* for one message from anybody: struct hira_adopt and HIRA_MESSAGE_MAX behind it */
     /* Called when something ended, which may have been what a shutdown waits for. Does nothing before the loop's next
      * turn. */
     void (*quieter)(struct router *router);
-    uv_signal_t signals[2];
-    uv_timer_t calls; /* with a call limit; its data is set once it is started */
+    uv_signal_t signals[3];
+    uv_timer_t calls;             /* with a call limit; its data is set once it is started */
     struct router_watch *starter; /* private: the line to it, until it hangs up */
     int line;                     /* the same afterwards: open until everything is removed, for a starter that
                                      waits for that, or until it has waited long enough */
@@ -105,12 +134,29 @@ bool router_admits(struct router *router, const struct ucred *who);
 
 /* ---- tenants ---- */
 
-/* Whose servers are kept apart from everybody else's, and ready for it alone: they have its user and its cache. Today a tenant is
- * a user of this machine. */
+/* What a server has done, by its account. */
+struct router_sums {
+    uint64_t calls, errors, bytes;
+    uint64_t busy_ns, commands, deferred, waits, wait_ns, denied;
+};
+
+/* The pages that a tenant's servers share: see wire/share.h. A tenant has one set; more for a while after hirad was
+ * replaced, if guests came before those of the old hirad were known. */
+struct router_pages {
+    struct hira_list link;
+    struct hira_limits *limits;
+    struct hira_shared *shared;
+    int limits_fd, shared_fd;
+    unsigned n_servers;
+};
+
+/* Who shares the device, and whose servers are kept apart from everybody else's, and ready for it alone: they have its
+ * user and its cache. One of hirad.conf's; or a user of this machine, by the settings of `default`. */
 struct router_tenant {
     struct hira_list link;
+    struct router *router;
     char name[HIRA_TENANT_MAX];
-    uid_t uid;
+    uid_t uid;     /* of its servers, see --sandbox-uids */
     uint64_t seen; /* a number that grows with every guest: whose servers are kept ready is decided by it */
     uint64_t ready_at;           /* when its last server became ready, loop's time in ms */
     struct router_bucket starts; /* of servers */
@@ -118,13 +164,76 @@ struct router_tenant {
     unsigned have;     /* servers ready or on their way */
     unsigned starting; /* of these, on their way */
     unsigned waiting;  /* guests */
+    struct config_tenant *settings; /* its own copy, which `hira tenant set` changes; NULL: nothing is limited */
+    bool paused;
+    bool changed;           /* live: reading the configuration again undoes it */
+    struct hira_list pages; /* the first is that of servers to come */
+    struct policy_client client;
+    struct hira_list wanting; /* servers that want a turn, first come first served */
+    unsigned n_serving;
+    unsigned place;          /* in the list, while sums are made */
+    struct router_sums past; /* of servers that have ended */
+    uint64_t durations_past[HIRA_ACCOUNT_BUCKETS];
+    struct router_function *functions; /* of servers that have ended, by the guest's index; NULL: none was measured */
 };
 
-/* Made at first use, which may be the end of others that nobody needs any more. NULL: out of memory. */
-struct router_tenant *router_tenant_of(struct router *router, uid_t uid);
+struct router_function {
+    uint64_t calls, ns;
+};
+
+/* Who somebody is. Made at first use, which may be the end of others that nobody needs any more. NULL: refused, or out of memory: *ret_error. `socket` may be NULL. */
+struct router_tenant *router_tenant_of(struct router *router, const char *socket, uid_t uid, gid_t gid, int *ret_error);
+/* By name: one of the configuration, or one that was made already. */
+struct router_tenant *router_tenant_named(struct router *router, const char *name, uid_t uid);
+struct router_tenant *router_tenant_known(const struct router *router, const char *name);
 /* Servers are kept ready for the latest tenants that had a guest: those whose `seen` is at least this. */
 uint64_t router_tenants_warm(const struct router *router);
+bool router_tenant_may_use(const struct router_tenant *tenant, const char *api);
+/* Writes down what it may use, for its servers to find. */
+void router_tenant_apply(struct router_tenant *tenant);
+void router_tenants_apply(struct router *router);
+/* The configuration has changed: each goes by its new settings. */
+void router_tenants_configure(struct router *router);
+/* Pages of an older hirad's, with a server that uses them. Takes the descriptors over. NULL: they are none. */
+struct router_pages *router_tenant_rejoin(struct router_tenant *tenant, int limits_fd, int shared_fd);
+/* A server of the tenant's has ended: what it was charged for is free. */
+void router_tenant_release(struct router_server *server);
+struct router_sums router_tenant_sums(struct router_tenant *tenant);
+/* Of all of them, in the order of the list. */
+void router_tenants_sums(struct router *router, struct router_sums *sums);
+/* Adds how many calls took how long, as in struct hira_account_gate, of its servers that live. */
+void router_tenant_durations(const struct router_tenant *tenant, uint64_t sums[HIRA_ACCOUNT_BUCKETS]);
+uint64_t router_tenant_memory(const struct router_tenant *tenant, uint64_t *ret_peak);
 void router_tenants_destroy(struct router *router);
+
+/* ---- the device, by turns ---- */
+
+enum router_turn_state { TURN_IDLE, TURN_WANTS, TURN_HOLDS, TURN_LATE, TURN_UNKNOWN };
+
+void router_turns_init(struct router *router);
+void router_turns_configure(struct router *router);
+void router_turns_fini(struct router *router);
+/* A server with a guest has sent this. False: it speaks out of turn. */
+bool router_turn_hear(struct router_server *server, const void *message, size_t size);
+/* It is gone, or was its tenant's whole reason to wait. */
+void router_turn_forget(struct router_server *server);
+/* It comes from another hirad's days. */
+void router_turn_rejoin(struct router_server *server);
+
+/* ---- operators ---- */
+
+/* Serves metrics, if the configuration says where. 0, or negative with a sentence. */
+int router_metrics_start(struct router *router, char *error, size_t error_size);
+void router_metrics_stop(struct router *router);
+/* What they are, as text. */
+void router_metrics_text(struct router *router, struct hira_text *out);
+/* Calls are timed for the next seconds. */
+void router_measure(struct router *router);
+
+/* Reads the configuration again. 0, or negative with what is wrong: then nothing has changed. */
+int router_reload(struct router *router, char *error, size_t error_size);
+/* Answers a request of docs/protocol.md, section 6, by a text of the caller's; NULL: no memory. */
+char *router_control(struct router *router, const char *request, uid_t uid);
 
 /* ---- apis: a zygote and its servers ---- */
 
@@ -137,19 +246,23 @@ struct router_api {
     struct router_watch *zygote; /* its socket */
     struct router_lines lines;
     struct router_alarm *retry, *refill, *throttled;
-    struct router_tenant *asked[ROUTER_STARTING_MAX]; /* FORKs without answer, first come first served: `forking` of them */
-    char held[256], missing[512]; /* layers of the servers' sandbox, as the zygote told */
-    bool told;                    /* what is missing was logged */
-    uint64_t started, retry_at; /* loop's time in ms */
-    unsigned failures;          /* zygotes lost in a row */
-    unsigned start_failures;    /* servers lost in a row while starting */
-    unsigned restarts;          /* zygotes started after the first */
+    struct router_tenant
+        *asked[ROUTER_STARTING_MAX]; /* FORKs without answer, first come first served: `forking` of them */
+    char held[256], missing[512];    /* layers of the servers' sandbox, as the zygote told */
+    bool told;                       /* what is missing was logged */
+    uint64_t started, retry_at;      /* loop's time in ms */
+    unsigned failures;               /* zygotes lost in a row */
+    unsigned start_failures;         /* servers lost in a row while starting */
+    unsigned restarts;               /* zygotes started after the first */
     unsigned forking, starting, ready, serving;
     uint64_t adopted;
     bool explained, released; /* the zygote of now said why it ends; is let go of */
     bool worked;              /* some server of this API has become ready */
     char reason[252];         /* why the last one failed; empty: nothing is known to be wrong */
     struct hira_list troubles; /* of tenants, whose servers of late did not start */
+    char *functions;          /* the functions of a guest's HELLO, as they stand there: names for what is measured */
+    uint32_t n_functions;
+    size_t functions_size;
     struct hira_list servers;
     struct hira_list waiting; /* guests, first come first served */
     struct hira_list formers; /* zygotes of hirads before this one */
@@ -180,10 +293,6 @@ enum router_server_state { SERVER_STARTING, SERVER_READY, SERVER_SERVING, SERVER
 struct router_guest;
 struct router_former;
 
-struct router_sums { /* of an account */
-    uint64_t calls, errors, bytes;
-};
-
 struct router_lane_seen {
     uint64_t state, since; /* what the lane's state was, and since when, loop's time in ms */
 };
@@ -193,18 +302,29 @@ struct router_server {
     struct router_api *api;
     struct router_tenant *tenant;
     enum router_server_state state;
-    bool unexplained; /* it never became ready, and nobody was told why */
-    bool orphan;      /* its zygote is gone: nobody removes its folder */
+    bool unexplained;             /* it never became ready, and nobody was told why */
+    bool orphan;                  /* its zygote is gone: nobody removes its folder */
     struct router_former *former; /* adopted: who reaps it; NULL: the API's zygote */
     pid_t pid;
     struct router_watch *socket, *pidfd;
     struct router_lines lines;
     struct router_alarm *deadline;
-    uint64_t since; /* serving, loop's time in ms */
+    uint64_t since;                     /* serving, loop's time in ms */
     const struct hira_account *account; /* hostile; NULL: it could not be mapped */
     struct router_sums sums;            /* as read last */
     struct router_lane_seen *seen;      /* with a call limit */
     unsigned n_seen;
+    struct router_pages *pages; /* NULL: nothing is limited */
+    bool named;                 /* its guest's functions are api->functions */
+    struct {
+        struct hira_list link; /* of the tenant's that want one */
+        enum router_turn_state state;
+        uint64_t cpu;      /* ns that the process had taken when its turn began */
+        uint64_t from;     /* late: not charged yet from here on */
+        uint64_t window;   /* ms */
+        unsigned messages; /* in the window */
+        struct router_alarm *pause;
+    } turn;
     struct {
         pid_t pid;
         uid_t uid;
@@ -213,11 +333,10 @@ struct router_server {
 };
 
 /* Takes the descriptors over: socket, standard error, account, pidfd (or -1). */
-void router_server_create(struct router_api *api, struct router_tenant *tenant, pid_t pid, int socket, int log, int account,
-                          int pidfd);
+void router_server_create(struct router_api *api, struct router_tenant *tenant, pid_t pid, int socket, int log,
+                          int account, int pidfd);
 /* The same for one that has a guest since another hirad's days. 0 or -errno. */
-int router_server_rejoin(struct router_former *former, const struct hira_serving *serving, int socket, int log,
-                         int account, int pidfd);
+int router_server_rejoin(struct router_former *former, const struct hira_serving *serving, const int fds[5], int pidfd);
 /* 0, or -errno: then the server is no good any more, the guest waits on. */
 int router_server_adopt(struct router_server *server, struct router_guest *guest);
 /* Not needed any more, and nobody's yet. */
@@ -259,20 +378,22 @@ void router_former_destroy(struct router_former *former);
 struct router_guest {
     struct hira_list link; /* half_open or api->waiting */
     struct router *router;
-    struct router_api *api; /* NULL: half open */
+    struct router_api *api;       /* NULL: half open */
     struct router_tenant *tenant; /* while it waits */
     struct router_watch *socket;
     struct router_alarm *deadline;
     pid_t pid;
     uid_t uid;
     gid_t gid;
-    char name[32]; /* of its program; a hint for people */
-    char *message; /* space for struct hira_adopt, then the HELLO */
+    char name[32];    /* of its program; a hint for people */
+    const char *door; /* the tenant's socket that it came by, or NULL */
+    char *message;    /* space for struct hira_adopt, then the HELLO */
     size_t hello_size;
 };
 
-/* A new connection, taken over. False: of somebody who is not listened to. */
-bool router_guest_accept(struct router *router, int fd);
+/* A new connection, taken over; by a tenant's socket, which lives as long as the router, or NULL. False: of somebody who is not listened
+ * to. */
+bool router_guest_accept(struct router *router, int fd, const char *door);
 /* Answers REFUSED and forgets it. */
 void router_guest_refuse(struct router_guest *guest, int error, const char *format, ...) HIRA_PRINTF(3, 4);
 void router_guest_destroy(struct router_guest *guest);
@@ -282,6 +403,10 @@ void router_guest_destroy(struct router_guest *guest);
 /* Binds the socket: one clear sentence in `error` when that cannot be. 0 or -errno. `accepted` gets each connection. */
 int router_listen(struct router *router, char *error, size_t error_size);
 void router_unlisten(struct router *router);
+/* Opens the sockets of the configuration's tenants, closes those that it no longer names. One that cannot be opened is
+ * logged. */
+void router_doors_open(struct router *router);
+void router_doors_close(struct router *router);
 
 /* Reads `fd` (taken over) to its end, into the log. */
 void router_lines_start(struct router_lines *lines, const struct router *router, const char *component, uint32_t pid,

@@ -45,10 +45,14 @@ static void set_state(struct router_server *s, enum router_server_state state)
         (*counts[s->state])--;
     if (counts[state])
         (*counts[state])++;
-    if (s->state == SERVER_SERVING)
+    if (s->state == SERVER_SERVING) {
         router->n_serving--;
-    if (state == SERVER_SERVING)
+        s->tenant->n_serving--;
+    }
+    if (state == SERVER_SERVING) {
         router->n_serving++;
+        s->tenant->n_serving++;
+    }
     s->state = state;
 }
 
@@ -61,6 +65,7 @@ static const struct hira_log *log_of(const struct router_server *s)
 static void server_ended(struct router_server *s)
 {
     struct router *router = s->api->router;
+    router_tenant_release(s);
     if (s->orphan)
         router_sweep(router);
     router_server_destroy(s);
@@ -87,6 +92,7 @@ static void server_gone(struct router_server *s)
                  "guest left, served for %llu ms by server %d",
                  (unsigned long long)(router_now_ms(api->router) - s->since), s->pid);
     s->unexplained = s->state == SERVER_STARTING;
+    router_turn_forget(s);
     router_watch_stop(&s->socket);
     set_state(s, SERVER_GONE);
     router_alarm_set(&api->router->loop, &s->deadline, ROUTER_LAST_WORDS_MS, kill_late, s);
@@ -146,6 +152,8 @@ static void on_message(void *context)
                hira_message_check(&message, (size_t)n, HIRA_MSG_REFUSED, sizeof message) == 0) {
         message.text[sizeof message.text - 1] = 0;
         start_failed(s, message.text, true);
+    } else if (n > 0 && s->state == SERVER_SERVING && router_turn_hear(s, &message, (size_t)n)) {
+        return;
     } else {
         hira_log(log_of(s), HIRA_LOG_WARNING, "server", (uint32_t)s->guest.pid, "server %d speaks out of turn: killed",
                  s->pid);
@@ -177,6 +185,9 @@ static struct router_server *server_new(struct router_api *api, struct router_te
     }
     s->api = api;
     s->tenant = tenant;
+    hira_list_init(&s->turn.link);
+    s->pages = hira_list_entry(tenant->pages.next, struct router_pages, link);
+    s->pages->n_servers++;
     s->pid = pid;
     s->state = SERVER_STARTING;
     api->starting++;
@@ -205,22 +216,41 @@ void router_server_create(struct router_api *api, struct router_tenant *tenant, 
     }
 }
 
-int router_server_rejoin(struct router_former *former, const struct hira_serving *serving, int socket, int log,
-                         int account, int pidfd)
+static int forget_rejoining(const int fds[5], int pidfd)
+{
+    for (int i = 0; i < 5; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    hira_fd_closep(&pidfd);
+    return -ENOMEM;
+}
+
+/* It goes on with the pages that it has. */
+static void take_pages(struct router_server *s, int limits, int shared)
+{
+    struct router_pages *pages = limits < 0 ? NULL : router_tenant_rejoin(s->tenant, limits, shared);
+    if (s->pages)
+        s->pages->n_servers--;
+    s->pages = pages;
+    if (pages)
+        pages->n_servers++;
+}
+
+int router_server_rejoin(struct router_former *former, const struct hira_serving *serving, const int fds[5], int pidfd)
 {
     struct router_api *api = former->api;
-    struct router_tenant *tenant = router_tenant_of(api->router, serving->uid); /* for whom the old hirad had it made */
-    if (!tenant) {
-        close(socket);
-        close(log);
-        close(account);
-        hira_fd_closep(&pidfd);
-        return -ENOMEM;
-    }
+    char name[HIRA_TENANT_MAX];
+    memcpy(name, serving->tenant, sizeof name);
+    if (!hira_tenant_valid(name))
+        snprintf(name, sizeof name, "user-%u", serving->uid);
+    struct router_tenant *tenant = router_tenant_named(api->router, name, serving->uid); /* for whom it was made */
+    if (!tenant)
+        return forget_rejoining(fds, pidfd);
     tenant->seen = ++api->router->n_seen; /* whose guests are served is who will most likely come again */
-    struct router_server *s = server_new(api, tenant, (pid_t)serving->pid, socket, log, account, pidfd);
+    struct router_server *s = server_new(api, tenant, (pid_t)serving->pid, fds[0], fds[1], fds[2], pidfd);
     if (!s)
-        return -ENOMEM;
+        return forget_rejoining((const int[5]){-1, -1, -1, fds[3], fds[4]}, -1);
+    take_pages(s, fds[3], fds[4]);
     s->former = former;
     set_state(s, SERVER_SERVING);
     s->since = HIRA_MIN(serving->since, router_now_ms(api->router));
@@ -229,10 +259,23 @@ int router_server_rejoin(struct router_former *former, const struct hira_serving
     snprintf(s->guest.name, sizeof s->guest.name, "%.*s", (int)sizeof serving->name, serving->name);
     hira_log(log_of(s), HIRA_LOG_INFO, "router", serving->guest, "%s of user %u is served on by %s server %d",
              s->guest.name, s->guest.uid, api->name, s->pid);
+    router_turn_rejoin(s);
     if (s->socket)
         return 0;
     server_gone(s);
     return -ENOMEM;
+}
+
+/* Keeps the names of an API's functions, of the first guest; others mostly have the same. */
+static bool know_functions(struct router_api *api, const struct hira_hello *hello)
+{
+    if (!api->functions && hello->functions_size && (api->functions = malloc(hello->functions_size))) {
+        memcpy(api->functions, hello + 1, hello->functions_size);
+        api->functions_size = hello->functions_size;
+        api->n_functions = hello->n_functions;
+    }
+    return api->functions && api->functions_size == hello->functions_size &&
+           !memcmp(api->functions, hello + 1, hello->functions_size);
 }
 
 int router_server_adopt(struct router_server *s, struct router_guest *g)
@@ -249,6 +292,7 @@ int router_server_adopt(struct router_server *s, struct router_guest *g)
                                    .gid = g->gid,
                                    .since = router_now_ms(router)};
     memcpy(serving.name, g->name, sizeof serving.name);
+    memcpy(serving.tenant, s->tenant->name, sizeof serving.tenant);
     if (s->api->zygote) /* first, or a hirad that is killed here leaves a guest that nobody will know */
         hira_fd_send(router_watch_fd(s->api->zygote), &serving, sizeof serving, NULL, 0);
     memcpy(g->message, &adopt, sizeof adopt);
@@ -259,6 +303,7 @@ int router_server_adopt(struct router_server *s, struct router_guest *g)
         server_gone(s);
         return error;
     }
+    s->named = know_functions(s->api, (const struct hira_hello *)(g->message + sizeof adopt));
     set_state(s, SERVER_SERVING);
     s->since = serving.since;
     s->guest.pid = g->pid;
@@ -331,6 +376,7 @@ void router_server_destroy(struct router_server *s)
 {
     if (s->state == SERVER_STARTING || s->state == SERVER_READY)
         router_server_kill(s); /* nobody's yet: no reason to wait until it has initialized to see our hang-up */
+    router_turn_forget(s);
     set_state(s, SERVER_GONE);
     hira_list_remove(&s->link);
     router_lines_stop(&s->lines);

@@ -53,11 +53,11 @@
 #define REMOVE_S 60         /* a folder may take to be removed; what is left then, hirad sweeps up some day */
 #define ROUTER_FD 3         /* where hirad's socket is moved, so that everything above can be closed */
 
-/* The pages of one tenant (wire/share.h): of all its servers, so that they count together. */
+/* The pages of one tenant (wire/share.h): of all its servers that hirad has made with them, so that they count together. */
 struct share {
     struct hira_list link;
-    char tenant[HIRA_TENANT_MAX];
     int limits, shared;
+    unsigned n_children; /* it goes with the last */
 };
 
 struct child {
@@ -71,7 +71,7 @@ struct child {
     char directory[PATH_SIZE];
     char tenant[HIRA_TENANT_MAX];
     uid_t tenant_uid;
-    const struct share *share; /* NULL: its tenant has none */
+    struct share *share; /* NULL: its tenant has none */
 };
 
 struct zygote {
@@ -89,7 +89,7 @@ struct zygote {
     int argc; /* to start over with */
     char **argv;
     struct hira_list children;
-    struct hira_list shares; /* kept: the next hirad gets them with the children */
+    struct hira_list shares; /* the next hirad gets them with the children */
 };
 
 /* What a server knows of itself; one a process. */
@@ -469,32 +469,52 @@ static int fork_child(struct zygote *z, struct child *child)
     return 0;
 }
 
-/* The tenant's pages, as hirad sent them first: one hirad never changes them. Takes the descriptors over. */
-static const struct share *share_of(struct zygote *z, const char *tenant, int fds[2])
+static bool same_file(int a, int b)
+{
+    struct stat one, other;
+    return fstat(a, &one) == 0 && fstat(b, &other) == 0 && one.st_ino == other.st_ino && one.st_dev == other.st_dev;
+}
+
+/* The tenant's pages: those that its other servers have, unless hirad has forgotten the tenant and made it anew. Takes the descriptors
+ * over. */
+static struct share *share_of(struct zygote *z, int fds[2])
 {
     struct hira_list *pos, *next;
     HIRA_AUTOCLOSE int limits = fds[0];
     HIRA_AUTOCLOSE int shared = fds[1];
     hira_list_for_each (pos, next, &z->shares)
-        if (!strcmp(hira_list_entry(pos, struct share, link)->tenant, tenant))
+        if (same_file(hira_list_entry(pos, struct share, link)->limits, limits))
             return hira_list_entry(pos, struct share, link);
     struct share *share = limits < 0 || shared < 0 ? NULL : calloc(1, sizeof *share);
     if (!share)
         return NULL;
-    snprintf(share->tenant, sizeof share->tenant, "%s", tenant);
     share->limits = HIRA_STEAL_FD(limits);
     share->shared = HIRA_STEAL_FD(shared);
     hira_list_append(&z->shares, &share->link);
     return share;
 }
 
+static void leave_share(struct child *child)
+{
+    struct share *share = HIRA_STEAL(child->share);
+    if (!share || --share->n_children)
+        return;
+    close_share(share);
+    hira_list_remove(&share->link);
+    free(share);
+}
+
 static int fork_server(struct zygote *z, const struct hira_fork *fork, int fds[2])
 {
     struct child *child = calloc(1, sizeof *child);
-    const struct share *share = share_of(z, fork->tenant, fds);
-    if (!child)
+    if (!child) {
+        hira_fd_closep(&fds[0]);
+        hira_fd_closep(&fds[1]);
         return -ENOMEM;
-    child->share = share;
+    }
+    child->share = share_of(z, fds);
+    if (child->share)
+        child->share->n_children++;
     memcpy(child->tenant, fork->tenant, sizeof child->tenant);
     child->tenant_uid = fork->uid;
     child->sock = child->log = child->account = -1;
@@ -507,6 +527,7 @@ static int fork_server(struct zygote *z, const struct hira_fork *fork, int fds[2
     }
     if (lock >= 0)
         hira_tree_remove(child->directory);
+    leave_share(child);
     free(child);
     return error;
 }
@@ -572,6 +593,7 @@ static void bury(struct zygote *z, struct child *child)
     if (!child->removing)
         hira_sandbox_left(&z->sandbox, child->pid);
     let_go(child);
+    leave_share(child);
     if (!child->removing && remove_folder(child))
         return;
     hira_list_remove(&child->link);

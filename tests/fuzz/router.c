@@ -218,7 +218,7 @@ static void guest_connects(unsigned which, const void *bytes, size_t size)
     if (size)
         send(ends[0], bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
     fcntl(ends[1], F_SETFL, O_NONBLOCK);
-    router_guest_accept(&router, ends[1]);
+    router_guest_accept(&router, ends[1], NULL);
 }
 
 /* A zygote says something, with what comes with a child: its socket, its standard error, its account, what should be its pidfd. */
@@ -319,6 +319,8 @@ static void start(void)
     hira_list_init(&router.apis);
     hira_list_init(&router.half_open);
     hira_list_init(&router.tenants);
+    hira_list_init(&router.doors);
+    router_turns_init(&router);
     router.listener.lock = router.line = -1;
     router.quieter = nothing;
     router.buffer = malloc(HIRA_MESSAGE_MAX);
@@ -350,6 +352,7 @@ static void finish(void)
     hira_list_for_each (pos, next, &router.apis)
         router_api_destroy(hira_list_entry(pos, struct router_api, link));
     router_tenants_destroy(&router);
+    router_turns_fini(&router);
     for (int i = 0; i < 4 && uv_run(&router.loop, UV_RUN_NOWAIT); i++)
         ;
     router.calls.data = NULL;

@@ -1,0 +1,120 @@
+/*
+ * What operators ask of hirad: hira pause, resume, reload; and the way of a request, for the other verbs that make one.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "cli/runtime.h"
+
+#define ANSWER_MS 5000 /* hirad never blocks: longer means that it is stopped */
+
+static int send_request(int fd, json_t *request)
+{
+    HIRA_AUTOFREE char *text = json_dumps(request, JSON_COMPACT);
+    size_t size = text ? sizeof(struct hira_control) + strlen(text) + 1 : 0;
+    HIRA_AUTOFREE char *message = size && size <= HIRA_MESSAGE_MAX ? malloc(size) : NULL;
+    if (!message)
+        return -ENOMEM;
+    struct hira_control head = {hira_message_head(HIRA_MSG_CONTROL, size)};
+    memcpy(message, &head, sizeof head);
+    memcpy(message + sizeof head, text, size - sizeof head);
+    return hira_fd_send(fd, message, size, NULL, 0);
+}
+
+static int receive_answer(int fd, json_t **ret_answer)
+{
+    HIRA_AUTOFREE char *buffer = malloc(HIRA_MESSAGE_MAX + 1);
+    struct pollfd p = {fd, POLLIN, 0};
+    if (!buffer)
+        return -ENOMEM;
+    if (poll(&p, 1, ANSWER_MS) <= 0)
+        return -ETIMEDOUT;
+    ssize_t n = hira_fd_receive(fd, buffer, HIRA_MESSAGE_MAX, NULL, NULL, 0);
+    if (n <= 0)
+        return n ? (int)n : -EPIPE;
+    int error = hira_message_check(buffer, (size_t)n, HIRA_MSG_CONTROL_TEXT, sizeof(struct hira_control) + 1);
+    if (error)
+        return error;
+    buffer[n] = 0;
+    *ret_answer = json_loads(buffer + sizeof(struct hira_control), 0, NULL);
+    return *ret_answer ? 0 : -EPROTO;
+}
+
+json_t *cli_control(const char *verb, const char *socket, json_t *request)
+{
+    char found[108] = "$HIRA_SOCKET";
+    json_t *answer = NULL;
+    int error = socket ? 0 : hira_socket_path(found, sizeof found);
+    HIRA_AUTOCLOSE int fd = error ? error : hira_socket_connect(socket ? socket : found);
+    error = fd < 0 ? fd : request ? send_request(fd, request) : -ENOMEM;
+    if (!error)
+        error = receive_answer(fd, &answer);
+    json_decref(request);
+    if (error) {
+        fprintf(stderr, "hira %s: no answer from a hirad on %s: %s\n", verb, socket ? socket : found, strerror(-error));
+        return NULL;
+    }
+    const char *wrong = json_string_value(json_object_get(answer, "error"));
+    if (!wrong)
+        return answer;
+    fprintf(stderr, "hira %s: %s%s", verb, wrong, wrong[0] && wrong[strlen(wrong) - 1] == '\n' ? "" : "\n");
+    json_decref(answer);
+    return NULL;
+}
+
+int cli_take_socket(const char *verb, int argc, char **argv, const char **ret_socket)
+{
+    static const struct option options[] = {{"socket", required_argument, NULL, 's'}, {0}};
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (c != 's')
+            return cli_usage(verb, "unknown option");
+        *ret_socket = optarg;
+    }
+    return CLI_OK;
+}
+
+static int each_tenant(const char *verb, int argc, char **argv)
+{
+    const char *socket = NULL;
+    int status = cli_take_socket(verb, argc, argv, &socket);
+    if (status)
+        return status;
+    if (optind == argc)
+        return cli_usage(verb, "which tenant? (hira tenant list shows them)");
+    for (int i = optind; i < argc; i++) {
+        json_t *answer = cli_control(verb, socket, json_pack("{s:s,s:s}", "verb", verb, "tenant", argv[i]));
+        if (!answer)
+            status = CLI_FAILED;
+        json_decref(answer);
+    }
+    return status;
+}
+
+int cli_pause(int argc, char **argv)
+{
+    return each_tenant("pause", argc, argv);
+}
+
+int cli_resume(int argc, char **argv)
+{
+    return each_tenant("resume", argc, argv);
+}
+
+int cli_reload(int argc, char **argv)
+{
+    const char *socket = NULL;
+    int status = cli_take_socket("reload", argc, argv, &socket);
+    if (status)
+        return status;
+    if (optind != argc)
+        return cli_usage("reload", "takes no arguments");
+    json_t *answer = cli_control("reload", socket, json_pack("{s:s}", "verb", "reload"));
+    json_decref(answer);
+    return answer ? CLI_OK : CLI_FAILED;
+}

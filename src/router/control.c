@@ -1,0 +1,345 @@
+/*
+ * What operators ask of hirad: docs/protocol.md, section 6. One request, one answer, both JSON.
+ *
+ * Security. Anybody who may connect may ask. Root and hirad's own user see and change everything; others see their own
+ * tenant and change nothing. A request has passed as one message of bounded size; what it says is checked here as any
+ * stranger's.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include <errno.h>
+#include <jansson.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "router/router.h"
+
+static bool may_change(uid_t uid)
+{
+    return uid == 0 || uid == geteuid();
+}
+
+static bool may_see(const struct router_tenant *t, uid_t uid)
+{
+    if (may_change(uid) || t->uid == uid)
+        return true;
+    for (unsigned i = 0; t->settings && i < t->settings->n_users; i++)
+        if (t->settings->users[i] == uid)
+            return true;
+    return false;
+}
+
+HIRA_PRINTF(1, 2) static json_t *wrong(const char *format, ...)
+{
+    char text[600];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    return json_pack("{s:s}", "error", text);
+}
+
+static json_t *done(void)
+{
+    return json_pack("{s:b}", "done", 1);
+}
+
+/* ---- seeing ---- */
+
+static json_t *list_of_rules(const char *rules)
+{
+    json_t *list = json_array();
+    for (; *rules; rules += strlen(rules) + 1)
+        json_array_append_new(list, json_string(rules));
+    return list;
+}
+
+static json_t *settings_of(const struct router_tenant *t)
+{
+    static const struct config_tenant nothing = {.weight = 1};
+    const struct config_tenant *s = t->settings ? t->settings : &nothing;
+    return json_pack("{s:i,s:i,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "weight", (int)s->weight, "priority",
+                     (int)s->priority, "class", s->latency ? "latency" : "batch", "calls", (json_int_t)s->calls,
+                     "calls_burst", (json_int_t)s->calls_burst, "bytes", (json_int_t)s->bytes, "bytes_burst",
+                     (json_int_t)s->bytes_burst, "device_ms", (json_int_t)(s->time / 1000000), "device_ms_burst",
+                     (json_int_t)(s->time_burst / 1000000), "memory", (json_int_t)s->memory, "rules",
+                     list_of_rules(s->rules));
+}
+
+static uint64_t waiting_commands(const struct router_tenant *t)
+{
+    uint64_t n = 0;
+    for (const struct hira_list *a = t->router->apis.next; a != &t->router->apis; a = a->next) {
+        const struct router_api *api = hira_list_entry(a, struct router_api, link);
+        for (const struct hira_list *pos = api->servers.next; pos != &api->servers; pos = pos->next) {
+            const struct router_server *s = hira_list_entry(pos, struct router_server, link);
+            if (s->tenant == t && s->state == SERVER_SERVING && s->account)
+                n += HIRA_MIN(atomic_load(&s->account->gate.queue), 1u << 20);
+        }
+    }
+    return n;
+}
+
+static json_t *durations_of(const struct router_tenant *t)
+{
+    uint64_t sums[HIRA_ACCOUNT_BUCKETS];
+    json_t *list = json_array();
+    memcpy(sums, t->durations_past, sizeof sums);
+    router_tenant_durations(t, sums);
+    for (unsigned i = 0; i < HIRA_ACCOUNT_BUCKETS; i++)
+        json_array_append_new(list, json_integer((json_int_t)sums[i]));
+    return list;
+}
+
+static json_t *tenant_of(struct router_tenant *t)
+{
+    uint64_t peak, memory = router_tenant_memory(t, &peak);
+    struct router_sums sums = router_tenant_sums(t);
+    const struct router_turns *turns = &t->router->turns;
+    const struct policy_client *holder = turns->holder ? &turns->holder->tenant->client : NULL;
+    json_t *json = json_pack("{s:s,s:i,s:b,s:b,s:b,s:f,s:I,s:I}", "name", t->name, "guests", (int)t->n_serving,
+                             "paused", t->paused, "changed", t->changed, "has_device", holder == &t->client, "entitled",
+                             policy_entitled(&turns->policy, &t->client, holder), "charged_ns",
+                             (json_int_t)t->client.used, "queue", (json_int_t)waiting_commands(t));
+    json_object_update_new(
+        json, json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "calls", (json_int_t)sums.calls, "errors",
+                        (json_int_t)sums.errors, "bytes", (json_int_t)sums.bytes, "device_ns", (json_int_t)sums.busy_ns,
+                        "commands", (json_int_t)sums.commands, "deferred", (json_int_t)sums.deferred, "waits",
+                        (json_int_t)sums.waits, "wait_ns", (json_int_t)sums.wait_ns, "denied", (json_int_t)sums.denied,
+                        "memory", (json_int_t)memory, "memory_peak", (json_int_t)peak));
+    json_object_set_new(json, "settings", settings_of(t));
+    json_object_set_new(json, "durations", durations_of(t));
+    return json;
+}
+
+/* Those of the configuration that nobody has come as yet are shown too. */
+static json_t *list_tenants(struct router *router, uid_t uid, const char *only)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; router->config && may_change(uid) && i < router->config->n_tenants; i++)
+        router_tenant_named(router, router->config->tenants[i].name, 0);
+    for (struct hira_list *pos = router->tenants.next; pos != &router->tenants; pos = pos->next) {
+        struct router_tenant *t = hira_list_entry(pos, struct router_tenant, link);
+        if (may_see(t, uid) && (!only || !strcmp(only, t->name)))
+            json_array_append_new(list, tenant_of(t));
+    }
+    const struct config *config = router->config;
+    return json_pack("{s:I,s:s,s:I,s:I,s:o}", "time_ns", (json_int_t)hira_now_ns(), "policy",
+                     config && config->policy ? config->policy->name : "none", "quantum_ns",
+                     (json_int_t)router->turns.policy.quantum, "turns", (json_int_t)router->turns.given, "tenants",
+                     list);
+}
+
+/* ---- changing ---- */
+
+static struct router_tenant *asked_for(struct router *router, const json_t *request, json_t **ret_wrong)
+{
+    const char *name = json_string_value(json_object_get(request, "tenant"));
+    struct router_tenant *t = name ? router_tenant_known(router, name) : NULL;
+    if (name && !t && router->config && config_named(router->config, name))
+        t = router_tenant_named(router, name, 0);
+    if (!t)
+        *ret_wrong = wrong("there is no tenant '%.40s'", name ? name : "");
+    return t;
+}
+
+/* All of them, or none. */
+static json_t *set(struct router_tenant *t, const json_t *settings)
+{
+    char error[300];
+    const char *name;
+    json_t *value;
+    HIRA_AUTOFREE struct config_tenant *changed = calloc(1, sizeof *changed);
+    if (!changed || !json_is_object(settings))
+        return wrong(changed ? "nothing is to be set" : "out of memory");
+    *changed = t->settings ? *t->settings : (struct config_tenant){.weight = 1};
+    json_object_foreach((json_t *)settings, name, value)
+    {
+        if (!json_is_string(value))
+            return wrong("%.40s: not a text", name);
+        if (config_set(changed, name, json_string_value(value), error, sizeof error) < 0)
+            return wrong("%s", error);
+    }
+    uint64_t sum = changed->memory, most = t->router->config ? t->router->config->device_memory : 0;
+    for (struct hira_list *pos = t->router->tenants.next; pos != &t->router->tenants; pos = pos->next) {
+        const struct router_tenant *other = hira_list_entry(pos, struct router_tenant, link);
+        if (other != t && other->settings && other->settings->memory <= UINT64_MAX - sum)
+            sum += other->settings->memory;
+    }
+    if (most && changed->memory && sum > most)
+        return wrong("memory: with it the tenants' together (%llu bytes) is more than device_memory (%llu)",
+                     (unsigned long long)sum, (unsigned long long)most);
+    if (!t->settings && !(t->settings = calloc(1, sizeof *t->settings)))
+        return wrong("out of memory");
+    *t->settings = *changed;
+    t->changed = true;
+    router_tenant_apply(t);
+    return done();
+}
+
+static json_t *pause_tenant(struct router_tenant *t, bool pause, uid_t uid)
+{
+    if (t->paused != pause)
+        hira_log(&t->router->log, HIRA_LOG_INFO, "router", 0, "tenant %s is %s, as user %u asks", t->name,
+                 pause ? "paused" : "resumed", uid);
+    t->paused = pause;
+    router_tenant_apply(t);
+    return done();
+}
+
+static json_t *kill_tenant(struct router_tenant *t, uid_t uid)
+{
+    struct hira_list *a, *a_next, *pos, *next;
+    int n = 0;
+    hira_list_for_each (a, a_next, &t->router->apis)
+        hira_list_for_each (pos, next, &hira_list_entry(a, struct router_api, link)->servers) {
+            struct router_server *s = hira_list_entry(pos, struct router_server, link);
+            if (s->tenant != t || s->state != SERVER_SERVING)
+                continue;
+            router_server_kill(s);
+            n++;
+        }
+    hira_log(&t->router->log, HIRA_LOG_INFO, "router", 0, "tenant %s: %d servers are ended, as user %u asks", t->name,
+             n, uid);
+    return json_pack("{s:b,s:i}", "done", 1, "killed", n);
+}
+
+static json_t *reload(struct router *router)
+{
+    char error[4500];
+    return router_reload(router, error, sizeof error) < 0 ? wrong("%s", error) : done();
+}
+
+static void unmeasure(void *context)
+{
+    struct router *router = context;
+    if (router_now_ms(router) < router->measure_until) {
+        router_alarm_set(&router->loop, &router->unmeasure, router->measure_until - router_now_ms(router), unmeasure,
+                         router);
+        return;
+    }
+    router->measure_until = 0;
+    router_tenants_apply(router);
+}
+
+void router_measure(struct router *router)
+{
+    bool already = router->measure_until;
+    router->measure_until = router_now_ms(router) + ROUTER_MEASURE_MS;
+    if (already)
+        return;
+    router_alarm_set(&router->loop, &router->unmeasure, ROUTER_MEASURE_MS, unmeasure, router);
+    router_tenants_apply(router);
+}
+
+/* ---- functions ---- */
+
+static json_t *function_of(const char *name, size_t length, uint64_t calls, uint64_t ns)
+{
+    return json_pack("{s:s#,s:I,s:I}", "name", name, (int)length, "calls", (json_int_t)calls, "ns", (json_int_t)ns);
+}
+
+static struct router_function function_sum(const struct router_tenant *t, const struct router_api *api, unsigned i)
+{
+    struct router_function sum = t->functions ? t->functions[i] : (struct router_function){0, 0};
+    for (const struct hira_list *pos = api->servers.next; pos != &api->servers; pos = pos->next) {
+        const struct router_server *s = hira_list_entry(pos, struct router_server, link);
+        if (s->tenant != t || s->state != SERVER_SERVING || !s->named || !s->account)
+            continue;
+        sum.calls += HIRA_MIN(atomic_load(&s->account->gate.functions[i].calls), s->sums.calls);
+        sum.ns += HIRA_MIN(atomic_load(&s->account->gate.functions[i].ns), UINT64_MAX / 65536);
+    }
+    return sum;
+}
+
+/* By function, as far as it was measured. Of one API: that of the request, or the first. */
+static json_t *functions(struct router_tenant *t, const json_t *request)
+{
+    const char *name = json_string_value(json_object_get(request, "api"));
+    struct router_api *api = NULL;
+    for (struct hira_list *a = t->router->apis.next; a != &t->router->apis && !api; a = a->next) {
+        struct router_api *one = hira_list_entry(a, struct router_api, link);
+        if (one->functions && (!name || !strcmp(name, one->name)))
+            api = one;
+    }
+    json_t *list = json_array();
+    size_t at = 0;
+    for (unsigned i = 0; api && i < api->n_functions && at + 5 <= api->functions_size; i++) {
+        size_t length = (unsigned char)api->functions[at + 4];
+        struct router_function sum = function_sum(t, api, HIRA_MIN(i, HIRA_ACCOUNT_FUNCTIONS - 1));
+        if (sum.calls)
+            json_array_append_new(list, function_of(api->functions + at + 5, length, sum.calls, sum.ns));
+        at += 5 + length;
+    }
+    return json_pack("{s:s,s:o}", "api", api ? api->name : "", "functions", list);
+}
+
+static json_t *answer(struct router *router, const json_t *request, uid_t uid)
+{
+    const char *verb = json_string_value(json_object_get(request, "verb"));
+    json_t *objection = NULL;
+    if (!verb)
+        return wrong("a request names its verb");
+    if (!strcmp(verb, "tenants") && json_is_true(json_object_get(request, "measure")) && may_change(uid))
+        router_measure(router);
+    if (!strcmp(verb, "tenants"))
+        return list_tenants(router, uid, json_string_value(json_object_get(request, "tenant")));
+    if (!may_change(uid))
+        return wrong("only root and hirad's own user may do this");
+    if (!strcmp(verb, "reload"))
+        return reload(router);
+    if (!strcmp(verb, "measure")) {
+        router_measure(router);
+        return done();
+    }
+    struct router_tenant *t = asked_for(router, request, &objection);
+    if (!t)
+        return objection;
+    if (!strcmp(verb, "set"))
+        return set(t, json_object_get(request, "settings"));
+    if (!strcmp(verb, "pause") || !strcmp(verb, "resume"))
+        return pause_tenant(t, verb[0] == 'p', uid);
+    if (!strcmp(verb, "kill"))
+        return kill_tenant(t, uid);
+    if (!strcmp(verb, "functions"))
+        return functions(t, request);
+    json_decref(objection);
+    return wrong("there is no verb '%.40s'", verb);
+}
+
+char *router_control(struct router *router, const char *text, uid_t uid)
+{
+    json_error_t error;
+    json_t *request = json_loads(text, 0, &error);
+    json_t *json = json_is_object(request) ? answer(router, request, uid) : wrong("no JSON object: %s", error.text);
+    char *out = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    json_decref(json);
+    json_decref(request);
+    return out;
+}
+
+int router_reload(struct router *router, char *error, size_t error_size)
+{
+    struct config *config;
+    if (!router->options.config) {
+        snprintf(error, error_size, "hirad was started without a configuration\n");
+        return -ENOENT;
+    }
+    int failed = config_read(router->options.config, &config, error, error_size);
+    if (failed) {
+        hira_log(&router->log, HIRA_LOG_ERROR, "router", 0, "the configuration is not changed: %s", error);
+        return failed;
+    }
+    config_free(router->config);
+    router->config = config;
+    router_turns_configure(router);
+    router_tenants_configure(router);
+    router_doors_open(router);
+    char sentence[300];
+    router_metrics_stop(router);
+    if (router_metrics_start(router, sentence, sizeof sentence) < 0)
+        hira_log(&router->log, HIRA_LOG_ERROR, "router", 0, "%s", sentence);
+    hira_log(&router->log, HIRA_LOG_INFO, "router", 0, "%s: read again, %u tenants", router->options.config,
+             config->n_tenants);
+    return 0;
+}

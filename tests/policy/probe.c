@@ -1,0 +1,217 @@
+/*
+ * A program that tries one thing that a tenant may be limited in, and says what came of it.
+ *
+ *   probe memory SIZE MOST   buffers of SIZE, at most MOST; "got N error E device G"; at a line on standard input
+ * releases all, "released"; ends at the end of it probe parts SIZE         a buffer, a part of it, the whole released
+ * first: each step waits for a line probe behind             commands behind an event that this thread sets itself
+ * later, beside commands that it waits for before probe calls N            calls that each need an answer; "ns T" probe
+ * bytes SIZE N       blocking writes; "ns T" probe svm SIZE           "svm yes" or "svm no" probe function what
+ * clCreateSampler says: "error E"
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#define CL_TARGET_OPENCL_VERSION 300
+#define CL_USE_DEPRECATED_OPENCL_1_2_APIS
+#include <CL/cl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static cl_device_id device;
+static cl_context context;
+static cl_command_queue queue;
+
+static void must(cl_int error, const char *what)
+{
+    if (!error)
+        return;
+    fprintf(stderr, "probe: %s: %d\n", what, error);
+    exit(1);
+}
+
+static void setup(void)
+{
+    cl_platform_id platform;
+    cl_int error;
+    must(clGetPlatformIDs(1, &platform, NULL), "clGetPlatformIDs");
+    must(clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 1, &device, NULL), "clGetDeviceIDs");
+    context = clCreateContext(NULL, 1, &device, NULL, NULL, &error);
+    must(error, "clCreateContext");
+    queue = clCreateCommandQueueWithProperties(context, device, NULL, &error);
+    must(error, "clCreateCommandQueueWithProperties");
+}
+
+static unsigned long long now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (unsigned long long)t.tv_sec * 1000000000u + (unsigned long long)t.tv_nsec;
+}
+
+static void say(const char *text)
+{
+    puts(text);
+    fflush(stdout);
+    while (1) {
+        int c = getchar();
+        if (c == EOF)
+            exit(0);
+        if (c == '\n')
+            return;
+    }
+}
+
+static int memory(size_t size, unsigned most)
+{
+    cl_mem *all = calloc(most, sizeof *all);
+    cl_ulong global = 0;
+    cl_int error = CL_SUCCESS;
+    char text[100];
+    unsigned n = 0;
+    must(clGetDeviceInfo(device, CL_DEVICE_GLOBAL_MEM_SIZE, sizeof global, &global, NULL), "clGetDeviceInfo");
+    while (n < most && (all[n] = clCreateBuffer(context, CL_MEM_READ_WRITE, size, NULL, &error)))
+        n++;
+    snprintf(text, sizeof text, "got %u error %d device %llu", n, error, (unsigned long long)global);
+    say(text);
+    for (unsigned i = 0; i < n; i++)
+        must(clReleaseMemObject(all[i]), "clReleaseMemObject");
+    must(clFinish(queue), "clFinish");
+    clGetDeviceInfo(device, CL_DEVICE_AVAILABLE, sizeof(cl_bool), &(cl_bool){0}, NULL); /* behind the releases */
+    say("released");
+    return 0;
+}
+
+static int parts(size_t size)
+{
+    cl_int error;
+    cl_bool there;
+    cl_buffer_region region = {0, size / 2};
+    cl_mem whole = clCreateBuffer(context, CL_MEM_READ_WRITE, size, NULL, &error);
+    must(error, "clCreateBuffer");
+    cl_mem part = clCreateSubBuffer(whole, 0, CL_BUFFER_CREATE_TYPE_REGION, &region, &error);
+    must(error, "clCreateSubBuffer");
+    must(clGetDeviceInfo(device, CL_DEVICE_AVAILABLE, sizeof there, &there, NULL), "clGetDeviceInfo");
+    say("both");
+    must(clReleaseMemObject(whole), "clReleaseMemObject");
+    must(clGetDeviceInfo(device, CL_DEVICE_AVAILABLE, sizeof there, &there, NULL), "clGetDeviceInfo");
+    say("part");
+    must(clReleaseMemObject(part), "clReleaseMemObject");
+    must(clGetDeviceInfo(device, CL_DEVICE_AVAILABLE, sizeof there, &there, NULL), "clGetDeviceInfo");
+    say("none");
+    return 0;
+}
+
+static cl_kernel make_kernel(void)
+{
+    static const char *source = "kernel void add(global int *out, int n) { for (int i = 0; i < n; i++) out[0] += 1; }";
+    cl_int error;
+    cl_program program = clCreateProgramWithSource(context, 1, &source, NULL, &error);
+    must(error, "clCreateProgramWithSource");
+    must(clBuildProgram(program, 1, &device, "", NULL, NULL), "clBuildProgram");
+    cl_kernel kernel = clCreateKernel(program, "add", &error);
+    must(error, "clCreateKernel");
+    return kernel;
+}
+
+static void enqueue(cl_command_queue q, cl_kernel kernel, cl_mem out, cl_uint n, const cl_event *list)
+{
+    const size_t one = 1;
+    cl_int times = 1000;
+    must(clSetKernelArg(kernel, 0, sizeof out, &out), "clSetKernelArg");
+    must(clSetKernelArg(kernel, 1, sizeof times, &times), "clSetKernelArg");
+    must(clEnqueueNDRangeKernel(q, kernel, 1, NULL, &one, &one, n, list, NULL), "clEnqueueNDRangeKernel");
+}
+
+static void behind_in(cl_command_queue first, cl_command_queue second)
+{
+    cl_int error, a = 0, b = 0;
+    cl_kernel kernel = make_kernel();
+    cl_mem one = clCreateBuffer(context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, 4, &a, &error);
+    cl_mem other = clCreateBuffer(context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, 4, &b, &error);
+    cl_event later = clCreateUserEvent(context, &error);
+    must(error, "clCreateUserEvent");
+    for (int i = 0; i < 300; i++)
+        enqueue(first, kernel, one, 1, &later);
+    for (int i = 0; i < 20; i++)
+        enqueue(second, kernel, other, 0, NULL);
+    must(clFinish(second), "clFinish");
+    must(clEnqueueReadBuffer(second, other, CL_TRUE, 0, 4, &b, 0, NULL, NULL), "clEnqueueReadBuffer");
+    must(clSetUserEventStatus(later, CL_COMPLETE), "clSetUserEventStatus");
+    must(clFinish(first), "clFinish");
+    must(clEnqueueReadBuffer(first, one, CL_TRUE, 0, 4, &a, 0, NULL, NULL), "clEnqueueReadBuffer");
+    printf("behind %d %s\n", a, b > 0 ? "some" : "none"); /* without order they overwrite each other's */
+    fflush(stdout);
+}
+
+static int behind(void)
+{
+    cl_int error;
+    const cl_queue_properties unordered[] = {CL_QUEUE_PROPERTIES, CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE, 0};
+    cl_command_queue second = clCreateCommandQueueWithProperties(context, device, NULL, &error);
+    must(error, "clCreateCommandQueueWithProperties");
+    behind_in(queue, second);
+    cl_command_queue third = clCreateCommandQueueWithProperties(context, device, unordered, &error);
+    if (!error)
+        behind_in(queue, third);
+    return 0;
+}
+
+static int calls(unsigned n)
+{
+    cl_bool there;
+    unsigned long long began = now_ns();
+    for (unsigned i = 0; i < n; i++)
+        must(clGetDeviceInfo(device, CL_DEVICE_AVAILABLE, sizeof there, &there, NULL), "clGetDeviceInfo");
+    printf("ns %llu\n", now_ns() - began);
+    return 0;
+}
+
+static int bytes(size_t size, unsigned n)
+{
+    cl_int error;
+    char *data = calloc(1, size);
+    cl_mem to = clCreateBuffer(context, CL_MEM_READ_WRITE, size, NULL, &error);
+    must(error, "clCreateBuffer");
+    unsigned long long began = now_ns();
+    for (unsigned i = 0; i < n; i++)
+        must(clEnqueueWriteBuffer(queue, to, CL_TRUE, 0, size, data, 0, NULL, NULL), "clEnqueueWriteBuffer");
+    must(clFinish(queue), "clFinish");
+    printf("ns %llu\n", now_ns() - began);
+    return 0;
+}
+
+static int function(void)
+{
+    cl_int error;
+    cl_sampler sampler = clCreateSampler(context, CL_FALSE, CL_ADDRESS_CLAMP, CL_FILTER_NEAREST, &error);
+    printf("error %d %s\n", error, sampler ? "made" : "none");
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "";
+    size_t size = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
+    unsigned n = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 0;
+    setup();
+    if (!strcmp(what, "memory"))
+        return memory(size, n);
+    if (!strcmp(what, "parts"))
+        return parts(size);
+    if (!strcmp(what, "behind"))
+        return behind();
+    if (!strcmp(what, "calls"))
+        return calls((unsigned)size);
+    if (!strcmp(what, "bytes"))
+        return bytes(size, n);
+    if (!strcmp(what, "function"))
+        return function();
+    if (!strcmp(what, "svm")) {
+        void *at = clSVMAlloc(context, CL_MEM_READ_WRITE, size, 0);
+        puts(at ? "svm yes" : "svm no");
+        clSVMFree(context, at);
+        return 0;
+    }
+    return 2;
+}

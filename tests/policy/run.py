@@ -1,0 +1,345 @@
+#!/usr/bin/env python3
+# Tenants of one device, with real kernels: who is one, what each may use, what happens when that changes. TAP.
+# Asserted is what is exact: sums, quotas, refusals, that nothing is lost. What takes how long is measured by bench/policy.py.
+# usage: run.py BUILD_FOLDER [TEST...]
+# Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+import os
+import shutil
+import subprocess
+import sys
+import time
+import traceback
+
+from lib import Place, line, result, wait_for, words
+
+TESTS = []
+MIB = 1 << 20
+
+
+class Skip(Exception):
+    pass
+
+
+def test(f):
+    TESTS.append(f)
+    return f
+
+
+def check(place, text):
+    path = place.base + '/checked.conf'
+    with open(path, 'w') as f:
+        f.write(text)
+    p = subprocess.run([place.build + '/src/router/hirad', '--check', '--config', path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return p.returncode, p.stderr.replace(path, 'F')
+
+
+@test
+def wrong_configurations_are_told_with_file_and_line(place):
+    cases = [('policy = "fairly"\n', 'F:1: policy: fair, round-robin'),
+             ('\ntenant a {\n  users = {"1"}\n  wieght = 2\n}\n', "F:4: no such option 'wieght'"),
+             ('tenant a {\n users = {"1"}\n weight = -3\n}\n', 'F:3: weight: a number from 1 to'),
+             ('tenant a {\n users = {"1"}\n weight = 0\n}\n', 'F:3: weight'),
+             ('tenant a {\n users = {"nobody-of-that-name"}\n}\n', "F:2: users: there is no user 'nobody-of-that-name'"),
+             ('tenant a {\n users = {"1"}\n memory = "5 apples"\n}\n', 'F:3: memory: bytes such as'),
+             ('tenant a {\n users = {"1"}\n device_ms = 1200\n}\n', 'F:3: device_ms: a number from 0 to 1000'),
+             ('tenant a {\n users = {"1"}\n priority = 9\n}\n', 'F:3: priority'),
+             ('tenant a {\n users = {"1"}\n class = "quick"\n}\n', 'F:3: class: batch or latency'),
+             ('tenant "a b" {\n users = {"1"}\n}\n', "tenant: 'a b' is no name"),
+             ('tenant user-7 {\n users = {"1"}\n}\n', 'user-'),
+             ('tenant a {\n}\n', 'nobody is one'),
+             ('tenant a {\n users = {"1"}\n refuse = true\n}\n', 'only default may refuse'),
+             ('tenant a { users = {"1"} }\ntenant a { users = {"2"} }\n', 'a'),
+             ('device_memory = "1 GiB"\ntenant a {\n users = {"1"}\n memory = "2 GiB"\n}\n', 'more than device_memory'),
+             ('device_memory = "1 GiB"\ntenant a { users = {"1"} memory = "600 MiB" }\ntenant b { users = {"2"} memory = "600 MiB" }\n',
+              "tenants' memory together"),
+             ('metrics = "0.0.0.0:9000"\n', 'F:1: metrics: '),
+             ('tenant a {\n sockets = {"here"}\n}\n', 'F:2: sockets: an absolute path'),
+             ('tenant a {\n users = {"${HOME}"}\n}\n', 'variables'),
+             ('tenant a {\n', 'F:'), ('quantum = 0\n', 'F:1: quantum')]
+    for text, want in cases:
+        status, said = check(place, text)
+        assert status == 1 and want in said, (text, status, said)
+    status, said = check(place, 'policy = "credit"\ntenant a { users = {"1", "root"} groups = {"0"} calls = "20k" memory = "1.5 GiB"\n'
+                                'deny = {"clSVM*"} class = "latency" }\ndefault { refuse = true }\n')
+    assert status == 0 and not said, said
+    assert check(place, '')[0] == 0
+
+
+@test
+def tenants_are_known_by_socket_and_user(place):
+    me = os.getuid()
+    r = place.router('tenant mine { users = {"%d"} }' % me, {'one': '', 'other': 'weight = 3'})
+    a, b, c = (r.program(t, 'probe', 'memory', 4096, 1) for t in ('one', 'other', None))
+    for p in (a, b, c):
+        assert line(p).startswith('got 1'), p.stderr.read()
+    for n in ('one', 'other', 'mine'):
+        t = r.tenant(n)
+        assert t['guests'] == 1 and t['memory'] == 4096, t
+    assert r.tenant('other')['settings']['weight'] == 3
+    for p in (a, b, c):
+        p.stdin.close()
+        assert p.wait(20) == 0
+    wait_for(lambda: all(r.tenant(n)['guests'] == 0 and r.tenant(n)['memory'] == 0 for n in ('one', 'other', 'mine')), 'all to be gone')
+
+
+@test
+def who_is_no_tenant_may_be_refused(place):
+    r = place.router('default { refuse = true }', {'one': ''})
+    p = r.program(None, 'probe', 'memory', 4096, 1, env={'HIRA_DEBUG': '1'})
+    out, error = p.communicate(timeout=60)
+    assert p.returncode == 1 and 'is no tenant of this router' in error, (out, error)
+    p = r.program('one', 'probe', 'memory', 4096, 1)
+    assert line(p).startswith('got 1')
+
+
+@test
+def denied_functions_and_apis_give_the_api_s_error(place):
+    r = place.router('', {'one': 'deny = {"clCreateSampler", "hira_svm*"}', 'some': 'allow = {"clCreateS*"}\n deny = {"clCreateSampler"}',
+                          'none': 'apis = {"null"}'})
+    assert result(r.program('one', 'probe', 'function')) == 'error -5 none'
+    assert result(r.program('one', 'probe', 'svm', 4096)) == 'svm no'
+    assert result(r.program('some', 'probe', 'function')) == 'error 0 made'
+    assert result(r.program('some', 'probe', 'svm', 4096)) == 'svm yes'
+    p = r.program('none', 'probe', 'function', env={'HIRA_DEBUG': '1'})
+    out, error = p.communicate(timeout=60)
+    assert p.returncode == 1 and 'may not use opencl' in error, (out, error)
+
+
+@test
+def sixteen_processes_never_have_a_byte_too_many(place):
+    quota, size = 64 * MIB, 3 * MIB
+    r = place.router('', {'one': 'memory = "64 MiB"', 'other': ''})
+    programs = [r.program('one', 'probe', 'memory', size, 1000) for _ in range(16)]
+    got = [line(p).split() for p in programs]
+    n = sum(int(w[1]) for w in got)
+    assert n == quota // size, got # all that there is room for, and no more
+    assert all(w[3] in ('-4', '0') for w in got) and all(int(w[5]) == quota for w in got), got
+    t = r.tenant('one')
+    assert t['memory'] == n * size and t['memory_peak'] <= quota, t
+    assert int(line(r.program('other', 'probe', 'memory', MIB, 1)).split()[5]) > quota # another's device is as large as ever
+    has = [p for p, w in zip(programs, got) if int(w[1])]
+    killed = has[0]
+    killed.kill()
+    killed.wait()
+    left = (n - int(got[programs.index(killed)][1])) * size
+    wait_for(lambda: r.tenant('one')['memory'] == left, 'the memory of a killed process to come back')
+    for p in has[1:]:
+        assert line(p, '') == 'released'
+    assert r.tenant('one')['memory'] == 0
+    p = r.program('one', 'probe', 'memory', size, 1000)
+    assert int(line(p).split()[1]) == quota // size
+
+
+@test
+def parts_keep_the_memory_of_their_whole(place):
+    r = place.router('', {'one': ''})
+    p = r.program('one', 'probe', 'parts', 8 * MIB)
+    assert line(p) == 'both' and r.tenant('one')['memory'] == 8 * MIB
+    assert line(p, '') == 'part' and r.tenant('one')['memory'] == 8 * MIB
+    assert line(p, '') == 'none' and r.tenant('one')['memory'] == 0
+    q = r.program('one', 'probe', 'svm', 1 * MIB)
+    assert result(q) == 'svm yes'
+    assert r.tenant('one')['memory_peak'] == 8 * MIB
+
+
+@test
+def what_waits_for_the_application_is_not_waited_for(place):
+    r = place.router('', {'turns': '', 'time': 'device_ms = 500', 'calls': 'calls = "5000"\n calls_burst = "100"', 'busy': ''})
+    busy = r.program('busy', 'busy', 100000, 60, 16)
+    assert line(busy) == 'ready'
+    for n in ('turns', 'time', 'calls'):
+        out, error = r.program(n, 'probe', 'behind').communicate(timeout=100)
+        assert out.splitlines() == ['behind 300000 some'] * len(out.splitlines()) and out, (n, out, error)
+
+
+@test
+def rates_are_never_exceeded(place):
+    r = place.router('', {'calls': 'calls = "2000"\n calls_burst = "50"', 'bytes': 'bytes = "20 MB"\n bytes_burst = "1 MB"',
+                          'time': 'device_ms = 200\n device_ms_burst = 10'})
+    before = r.tenant('calls')['calls']
+    began = time.monotonic()
+    result(r.program('calls', 'probe', 'calls', 4000))
+    took = time.monotonic() - began
+    n = r.tenant('calls')['calls'] - before
+    assert n >= 4000 and n <= 50 + 2000 * took + 60, (n, took) # some calls unblock others and do not wait
+    print('# 4000 calls at 2000 a second took %.2f s' % took)
+    ns = words(result(r.program('bytes', 'probe', 'bytes', 1000000, 40)))['ns']
+    assert ns >= 1.9e9, ns
+    print('# 40 MB at 20 MB a second took %.2f s' % (ns / 1e9))
+    w = words(result(r.program('time', 'busy', 100000, 4, 8)))
+    assert w['kernels'] > 0
+    t = r.tenant('time')
+    print('# device time at 200 ms a second: %.0f ms in %.2f s' % (t['device_ns'] / 1e6, w['wall_ns'] / 1e9))
+    assert t['device_ns'] <= 200e6 * (w['wall_ns'] / 1e9 + 4) + 1e9, t
+
+
+@test
+def pausing_delays_and_loses_nothing(place):
+    r = place.router('', {'one': '', 'other': ''})
+    p = r.program('one', 'busy', 100000, 6, 8)
+    q = r.program('other', 'busy', 100000, 6, 8)
+    assert line(p) == 'ready' and line(q) == 'ready'
+    assert r.hira('pause', 'one').returncode == 0
+    time.sleep(0.5)
+    before = r.tenant('one')
+    time.sleep(1)
+    after = r.tenant('one')
+    assert after['paused'] and after['device_ns'] == before['device_ns'] and after['commands'] == before['commands'], (before, after)
+    assert r.hira('resume', 'one').returncode == 0
+    assert words(result(p))['kernels'] > 0 and words(result(q))['kernels'] > 0
+    assert not r.tenant('one')['paused']
+    assert r.hira('pause', 'nobody').returncode == 1
+
+
+@test
+def settings_change_under_load_and_no_call_is_lost(place):
+    r = place.router('', {'one': '', 'other': 'weight = 2'})
+    programs = [r.program(n, 'busy', 30000, 8, 16) for n in ('one', 'other', 'one')]
+    for p in programs:
+        assert line(p) == 'ready'
+    policies = ['fair', 'fifo', 'round-robin', 'band', 'credit', 'none', 'fair']
+    for i, policy in enumerate(policies):
+        r.tenants['one'] = 'weight = %d\n %s' % (i + 1, 'calls = "100k"' if i % 2 else '')
+        r.write('policy = "%s"\nquantum = %d' % (policy, 1 + 3 * i))
+        out = r.hira('reload')
+        assert out.returncode == 0, out.stderr
+        assert r.tenant('one')['settings']['weight'] == i + 1
+        assert r.hira('tenant', 'set', 'other', 'weight=%d' % (7 - i), 'class=latency', 'device_ms=900').returncode == 0
+        time.sleep(0.5)
+    for p in programs:
+        w = words(result(p))
+        assert w['kernels'] > 0, w
+    for n in ('one', 'other'):
+        t = r.tenant(n)
+        assert t['errors'] == 0 and t['queue'] == 0, t
+    out = r.hira('tenant', 'set', 'other', 'weight=3', 'memory=lots')
+    assert out.returncode == 1 and 'memory' in out.stderr and r.tenant('other')['settings']['weight'] == 1, out.stderr
+    assert r.hira('tenant', 'set', 'other', 'wieght=3').returncode == 1
+
+
+@test
+def a_wrong_configuration_never_replaces_a_running_one(place):
+    r = place.router('device_memory = "1 GiB"', {'one': 'weight = 5\n memory = "100 MiB"'})
+    p = r.program('one', 'probe', 'memory', MIB, 1)
+    assert line(p).startswith('got 1')
+    r.tenants['one'] = 'weight = 6\n memory = "2 GiB"'
+    r.write('device_memory = "1 GiB"')
+    out = r.hira('reload')
+    assert out.returncode == 1 and 'more than device_memory' in out.stderr, out.stderr
+    assert r.tenant('one')['settings']['weight'] == 5 and r.tenant('one')['settings']['memory'] == 100 * MIB
+    r.tenants['one'] = 'weight = 6\n memroy = "2 GiB"'
+    r.write('')
+    out = r.hira('reload')
+    assert out.returncode == 1 and "hirad.conf:5: no such option 'memroy'" in out.stderr, out.stderr
+    out = r.hira('tenant', 'set', 'one', 'memory=2 GiB')
+    assert out.returncode == 1 and 'device_memory' in out.stderr, out.stderr
+    assert line(p, '') == 'released'
+
+
+@test
+def counters_and_limits_survive_a_new_router(place):
+    r = place.router('', {'one': 'memory = "64 MiB"', 'other': ''})
+    p = r.program('one', 'probe', 'memory', 4 * MIB, 5)
+    q = r.program('other', 'busy', 50000, 12, 8)
+    assert line(p).startswith('got 5') and line(q) == 'ready'
+    wait_for(lambda: r.tenant('other')['commands'] > 100, 'some kernels')
+    before = r.tenant('one'), r.tenant('other')
+    r.kill()
+    time.sleep(1)
+    r.start()
+    wait_for(lambda: r.tenant('one')['guests'] == 1 and r.tenant('other')['guests'] == 1, 'the new router to know them')
+    after = r.tenant('one'), r.tenant('other')
+    for b, a in zip(before, after):
+        assert a['calls'] >= b['calls'] and a['device_ns'] >= b['device_ns'] and a['memory'] == b['memory'], (b, a)
+    s = r.program('one', 'probe', 'memory', 4 * MIB, 100)
+    got = int(line(s).split()[1])
+    assert got == 11, got # 44 of 64 MiB were free
+    assert r.hira('pause', 'other').returncode == 0 and r.hira('resume', 'other').returncode == 0
+    assert words(result(q))['kernels'] > 100
+    assert line(p, '') == 'released' and r.tenant('one')['memory'] == 44 * MIB
+
+
+@test
+def a_router_that_is_away_stops_nobody(place):
+    r = place.router('', {'one': '', 'other': ''})
+    programs = [r.program(n, 'busy', 50000, 8, 8) for n in ('one', 'other')]
+    for p in programs:
+        assert line(p) == 'ready'
+    r.kill()
+    for p in programs:
+        assert words(result(p))['kernels'] > 0
+
+
+@test
+def a_tenant_can_be_ended(place):
+    r = place.router('', {'one': '', 'other': ''})
+    p, q = (r.program(n, 'probe', 'memory', MIB, 1) for n in ('one', 'other'))
+    assert line(p).startswith('got 1') and line(q).startswith('got 1')
+    assert r.hira('kill', 'one').returncode == 0
+    wait_for(lambda: r.tenant('one')['guests'] == 0, 'its server to end')
+    assert r.tenant('other')['guests'] == 1 and p.poll() is None
+    assert r.tenant('one')['memory'] == 0
+
+
+@test
+def metrics_are_what_prometheus_reads(place):
+    if not shutil.which('curl'):
+        raise Skip('curl is not installed')
+    r = place.router('metrics = "{d}/metrics.sock"\nmeasure = true', {'one': 'memory = "64 MiB"'})
+    p = r.program('one', 'probe', 'memory', MIB, 3)
+    assert line(p).startswith('got 3')
+    get = lambda path: subprocess.run(['curl', '-s', '-i', '--unix-socket', r.dir + '/metrics.sock', 'http://hira' + path],
+                                      stdout=subprocess.PIPE, text=True, timeout=20).stdout
+    text = get('/metrics')
+    assert text.startswith('HTTP/1.1 200') and 'text/plain; version=0.0.4' in text, text[:300]
+    values = dict(l.rsplit(' ', 1) for l in text.splitlines() if l.startswith('hira_'))
+    assert float(values['hira_tenant_memory_bytes{tenant="one"}']) == 3 * MIB, values
+    assert float(values['hira_tenant_memory_limit_bytes{tenant="one"}']) == 64 * MIB
+    assert float(values['hira_tenant_calls_total{tenant="one"}']) > 0 and float(values['hira_tenant_guests{tenant="one"}']) == 1
+    assert float(values['hira_tenant_call_seconds_count{tenant="one"}']) > 0
+    names = {l.split()[2] for l in text.splitlines() if l.startswith('# TYPE')}
+    used = {n.split('{')[0] for n in values}
+    assert all(any(u == n or (u.startswith(n) and u[len(n):] in ('_bucket', '_sum', '_count')) for n in names) for u in used), used - names
+    assert get('/other').startswith('HTTP/1.1 404') and os.stat(r.dir + '/metrics.sock').st_mode & 0o007 == 0
+    out = r.hira('tenant', 'list')
+    assert out.returncode == 0 and 'one' in out.stdout
+
+
+@test
+def thousands_of_processes_of_a_tenant_do_not_stay(place):
+    r = place.router('', {'one': ''})
+    before = len(os.listdir('/proc/%d/fd' % r.p.pid))
+    for _ in range(4):
+        programs = [r.program('one', 'probe', 'calls', 1) for _ in range(8)]
+        for p in programs:
+            result(p)
+    wait_for(lambda: r.tenant('one')['guests'] == 0, 'all to leave')
+    wait_for(lambda: len(os.listdir('/proc/%d/fd' % r.p.pid)) <= before + 8, 'descriptors to be closed')
+    assert r.tenant('one')['memory'] == 0
+
+
+def main():
+    chosen = [t for t in TESTS if t.__name__ in sys.argv[2:]] if sys.argv[2:] else TESTS
+    failed = 0
+    print('1..%d' % len(chosen), flush=True)
+    place = Place(sys.argv[1])
+    for i, t in enumerate(chosen, 1):
+        name = t.__name__.replace('_', ' ')
+        try:
+            t(place)
+            print('ok %d - %s' % (i, name), flush=True)
+        except Skip as why:
+            print('ok %d - %s # SKIP %s' % (i, name, why), flush=True)
+        except Exception:
+            failed += 1
+            print('\n'.join('# ' + l for l in traceback.format_exc().splitlines()))
+            for r in place.routers:
+                with open(r.log) as f:
+                    print('\n'.join('# hirad: ' + l for l in f.read().splitlines()[-15:]))
+            print('not ok %d - %s' % (i, name), flush=True)
+        place.close()
+    shutil.rmtree(place.base, ignore_errors=True)
+    return 1 if failed else 0
+
+
+sys.exit(main())
