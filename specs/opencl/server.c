@@ -245,6 +245,15 @@ static bool gate_ordered(void *queue)
     return !(properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE);
 }
 
+static uint64_t gate_took(void *event)
+{
+    cl_ulong begin = 0, end = 0; // only queues with profiling tell
+    if (clGetEventProfilingInfo((cl_event)event, CL_PROFILING_COMMAND_START, sizeof begin, &begin, NULL) ||
+        clGetEventProfilingInfo((cl_event)event, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL))
+        return 0;
+    return end > begin ? end - begin : 0;
+}
+
 static bool gate_on_processor(void)
 {
     static int known; // 1 yes, -1 no
@@ -256,8 +265,8 @@ static bool gate_on_processor(void)
     return known > 0;
 }
 
-static const struct hira_gate_ops gate = {gate_make,   gate_open,    gate_state,   gate_call,
-                                          gate_retain, gate_release, gate_ordered, gate_on_processor};
+static const struct hira_gate_ops gate = {
+    gate_make, gate_open, gate_state, gate_call, gate_retain, gate_release, gate_ordered, gate_took, gate_on_processor};
 
 static size_t region_bytes(const size_t *region, size_t element)
 {

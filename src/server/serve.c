@@ -184,7 +184,7 @@ static void call_function(struct hira_serve *s, uint16_t function)
     uint16_t ours = function < server->n_map ? server->map[function] : NO_FUNCTION;
     if (ours == NO_FUNCTION || !hira_server_api.functions[ours].serve)
         hira_misfit(s); /* unknown here, or one that the guest answers by itself */
-    else if (hira_unlikely(hira_gate_closed()))
+    else if (hira_unlikely(hira_gate_closed() & ~(HIRA_GATE_TURNS | HIRA_GATE_TIME))) /* those are for commands: hira_gate_defer */
         call_gated(s, ours, function);
     else
         hira_server_api.functions[ours].serve(s);

@@ -44,6 +44,7 @@ struct hira_gate_ops {
     void (*retain)(void *event);
     void (*release)(void *event);
     bool (*ordered)(void *queue); /* its commands run one after the other */
+    uint64_t (*took)(void *event); /* device time of a command that has ended, ns; 0: the vendor does not tell. NULL: it never does */
     bool (*on_processor)(void);   /* the device is the processor; NULL: it is not */
 };
 

@@ -23,6 +23,14 @@
 #include "policy/bucket.h"
 #include "server/internal.h"
 
+/* For tracers (systemtap, bpftrace): no cost but a nop each. */
+#if __has_include(<sys/sdt.h>)
+#include <sys/sdt.h>
+#else
+#define DTRACE_PROBE1(provider, probe, a)
+#define DTRACE_PROBE2(provider, probe, a, b)
+#endif
+
 struct command {
     struct command *next;
     void *gate;   /* what is completed to let it go; NULL: it was let go */
@@ -125,13 +133,18 @@ static uint64_t cpu_taken(void)
     return taken;
 }
 
-/* A command has ended at `now`: device time is from when it was let go, or from the end before. A window's commands may
- * have come with pauses: of a device that is the processor, no more than the process took. */
+/* A command has ended at `now`: device time is what the vendor says, else from when it was let go, or from the end
+ * before. A window's commands may have come with pauses: of a device that is the processor, no more than the process
+ * took. */
 static void account_end(const struct command *c, uint64_t now)
 {
     uint64_t from = HIRA_MAX(c->began, t.last_end), busy = now > from ? now - from : 0, each = busy / c->stands_for;
+    uint64_t took = c->stands_for == 1 && t.ops->took ? t.ops->took(c->event) : 0;
+    if (took)
+        busy = HIRA_MIN(took, now - c->began);
     if (c->stands_for > 1 && t.ops->on_processor)
         busy = HIRA_MIN(busy, cpu_taken());
+    DTRACE_PROBE2(hira, command_end, c->number, busy);
     t.last_end = now;
     t.each = (3 * t.each + each) / 4;
     t.turn_used += busy;
@@ -252,6 +265,7 @@ static void fly(struct command *c, uint64_t now)
 static void let_go(struct command *c, uint64_t now)
 {
     void *gate = HIRA_STEAL(c->gate);
+    DTRACE_PROBE2(hira, command_let_go, c->number, now - c->began);
     t.n_closed--;
     atomic_fetch_sub_explicit(&t.account->queue, 1, memory_order_relaxed);
     fly(c, now);
@@ -347,6 +361,7 @@ static void say(enum hira_message_type type, uint64_t time, bool wants)
 static void end_turn(bool wants)
 {
     atomic_store_explicit(&t.free, false, memory_order_relaxed);
+    DTRACE_PROBE2(hira, turn_end, t.turn_number, t.turn_used);
     say(HIRA_MSG_TURN_DONE, t.turn_used, wants);
     t.turn = wants ? TURN_ASKED : TURN_NONE;
     t.ending = false;
@@ -381,6 +396,7 @@ static void review_turn(uint64_t now, bool wants, uint64_t *ret_again)
 
 static void take_turn(const struct hira_turn *m, uint64_t now)
 {
+    DTRACE_PROBE2(hira, turn_begin, m->number, m->time);
     t.turn = TURN_HAVE;
     t.turn_number = m->number;
     t.turn_time = m->time;
@@ -547,7 +563,7 @@ static bool end_of_window(void)
 
 static void new_window(struct command *c, uint64_t now)
 {
-    if (!atomic_load_explicit(&t.free, memory_order_relaxed))
+    if (!atomic_load_explicit(&t.free, memory_order_relaxed) || bits() & HIRA_GATE_TIME) /* then each one is watched */
         return;
     c->stands_for = t.window;
     c->began = t.window_began;
@@ -640,6 +656,7 @@ static void keep(struct hira_deferral *d, struct command *c)
     struct queue *q = c->gate ? queue_of(d->queue, true) : NULL;
     c->number = ++t.numbers;
     if (q) {
+        c->began = c->stands_for > 1 ? c->began : now; /* to be seen how long it waited */
         c->next = NULL;
         *q->last = c;
         q->last = &c->next;
