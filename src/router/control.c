@@ -107,24 +107,58 @@ static json_t *tenant_of(struct router_tenant *t)
                         "commands", (json_int_t)sums.commands, "deferred", (json_int_t)sums.deferred, "waits",
                         (json_int_t)sums.waits, "wait_ns", (json_int_t)sums.wait_ns, "denied", (json_int_t)sums.denied,
                         "memory", (json_int_t)memory, "memory_peak", (json_int_t)peak));
-    json_object_set_new(json, "settings", settings_of(t));
-    json_object_set_new(json, "durations", durations_of(t));
     return json;
 }
 
-/* Those of the configuration that nobody has come as yet are shown too. */
-static json_t *list_tenants(struct router *router, uid_t uid, const char *only)
+/* What a listing is to hold. */
+struct listing {
+    const char *only; /* this tenant, or NULL */
+    bool active;      /* those with guests */
+    bool measured;    /* how long calls took */
+    json_int_t from;  /* that many are passed over */
+};
+
+static bool listed(const struct listing *l, const struct router_tenant *t, uid_t uid)
+{
+    return may_see(t, uid) && (!l->only || !strcmp(l->only, t->name)) && (!l->active || t->n_serving);
+}
+
+/* Those of the configuration that nobody has come as yet are shown too. As many as one message holds; *ret_next: where
+ * to go on, 0: that was all. */
+static json_t *tenants_from(struct router *router, uid_t uid, const struct listing *l, json_int_t *ret_next)
 {
     json_t *list = json_array();
-    for (unsigned i = 0; router->config && may_change(uid) && i < router->config->n_tenants; i++)
+    json_int_t n = 0;
+    for (unsigned i = 0; router->config && !l->active && may_change(uid) && i < router->config->n_tenants; i++)
         router_tenant_named(router, router->config->tenants[i].name, 0);
+    *ret_next = 0;
     for (struct hira_list *pos = router->tenants.next; pos != &router->tenants; pos = pos->next) {
         struct router_tenant *t = hira_list_entry(pos, struct router_tenant, link);
-        if (may_see(t, uid) && (!only || !strcmp(only, t->name)))
-            json_array_append_new(list, tenant_of(t));
+        if (!listed(l, t, uid) || n++ < l->from)
+            continue;
+        if (json_array_size(list) == ROUTER_LISTED_TENANTS) {
+            *ret_next = n - 1;
+            break;
+        }
+        json_t *json = tenant_of(t);
+        if (!l->active)
+            json_object_set_new(json, "settings", settings_of(t));
+        if (l->measured)
+            json_object_set_new(json, "durations", durations_of(t));
+        json_array_append_new(list, json);
     }
+    return list;
+}
+
+static json_t *list_tenants(struct router *router, uid_t uid, const json_t *request)
+{
+    const struct listing l = {
+        json_string_value(json_object_get(request, "tenant")), json_is_true(json_object_get(request, "active")),
+        json_is_true(json_object_get(request, "measure")), json_integer_value(json_object_get(request, "from"))};
+    json_int_t next;
+    json_t *list = tenants_from(router, uid, &l, &next);
     const struct config *config = router->config;
-    return json_pack("{s:I,s:s,s:I,s:I,s:o}", "time_ns", (json_int_t)hira_now_ns(), "policy",
+    return json_pack("{s:I,s:I,s:s,s:I,s:I,s:o}", "next", next, "time_ns", (json_int_t)hira_now_ns(), "policy",
                      config && config->policy ? config->policy->name : "none", "quantum_ns",
                      (json_int_t)router->turns.policy.quantum, "turns", (json_int_t)router->turns.given, "tenants",
                      list);
@@ -244,7 +278,7 @@ static struct router_function function_sum(const struct router_tenant *t, const 
     struct router_function sum = t->functions ? t->functions[i] : (struct router_function){0, 0};
     for (const struct hira_list *pos = api->servers.next; pos != &api->servers; pos = pos->next) {
         const struct router_server *s = hira_list_entry(pos, struct router_server, link);
-        if (s->tenant != t || s->state != SERVER_SERVING || !s->named || !s->account)
+        if (s->tenant != t || !s->since || !s->named || !s->account)
             continue;
         sum.calls += HIRA_MIN(atomic_load(&s->account->gate.functions[i].calls), s->sums.calls);
         sum.ns += HIRA_MIN(atomic_load(&s->account->gate.functions[i].ns), UINT64_MAX / 65536);
@@ -283,7 +317,7 @@ static json_t *answer(struct router *router, const json_t *request, uid_t uid)
     if (!strcmp(verb, "tenants") && json_is_true(json_object_get(request, "measure")) && may_change(uid))
         router_measure(router);
     if (!strcmp(verb, "tenants"))
-        return list_tenants(router, uid, json_string_value(json_object_get(request, "tenant")));
+        return list_tenants(router, uid, request);
     if (!may_change(uid))
         return wrong("only root and hirad's own user may do this");
     if (!strcmp(verb, "reload"))

@@ -86,6 +86,9 @@
  * any call that is reasonable on a shared device. */
 #define ROUTER_TURN_LATE_MS 1000
 
+/* Somebody who had the device within this time is taken for somebody who shares it. */
+#define ROUTER_TURN_NEAR_NS 1000000000ull
+
 /* hirad tells servers that wait for a turn that it is there: a third of what they take for its absence. */
 #define ROUTER_BEAT_MS 500
 
@@ -100,6 +103,9 @@
 
 /* So long calls are timed after somebody has asked to see: he asks every second. */
 #define ROUTER_MEASURE_MS 5000
+
+/* Tenants in one answer, of 1.2 KiB at most each: it has to fit a message. */
+#define ROUTER_LISTED_TENANTS 80
 
 /* No thread serves a call faster, whatever its account says: a function call costs as much. */
 #define ROUTER_CALL_LEAST_NS 10

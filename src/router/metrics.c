@@ -206,7 +206,10 @@ void router_metrics_text(struct router *router, struct hira_text *out)
         i = 0;
         for (struct hira_list *pos = router->tenants.next; pos != &router->tenants; pos = pos->next, i++) {
             struct router_tenant *t = hira_list_entry(pos, struct router_tenant, link);
-            hira_text_printf(out, "%s{tenant=\"%s\"} %.15g\n", f->name, t->name, f->value(t, &sums[i]));
+            double value = f->value(t, &sums[i]);
+            bool whole = value == (double)(int64_t)value;
+            hira_text_printf(out, whole ? "%s{tenant=\"%s\"} %.0f\n" : "%s{tenant=\"%s\"} %.15g\n", f->name, t->name,
+                             value);
         }
     }
     if (!router->config || !router->config->measure)

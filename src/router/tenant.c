@@ -348,7 +348,8 @@ static void add_living(struct router *router, const struct router_tenant *only, 
     hira_list_for_each (a, a_next, &router->apis)
         hira_list_for_each (pos, next, &hira_list_entry(a, struct router_api, link)->servers) {
             struct router_server *s = hira_list_entry(pos, struct router_server, link);
-            if ((only && s->tenant != only) || s->state != SERVER_SERVING)
+            if ((only && s->tenant != only) ||
+                !s->since) /* one whose process is not gone yet is not in the past either */
                 continue;
             struct router_sums one = router_account_read(s);
             add_sums(only ? sums : &sums[s->tenant->place], &one);
@@ -379,8 +380,7 @@ void router_tenant_durations(const struct router_tenant *t, uint64_t sums[HIRA_A
     hira_list_for_each (a, a_next, &t->router->apis)
         hira_list_for_each (pos, next, &hira_list_entry(a, struct router_api, link)->servers) {
             const struct router_server *s = hira_list_entry(pos, struct router_server, link);
-            for (unsigned i = 0; s->tenant == t && s->state == SERVER_SERVING && s->account && i < HIRA_ACCOUNT_BUCKETS;
-                 i++)
+            for (unsigned i = 0; s->tenant == t && s->since && s->account && i < HIRA_ACCOUNT_BUCKETS; i++)
                 sums[i] += HIRA_MIN(atomic_load(&s->account->gate.durations[i]), s->sums.calls);
         }
 }

@@ -126,8 +126,8 @@ def sixteen_processes_never_have_a_byte_too_many(place):
     for p in has[1:]:
         assert line(p, '') == 'released'
     assert r.tenant('one')['memory'] == 0
-    p = r.program('one', 'probe', 'memory', size, 1000)
-    assert int(line(p).split()[1]) == quota // size
+    p = r.program('one', 'probe', 'memory', MIB, 1000) # of such a size that allocating would not be waited for
+    assert int(line(p).split()[1]) == quota // MIB
 
 
 @test
