@@ -36,6 +36,8 @@ int cli_run(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_kill(int argc, char **argv);
 int cli_tenant(int argc, char **argv);
+int cli_top(int argc, char **argv);
+int cli_stat(int argc, char **argv);
 int cli_pause(int argc, char **argv);
 int cli_resume(int argc, char **argv);
 int cli_reload(int argc, char **argv);

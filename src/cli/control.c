@@ -68,6 +68,25 @@ json_t *cli_control(const char *verb, const char *socket, json_t *request)
     return NULL;
 }
 
+json_t *cli_tenants(const char *verb, const char *socket, json_t *request)
+{
+    json_t *all = NULL;
+    json_int_t next = 0;
+    do {
+        json_object_set_new(request, "from", json_integer(next));
+        json_t *answer = cli_control(verb, socket, json_incref(request));
+        next = answer ? cli_json_number(answer, "next") : 0;
+        if (all && answer) {
+            json_array_extend(json_object_get(all, "tenants"), json_object_get(answer, "tenants"));
+            json_decref(answer);
+        } else if (!all) {
+            all = answer;
+        }
+    } while (next);
+    json_decref(request);
+    return all;
+}
+
 int cli_take_socket(const char *verb, int argc, char **argv, const char **ret_socket)
 {
     static const struct option options[] = {{"socket", required_argument, NULL, 's'}, {0}};

@@ -22,6 +22,8 @@ static const struct verb {
     {"spec", "format", "[--write | --check] SPEC...", "print a specification in its canonical layout", cli_spec_format},
     {NULL, "build", "[-o DIR] SPEC", "make the virtual stack", cli_build},
     {NULL, "run", "[--api NAME] [--strict] PROGRAM...", "run a program under Hira", cli_run},
+    {NULL, "stat", "PROGRAM...", "run a program under Hira, and say which functions took how long", cli_stat},
+    {NULL, "top", "[--times N]", "tenants as they are now", cli_top},
     {NULL, "status", "[--json]", "what the router is doing", cli_status},
     {NULL, "kill", "PID... | TENANT... | all", "end the servers of guests", cli_kill},
     {NULL, "tenant", "[list | show T | set T NAME=VALUE...]", "who shares the device, and what each may use", cli_tenant},

@@ -28,6 +28,7 @@ enum { RUN_FAILED = 125, RUN_NOT_EXECUTABLE = 126, RUN_NOT_FOUND = 127 };
 struct run_options {
     const char *socket, *api, *lib_dir, *server_dir, *vendor_icd;
     bool strict;
+    bool stat; /* as hira stat: a router of its own, and what was called */
 };
 
 /* ---- the program's surroundings ---- */
@@ -95,7 +96,7 @@ static int find_router(const struct run_options *o, struct cli_private_router *r
         fprintf(stderr, "hira run: no hirad answers on %s: %s\n", socket, strerror(errno));
         return -1;
     }
-    if (!o->server_dir && !o->vendor_icd && hira_socket_path(socket, size) == 0 && answers(socket))
+    if (!o->stat && !o->server_dir && !o->vendor_icd && hira_socket_path(socket, size) == 0 && answers(socket))
         return 0;
     if (o->vendor_icd)
         setenv("HIRA_VENDOR_ICD", o->vendor_icd, 1); /* for the router's servers */
@@ -123,11 +124,14 @@ static _Noreturn void become_program(char **argv, const sigset_t *mask, sighandl
 }
 
 /* Waits for the program's end, handing signals on. Its status as waitpid gives it. */
-static int watch_program(pid_t pid, const sigset_t *signals)
+static int watch_program(pid_t pid, const sigset_t *signals, const char *measured)
 {
     for (;;) {
         siginfo_t info;
-        int status, number = sigwaitinfo(signals, &info);
+        const struct timespec while_measured = {2, 0};
+        int status, number = measured ? sigtimedwait(signals, &info, &while_measured) : sigwaitinfo(signals, &info);
+        if (number < 0 && errno == EAGAIN)
+            cli_stat_keep_measuring(measured);
         if (number > 0 && number != SIGCHLD && info.si_code <= 0) /* sent by a process, not by the terminal */
             kill(pid, number);
         if (waitpid(pid, &status, WNOHANG) == pid)
@@ -135,7 +139,7 @@ static int watch_program(pid_t pid, const sigset_t *signals)
     }
 }
 
-static int run_program(char **argv, sighandler_t on_child)
+static int run_program(char **argv, sighandler_t on_child, const char *measured)
 {
     static const int forwarded[] = {SIGINT,  SIGTERM, SIGHUP,   SIGQUIT, SIGUSR1,
                                     SIGUSR2, SIGALRM, SIGWINCH, SIGCONT, SIGCHLD};
@@ -152,7 +156,7 @@ static int run_program(char **argv, sighandler_t on_child)
         fprintf(stderr, "hira run: cannot fork: %s\n", strerror(errno));
         return RUN_FAILED;
     }
-    int status = watch_program(pid, &signals);
+    int status = watch_program(pid, &signals, measured);
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
@@ -168,14 +172,19 @@ static int run(const struct run_options *o, char **argv)
         setenv("HIRA_SOCKET", socket, 1);
         if (o->strict)
             setenv("HIRA_STRICT", "1", 1);
-        status = run_program(argv, on_child);
+        if (o->stat)
+            cli_stat_keep_measuring(socket);
+        uint64_t began = hira_now_ns();
+        status = run_program(argv, on_child, o->stat ? socket : NULL);
+        if (o->stat)
+            cli_stat_print(socket, (double)(hira_now_ns() - began));
     }
     cli_private_router_stop(&router);
     hira_text_fini(&path);
     return status;
 }
 
-int cli_run(int argc, char **argv)
+static int run_verb(const char *verb, bool stat, int argc, char **argv)
 {
     static const struct option options[] = {
         {"socket", required_argument, NULL, 's'},  {"api", required_argument, NULL, 'a'},
@@ -183,7 +192,7 @@ int cli_run(int argc, char **argv)
         {"strict", no_argument, NULL, 'S'},        {"vendor-icd", required_argument, NULL, 'v'},
         {0}};
     const char *vendor_icd = getenv("HIRA_VENDOR_ICD");
-    struct run_options o = {.vendor_icd = vendor_icd && *vendor_icd ? vendor_icd : NULL};
+    struct run_options o = {.vendor_icd = vendor_icd && *vendor_icd ? vendor_icd : NULL, .stat = stat};
     for (int c; (c = getopt_long(argc, argv, "+", options, NULL)) != -1;) {
         if (c == 's')
             o.socket = optarg;
@@ -198,17 +207,31 @@ int cli_run(int argc, char **argv)
         else if (c == 'S')
             o.strict = true;
         else {
-            cli_usage("run", "unknown option");
+            cli_usage(verb, "unknown option");
             return RUN_FAILED;
         }
     }
+    if (stat && o.socket) {
+        cli_usage(verb, "it has a router of its own");
+        return RUN_FAILED;
+    }
     if (optind == argc) {
-        cli_usage("run", "which program?");
+        cli_usage(verb, "which program?");
         return RUN_FAILED;
     }
     if (o.api && !hira_api_name_valid(o.api)) {
-        cli_usage("run", "'%s' is no API's name", o.api);
+        cli_usage(verb, "'%s' is no API's name", o.api);
         return RUN_FAILED;
     }
     return run(&o, argv + optind);
+}
+
+int cli_run(int argc, char **argv)
+{
+    return run_verb("run", false, argc, argv);
+}
+
+int cli_stat(int argc, char **argv)
+{
+    return run_verb("stat", true, argc, argv);
 }

@@ -34,6 +34,13 @@ void cli_private_router_stop(struct cli_private_router *router);
  * standard error. `socket` NULL: where hirad usually is. */
 json_t *cli_control(const char *verb, const char *socket, json_t *request);
 
+/* The same for the verb "tenants", whose answer may come in parts. */
+json_t *cli_tenants(const char *verb, const char *socket, json_t *request);
+
+/* hira stat: has calls timed for the next seconds; prints what was called. */
+void cli_stat_keep_measuring(const char *socket);
+void cli_stat_print(const char *socket, double wall_ns);
+
 /* --socket, the only option of a verb: CLI_OK, else what to exit with. */
 int cli_take_socket(const char *verb, int argc, char **argv, const char **ret_socket);
 

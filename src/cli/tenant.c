@@ -71,7 +71,7 @@ static int show(const char *socket, const char *only, bool json)
     size_t i;
     if (only)
         json_object_set_new(request, "tenant", json_string(only));
-    json_t *answer = cli_control("tenant", socket, request);
+    json_t *answer = cli_tenants("tenant", socket, request);
     if (!answer)
         return CLI_FAILED;
     json_t *list = json_object_get(answer, "tenants");
