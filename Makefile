@@ -52,6 +52,7 @@ bench: ## time Hira against native, each number beside its physical limit (ARGS=
 	@scripts/setup build check
 	@scripts/build $(BUILD)
 	@python3 bench/run.py --builddir $(BUILD) $(ARGS)
+	@python3 bench/policy.py --builddir $(BUILD)
 
 fuzz: ## fuzz what reads untrusted bytes, TIME seconds for each reader (ARGS="TARGET..." for some)
 	@scripts/setup build fuzz
