@@ -1,0 +1,39 @@
+# Completion of hira's command line, for bash.
+# SPDX-License-Identifier: Apache-2.0
+_hira_tenants() {
+	hira tenant list 2>/dev/null | awk 'NR > 2 { print $1 }'
+}
+
+_hira() {
+	local cur=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]:-}
+	COMPREPLY=()
+	if [ "$COMP_CWORD" = 1 ]; then
+		mapfile -t COMPREPLY < <(compgen -W "run stat top status kill tenant pause resume reload doctor build spec help" -- "$cur")
+		return
+	fi
+	case $verb in
+	pause | resume | kill)
+		mapfile -t COMPREPLY < <(compgen -W "$(_hira_tenants) --socket" -- "$cur")
+		;;
+	tenant)
+		if [ "$COMP_CWORD" = 2 ]; then
+			mapfile -t COMPREPLY < <(compgen -W "list show set --json --socket" -- "$cur")
+		elif [ "$COMP_CWORD" = 3 ]; then
+			mapfile -t COMPREPLY < <(compgen -W "$(_hira_tenants)" -- "$cur")
+		else
+			compopt -o nospace
+			mapfile -t COMPREPLY < <(compgen -W "weight= priority= class= calls= calls_burst= bytes= bytes_burst= device_ms= device_ms_burst= memory=" -- "$cur")
+		fi
+		;;
+	spec)
+		mapfile -t COMPREPLY < <(compgen -W "init check explain coverage format" -- "$cur")
+		;;
+	run | stat)
+		mapfile -t COMPREPLY < <(compgen -c -- "$cur")
+		;;
+	*)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		;;
+	esac
+}
+complete -F _hira hira
