@@ -277,9 +277,11 @@ static struct router_function function_sum(const struct router_tenant *t, const 
 {
     struct router_function sum = t->functions ? t->functions[i] : (struct router_function){0, 0};
     for (const struct hira_list *pos = api->servers.next; pos != &api->servers; pos = pos->next) {
-        const struct router_server *s = hira_list_entry(pos, struct router_server, link);
+        struct router_server *s = hira_list_entry(pos, struct router_server, link);
         if (s->tenant != t || !s->since || !s->named || !s->account)
             continue;
+        if (!i)
+            router_account_read(s); /* what is believed of the rest */
         sum.calls += HIRA_MIN(atomic_load(&s->account->gate.functions[i].calls), s->sums.calls);
         sum.ns += HIRA_MIN(atomic_load(&s->account->gate.functions[i].ns), UINT64_MAX / 65536);
     }

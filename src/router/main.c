@@ -352,7 +352,9 @@ static int run(struct router *router, int private_fd)
         else
             router_sweep(router);
         int refused;
-        router_tenant_of(router, NULL, geteuid(), getegid(), &refused); /* who will most likely come, or alone can */
+        struct router_tenant *own = router_tenant_of(router, NULL, geteuid(), getegid(), &refused);
+        if (own) /* who will most likely come, or alone can */
+            own->seen = ++router->n_seen;
         router_apis_start(router);
         if (hira_list_empty(&router->apis))
             hira_log(&router->log, HIRA_LOG_WARNING, "router", 0,

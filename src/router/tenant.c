@@ -305,7 +305,7 @@ uint64_t router_tenants_warm(const struct router *router)
                 seen = next;
             }
     }
-    return latest[ROUTER_TENANTS_WARM - 1];
+    return HIRA_MAX(latest[ROUTER_TENANTS_WARM - 1], 1u); /* 0: nobody has come for it */
 }
 
 /* One that the configuration no longer names keeps what it had: its guests are served on, and nobody new becomes one.
