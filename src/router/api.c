@@ -421,6 +421,8 @@ static unsigned wanted(const struct router_api *api, const struct router_tenant 
 {
     const struct router *router = api->router;
     bool keep_ready = !api->refill && !(router->private && api->adopted == 1);
+    if (!router_tenant_may_use(tenant, api->name))
+        return 0;
     return tenant->waiting + (keep_ready && tenant->seen >= warm_since ? router->options.warm : 0);
 }
 
@@ -434,8 +436,7 @@ static struct router_tenant *lacking(struct router_api *api)
     hira_list_for_each (pos, next, &router->tenants) {
         struct router_tenant *tenant = hira_list_entry(pos, struct router_tenant, link);
         const struct trouble *t = trouble_of(api, tenant);
-        if (tenant->have >= wanted(api, tenant, warm_since) || !router_tenant_may_use(tenant, api->name) ||
-            tenant->starting >= most_starting(router, t) ||
+        if (tenant->have >= wanted(api, tenant, warm_since) || tenant->starting >= most_starting(router, t) ||
             (first && is_before(first, tenant)))
             continue;
         uint64_t wait = router_bucket_wait(&tenant->starts, now, router->options.start_rate);
