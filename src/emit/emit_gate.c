@@ -20,23 +20,11 @@ static const struct lapis_resource *resource(const struct lapis_function *f, con
 void emit_gate_before(struct emit *e, const struct lapis_function *f)
 {
     const struct lapis_resource *bytes = resource(f, "bytes");
-    if (bytes && !bytes->after)
-        emit_line(e, "if (hira_gate_closed())\n        hira_consume_bytes(s, (uint64_t)(%s));", bytes->amount);
-    if (!f->deferred)
-        return;
     const char *const *d = f->deferred;
-    emit_line(e, "struct hira_deferral deferral = {.queue = (void *)(uintptr_t)%s, .n = %s, .list = (void *const *)%s,",
-              d[0], d[1], d[2]);
-    emit_line(e, "                                 .event = (void **)%s, .timed = %s};", d[3],
-              resource(f, "time") ? "true" : "false");
-    emit_line(e, "const bool deferred = hira_gate_closed() && hira_gate_defer(s, &deferral);");
-    emit_line(e, "if (deferred) {");
-    e->indent++;
-    emit_line(e, "%s = (__typeof__(%s))deferral.n;", d[1], d[1]);
-    emit_line(e, "%s = (void *)deferral.list;", d[2]);
-    emit_line(e, "%s = (void *)deferral.event;", d[3]);
-    e->indent--;
-    emit_line(e, "}");
+    if (bytes && !bytes->after)
+        emit_line(e, "hira_consume_bytes(s, (uint64_t)(%s));", bytes->amount);
+    if (d)
+        emit_line(e, "HIRA_DEFER(s, %s, %s, %s, %s, %s);", d[0], d[1], d[2], d[3], resource(f, "time") ? "true" : "false");
 }
 
 /* What is not had is not asked for: the result is then the failure. */
@@ -60,9 +48,9 @@ void emit_gate_after(struct emit *e, const struct lapis_function *f)
 {
     const struct lapis_resource *bytes = resource(f, "bytes");
     if (f->deferred)
-        emit_line(e, "if (deferred)\n        hira_gate_deferred(&deferral, ok);");
+        emit_line(e, "hira_gate_deferred(&deferral, ok);");
     if (bytes && bytes->after)
-        emit_line(e, "if (ok && hira_gate_closed())\n        hira_consume_bytes(s, (uint64_t)(%s));", bytes->amount);
+        emit_line(e, "hira_consume_bytes(s, ok ? (uint64_t)(%s) : 0);", bytes->amount);
     if (f->holds)
         emit_line(e, "if (ok)\n        hira_hold(s, (void *)(uintptr_t)(%s));", f->holds);
 }

@@ -552,8 +552,7 @@ static void emit_serve(struct emit *e, const struct lapis_function *f)
     bool makes = f->ret.kind == LAPIS_V_HANDLE && f->ret.allocates;
     if (makes)
         emit_line(e, "const uint64_t id_ret = hira_get_word(s);");
-    emit_line(e, "hira_get_end(s);");
-    emit_line(e, "if (!hira_serve_ready(s)) return;");
+    emit_line(e, "if (!hira_get_end(s)) return;");
     if (until)
         emit_line(e, "const bool until_done = %s;", until);
     emit_checks(e, f);

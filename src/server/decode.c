@@ -335,11 +335,6 @@ bool hira_may_keep(struct hira_serve *s)
     return false;
 }
 
-bool hira_serve_ready(struct hira_serve *s)
-{
-    return !s->bad && s->status == HIRA_REPLY_OK;
-}
-
 void hira_keep(struct hira_serve *s)
 {
     s->kept = true;

@@ -164,7 +164,7 @@ void hira_gate_leave(struct hira_serve *s, uint32_t function)
     add(&f->ns, ns);
 }
 
-void hira_consume_bytes(struct hira_serve *s, uint64_t n)
+void hira_gate_bytes(struct hira_serve *s, uint64_t n)
 {
     if (!(bits() & HIRA_GATE_BYTES))
         return;

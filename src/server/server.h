@@ -149,11 +149,18 @@ static inline double hira_get_double(struct hira_serve *s)
 
 void hira_get_bytes(struct hira_serve *s, void *data, uint64_t size);
 
-/* After the last get: a record that goes on is as little what an honest guest sends as one that ends early. */
-static inline void hira_get_end(struct hira_serve *s)
+/* Everything was decoded and may be given to the vendor. */
+static inline bool hira_serve_ready(const struct hira_serve *s)
+{
+    return hira_likely(!s->bad && s->status == HIRA_REPLY_OK);
+}
+
+/* After the last get: a record that goes on is as little what an honest guest sends as one that ends early. Whether all is well so far. */
+static inline bool hira_get_end(struct hira_serve *s)
 {
     if (hira_unlikely(s->p != s->end))
         hira_misfit(s);
+    return hira_serve_ready(s);
 }
 
 /* The vendor's handle for an id of this type; NULL for 0. */
@@ -218,9 +225,6 @@ static inline uint64_t hira_least(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
 }
-
-/* True: everything was decoded and may be given to the vendor. */
-bool hira_serve_ready(struct hira_serve *s);
 
 /* Whether this call's memory may stay until its command has ended. False and sticky when the guest keeps too much already. */
 bool hira_may_keep(struct hira_serve *s);
@@ -292,7 +296,12 @@ static inline uint32_t hira_gate_closed(void)
 }
 
 /* `consumes(bytes, n)`: so many are moved. */
-void hira_consume_bytes(struct hira_serve *s, uint64_t n);
+void hira_gate_bytes(struct hira_serve *s, uint64_t n);
+static inline void hira_consume_bytes(struct hira_serve *s, uint64_t n)
+{
+    if (hira_gate_closed())
+        hira_gate_bytes(s, n);
+}
 
 /* `consumes(memory, n)`: charges a tenant for device memory. False: it has not so much left. What was charged goes to the object that
  * the call makes, and is given back when that has gone; or at once, if the call makes none. */
@@ -314,14 +323,30 @@ struct hira_deferral {
     void *const *list;
     void **event; /* where its event goes, NULL: the application wants none */
     bool timed;   /* it takes device time */
+    bool done;    /* n, list and event are others now */
     void *own, *gate;
     struct command *command;
 };
 
-/* While hira_gate_closed(). True: n, list and event are others now. */
+/* While hira_gate_closed(). Whether n, list and event are others now. */
 bool hira_gate_defer(struct hira_serve *s, struct hira_deferral *d);
 /* After the call, if that was so. */
-void hira_gate_deferred(struct hira_deferral *d, bool ok);
+void hira_gate_called(struct hira_deferral *d, bool ok);
+static inline void hira_gate_deferred(struct hira_deferral *d, bool ok)
+{
+    if (d->done)
+        hira_gate_called(d, ok);
+}
+
+/* For parameters of the API's types: a variable `deferral`, and what of them the gate changed. */
+#define HIRA_DEFER(s, queue_, n_, list_, event_, timed_)                                                               \
+    struct hira_deferral deferral = {.queue = (void *)(uintptr_t)(queue_), .n = (n_), .list = (void *const *)(list_),  \
+                                     .event = (void **)(event_), .timed = (timed_)};                                   \
+    if (hira_gate_closed() && (deferral.done = hira_gate_defer(s, &deferral))) {                                       \
+        (n_) = (__typeof__(n_))deferral.n;                                                                             \
+        (list_) = (void *)deferral.list;                                                                               \
+        (event_) = (void *)deferral.event;                                                                             \
+    }
 
 /* ---- streams ---- */
 

@@ -673,7 +673,7 @@ static void keep(struct hira_deferral *d, struct command *c)
     kick(NULL);
 }
 
-void hira_gate_deferred(struct hira_deferral *d, bool ok)
+void hira_gate_called(struct hira_deferral *d, bool ok)
 {
     struct command *c = HIRA_STEAL(d->command);
     if (d->gate)
