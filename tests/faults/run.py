@@ -5,6 +5,7 @@
 import ctypes
 import os
 import random
+import shlex
 import signal
 import socket
 import struct
@@ -937,19 +938,26 @@ def no_descriptors_in_the_router(place):
     router_torture(place, 'fd')
 
 
+def on_disk(mounts, command):
+    """argv: the command, where these mounts are. An ordinary user makes them as root of a user namespace, and is itself again in one inside."""
+    if os.geteuid() == 0:
+        return ['unshare', '-m', 'sh', '-c', f'{mounts} && {command}']
+    return ['unshare', '-rm', 'sh', '-c', f'{mounts} && exec unshare -U --map-user={os.geteuid()} --map-group={os.getegid()} sh -c {shlex.quote(command)}']
+
+
 @test('scarcity')
 def full_disk(place):
     """Folder, log and sockets on a file system of two pages and few files, in a mount namespace of its own."""
-    if subprocess.run(['unshare', '-m', 'true'], capture_output=True).returncode:
+    if subprocess.run(on_disk('true', 'true'), capture_output=True).returncode:
         raise Skip('no mount namespace to be had')
     disk = place.base + '/disk'
     os.mkdir(disk)
     inner = place.base + '/run'
     os.mkdir(inner, 0o700)
     # Everything on the full disk but the socket: the log, the servers' folders with the lock in each.
-    script = (f'mount -t tmpfs -o size=16k,nr_inodes=9 none {disk} && head -c 100k /dev/zero > {disk}/full; '
-              f'exec {HIRAD} --socket {inner}/h.sock --server-dir {NULLAPI} --work-dir {disk} --log-level debug 2>{disk}/log')
-    p = subprocess.Popen(['unshare', '-m', 'sh', '-c', script], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    p = subprocess.Popen(on_disk(f'mount -t tmpfs -o size=16k,nr_inodes=9 none {disk} && {{ head -c 100k /dev/zero > {disk}/full; true; }}',
+                                 f'exec {HIRAD} --socket {inner}/h.sock --server-dir {NULLAPI} --work-dir {disk} --log-level debug 2>{disk}/log'),
+                         stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
     try:
         wait_for(lambda: listens(inner + '/h.sock'), 'hirad to listen')
         clients = [place.client(inner + '/h.sock', fresh=False) for _ in range(6)]
@@ -966,12 +974,11 @@ def full_disk(place):
         p.wait(10)
         p.stderr.close()
     # No room for even the lock: one sentence.
-    p = subprocess.run(['unshare', '-m', 'sh', '-c', f'mount -t tmpfs -o size=16k,nr_inodes=1 none {disk} && exec {HIRAD} --socket '
-                        f'{disk}/h.sock --server-dir {NULLAPI}'], capture_output=True, text=True, timeout=20)
+    mount = f'mount -t tmpfs -o size=16k,nr_inodes=1 none {disk}'
+    p = subprocess.run(on_disk(mount, f'exec {HIRAD} --socket {disk}/h.sock --server-dir {NULLAPI}'), capture_output=True, text=True, timeout=20)
     assert p.returncode == 1 and p.stderr.count('\n') == 1 and 'No space left' in p.stderr, p
-    p = subprocess.run(['unshare', '-m', 'sh', '-c', f'mount -t tmpfs -o size=16k,nr_inodes=1 none {disk} && TMPDIR={disk} exec {HIRA} run '
-                        f'--server-dir {NULLAPI} --lib-dir {NULLAPI} -- {CLIENT}'], capture_output=True, text=True, timeout=20,
-                       stdin=subprocess.DEVNULL)
+    p = subprocess.run(on_disk(mount, f'TMPDIR={disk} exec {HIRA} run --server-dir {NULLAPI} --lib-dir {NULLAPI} -- {CLIENT}'), capture_output=True,
+                       text=True, timeout=20, stdin=subprocess.DEVNULL)
     assert p.returncode == 125 and p.stderr.count('\n') == 1 and 'No space left' in p.stderr, p
 
 
