@@ -22,6 +22,7 @@ import time
 SOAK = bool(os.environ.get("HIRA_SOAK"))
 WANTED = 300 if SOAK else 50
 LARGEST = 30_000_000 if SOAK else 250_000
+WAITING = r"f(stcw|stsw|clex|init|save|stenv)\b"  # what objdump shows as one is two: FWAIT, and the same without waiting
 RESYNC = 64  # bytes within which a reader that was led astray finds back: some 20 instructions
 
 
@@ -51,6 +52,8 @@ def objdump(path):
     for match in re.finditer(r"^ *([0-9a-f]+):\t(.*)$", text, re.M):
         address = int(match.group(1), 16)
         starts.add(address)
+        if re.match(WAITING, match.group(2)):
+            starts.add(address + 1)
         if "(bad)" in match.group(2) or match.group(2).startswith(".byte"):
             bad.add(address)
     return starts, bad

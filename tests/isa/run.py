@@ -352,9 +352,10 @@ def test_bad_packages(work):
     }
     for name, (data, says) in cases.items():
         path = put(os.path.join(work, name), data)
-        status, memory, _, _, _ = measured("scan", "--db", path + ".db", "--member-cap", 70 if "bomb" in name else 2, put(os.path.join(work, "good.deb"), good), path)
+        cap = 2 if name == "large.deb" else 70
+        status, memory, _, _, _ = measured("scan", "--db", path + ".db", "--member-cap", cap, put(os.path.join(work, "good.deb"), good), path)
         check(status == 3, f"{name}: status {status}")
-        out, err = run("scan", "--db", path + "2.db", "--member-cap", 70 if "bomb" in name else 2, os.path.join(work, "good.deb"), path, status=3)
+        out, err = run("scan", "--db", path + "2.db", "--member-cap", cap, os.path.join(work, "good.deb"), path, status=3)
         check(says in err and name in err, f"{name}: {err}")
         check(re.search(r"1 packages with 1 programs", out), f"{name}: the good one was lost: {out}")
         check(SANITIZED or memory < 200, f"{name}: {memory:.0f} MB")
@@ -484,7 +485,7 @@ def test_shape(work):
         data = json.loads(run("plan", "--db", db, "--closure", closure, "--cpuid-cap", "x86-64-v1", "--json", "--popularity", "none")[0])
         rows = {r["completeness"]: r["importance"] for r in data["orders"]}
         shares = json.loads(run("importance", "--db", db, "--closure", closure, "--json", "--popularity", "none", "--limit", 0)[0])["importance"]
-        at[closure] = (sum(r["unweighted"] >= 99.5 for r in shares), rows[10.0], rows[50.0], rows[90.0])
+        at[closure] = (sum(r["unweighted"] >= 95 for r in shares), rows[10.0], rows[50.0], rows[90.0])
         print(f"# {closure}: {at[closure][0]} mnemonics that nearly all need; 10/50/90 % complete with {at[closure][1:]} ")
     check(at["none"][0] >= 20, "tens of mnemonics near 100 %")
     check(100 <= at["reach"][2] <= 260, "the knee of completeness")
