@@ -8,7 +8,7 @@ _hira() {
 	local cur=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]:-}
 	COMPREPLY=()
 	if [ "$COMP_CWORD" = 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W "run stat top status kill tenant pause resume reload doctor build spec help" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "run stat top status kill tenant pause resume reload container doctor build spec help" -- "$cur")
 		return
 	fi
 	case $verb in
@@ -24,6 +24,9 @@ _hira() {
 			compopt -o nospace
 			mapfile -t COMPREPLY < <(compgen -W "weight= priority= class= calls= calls_burst= bytes= bytes_burst= device_ms= device_ms_burst= memory=" -- "$cur")
 		fi
+		;;
+	container)
+		mapfile -t COMPREPLY < <(compgen -W "args cdi --name --socket --api" -- "$cur")
 		;;
 	spec)
 		mapfile -t COMPREPLY < <(compgen -W "init check explain coverage format" -- "$cur")

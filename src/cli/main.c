@@ -30,6 +30,7 @@ static const struct verb {
     {NULL, "pause", "TENANT...", "nothing of a tenant begins until it is resumed", cli_pause},
     {NULL, "resume", "TENANT...", "a paused tenant goes on", cli_resume},
     {NULL, "reload", "", "hirad reads its configuration again", cli_reload},
+    {NULL, "container", "args | cdi", "what a container needs to be a guest", cli_container},
     {NULL, "doctor", "[--json]", "check each part of the way, and say what to do", cli_doctor},
 };
 
@@ -46,6 +47,11 @@ static const struct details {
             "Exit status: the program's; 127 not found, 126 not executable, 125 hira run failed.\n"},
     {"status", "  --json             all there is to know\n  --socket PATH      of this hirad\n"},
     {"kill", "  --socket PATH      of this hirad\n"},
+    {"container", "  args               options for docker and podman: docker run $(hira container args) IMAGE ...\n"
+                  "  cdi                a device file: hira container cdi > /etc/cdi/hira.json, then --device hira/accelerator=default\n"
+                  "  --name NAME        of the device (default: default)\n"
+                  "  --socket PATH      of the hirad, and of the tenant that the container is to be (default: the usual one)\n"
+                  "  --api NAME         only this API (default: each that is installed)\n"},
     {"doctor", "  --json             the same for programs\n"
                "  --socket PATH      the hirad to ask; that none answers is a failure then\n"
                "  --lib-dir DIR      the folder with the guest library\n"
