@@ -26,7 +26,7 @@ _hira() {
 		fi
 		;;
 	container)
-		mapfile -t COMPREPLY < <(compgen -W "args cdi --name --socket --api" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "args cdi --name --socket --api --lib-dir" -- "$cur")
 		;;
 	spec)
 		mapfile -t COMPREPLY < <(compgen -W "init check explain coverage format" -- "$cur")

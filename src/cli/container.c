@@ -26,6 +26,7 @@ struct mount {
 };
 
 struct container {
+    const char *lib_dir; /* NULL: that of each API */
     struct mount socket, libraries[16];
     size_t n_libraries;
     struct hira_text socket_variable, library_variable;
@@ -42,7 +43,7 @@ static void add_library(void *context, const char *api)
     for (size_t i = 0; i < c->n_libraries; i++)
         if (!strcmp(c->libraries[i].to, inside))
             return;
-    if (c->n_libraries == HIRA_ARRAY_SIZE(c->libraries) || hira_path_guest_library(NULL, api, folder, sizeof folder) < 0 ||
+    if (c->n_libraries == HIRA_ARRAY_SIZE(c->libraries) || hira_path_guest_library(c->lib_dir, api, folder, sizeof folder) < 0 ||
         !realpath(folder, m->from))
         return;
     memcpy(m->to, inside, sizeof inside);
@@ -137,6 +138,7 @@ int cli_container(int argc, char **argv)
     static const struct option options[] = {{"socket", required_argument, NULL, 's'},
                                             {"api", required_argument, NULL, 'a'},
                                             {"name", required_argument, NULL, 'n'},
+                                            {"lib-dir", required_argument, NULL, 'l'},
                                             {0}};
     const char *socket = NULL, *api = NULL, *name = "default";
     struct container c = {0};
@@ -149,11 +151,15 @@ int cli_container(int argc, char **argv)
             api = optarg;
         if (o == 'n')
             name = optarg;
+        if (o == 'l')
+            c.lib_dir = optarg;
     }
     const char *what = optind + 1 == argc ? argv[optind] : "";
     bool cdi = !strcmp(what, "cdi");
     if (!cdi && strcmp(what, "args") != 0)
         return cli_usage("container", "args or cdi?");
+    if (c.lib_dir && !api)
+        return cli_usage("container", "of which API is the library in %s? (--api NAME)", c.lib_dir);
     if (!is_device_name(name))
         return cli_usage("container", "'%s' is no name of a device: letters, digits, and _ . : - between them", name);
     int status = look(&c, socket, api);

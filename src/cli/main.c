@@ -51,7 +51,8 @@ static const struct details {
                   "  cdi                a device file: hira container cdi > /etc/cdi/hira.json, then --device hira/accelerator=default\n"
                   "  --name NAME        of the device (default: default)\n"
                   "  --socket PATH      of the hirad, and of the tenant that the container is to be (default: the usual one)\n"
-                  "  --api NAME         only this API (default: each that is installed)\n"},
+                  "  --api NAME         only this API (default: each that is installed)\n"
+                  "  --lib-dir DIR      the folder with its guest library: one for another C library, say\n"},
     {"doctor", "  --json             the same for programs\n"
                "  --socket PATH      the hirad to ask; that none answers is a failure then\n"
                "  --lib-dir DIR      the folder with the guest library\n"

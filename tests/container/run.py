@@ -166,7 +166,7 @@ def hirad_is_started_anew(place):
 
 @test
 def bad_input(place):
-    for words, says in ((['args', '--socket', place.base + '/absent/h.sock'], 'is hirad running?'), (['neither'], 'args or cdi?'),
+    for words, says in ((['args', '--socket', place.base + '/absent/h.sock'], 'is hirad running?'), (['neither'], 'args or cdi?'), (['args', '--lib-dir', '/tmp'], 'of which API'),
                         (['cdi', '--name', '.x'], 'is no name of a device'), (['args', '--api', 'absent', '--socket', place.base + '/h.sock'], 'no guest library'),
                         (['args', '--socket', place.folder('a folder') + '/h.sock'], 'take no such name')):
         p = subprocess.run([HIRA, 'container', *words], capture_output=True, text=True)
