@@ -1,0 +1,217 @@
+/*
+ * hira-bridge: one virtual machine's way to the host. It is the back-end of the machine's virtio-vsock device, so that programs in the guest
+ * reach named unix sockets of the host, and nothing else, with the AF_VSOCK that every Linux has.
+ *
+ * Process model. One process for each machine, one thread. It listens for the machine's hypervisor, serves one at a time, and waits
+ * for the next when that has gone. Once it listens it gives up what it can: new privileges, other networks, all but some forty
+ * system calls; a guest that takes it over has what its own sockets give.
+ *
+ * Exit status: 0 told to end, 1 it cannot work, 2 the command line makes no sense.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "bridge/confine.h"
+#include "bridge/device.h"
+
+static const char usage[] =
+    "usage: hira-bridge --vm PATH --cid N --port N=SOCKET... [OPTION...]\n\n"
+    "  --vm PATH          listens there for the virtual machine's hypervisor (vhost-user)\n"
+    "  --cid N            the machine's vsock address, 3 or more\n"
+    "  --port N=SOCKET    what connects to the host's port N gets to this unix stream socket; up to 16\n"
+    "  --log-level LEVEL  error, warning, info (default) or debug, on standard error\n"
+    "  --no-confine       keeps its rights and system calls: for debuggers\n"
+    "  --version, --help\n";
+
+struct bridge {
+    struct bridge_loop loop;
+    struct hira_log log;
+    struct bridge_device device;
+    struct bridge_watch listener, signals;
+    struct sockaddr_un address; /* of --vm */
+    bool confine;
+};
+
+/* ---- the command line ---- */
+
+static int say_wrong(const char *what, const char *value)
+{
+    fprintf(stderr, "hira-bridge: %s '%s' makes no sense\nhira-bridge --help lists the options\n", what, value);
+    return -EINVAL;
+}
+
+static bool parse_number(const char *text, uint64_t least, uint64_t most, char end, uint64_t *ret)
+{
+    char *stop;
+    errno = 0;
+    *ret = strtoull(text, &stop, 10);
+    return *text >= '0' && *text <= '9' && !errno && *stop == end && *ret >= least && *ret <= most;
+}
+
+static int add_port(struct bridge_vsock *v, const char *text)
+{
+    uint64_t port;
+    const char *path = strchr(text, '=');
+    if (!path || !parse_number(text, 1, UINT32_MAX - 1, '=', &port) || !path[1] || strlen(path + 1) >= sizeof v->ports[0].path ||
+        v->n_ports == BRIDGE_PORTS_MAX)
+        return say_wrong("--port", text);
+    struct bridge_port *p = &v->ports[v->n_ports++];
+    p->port = (uint32_t)port;
+    snprintf(p->path, sizeof p->path, "%s", path + 1);
+    return 0;
+}
+
+/* 0, 1: told all there is to know, -EINVAL. */
+static int parse(struct bridge *b, int argc, char **argv)
+{
+    static const struct option options[] = {{"vm", required_argument, NULL, 'v'},         {"cid", required_argument, NULL, 'c'},
+                                            {"port", required_argument, NULL, 'p'},       {"log-level", required_argument, NULL, 'l'},
+                                            {"no-confine", no_argument, NULL, 'n'},       {"version", no_argument, NULL, 'V'},
+                                            {"help", no_argument, NULL, 'h'},             {0}};
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        int error = 0;
+        if (c == 'h' || c == 'V')
+            return puts(c == 'h' ? usage : "hira-bridge " HIRA_VERSION), 1;
+        if (c == 'v' && strlen(optarg) >= sizeof b->address.sun_path)
+            error = say_wrong("--vm", optarg);
+        else if (c == 'v')
+            strcpy(b->address.sun_path, optarg);
+        else if (c == 'c' && !parse_number(optarg, 3, UINT32_MAX - 1, 0, &b->device.vsock.cid))
+            error = say_wrong("--cid", optarg);
+        else if (c == 'p')
+            error = add_port(&b->device.vsock, optarg);
+        else if (c == 'l' && hira_log_level_parse(optarg, &b->log.level) < 0)
+            error = say_wrong("--log-level", optarg);
+        else if (c == 'n')
+            b->confine = false;
+        else if (c == '?')
+            error = -EINVAL;
+        if (error)
+            return error;
+    }
+    if (optind < argc)
+        return say_wrong("the argument", argv[optind]);
+    if (!*b->address.sun_path || !b->device.vsock.cid || !b->device.vsock.n_ports)
+        return fputs(usage, stderr), -EINVAL;
+    return 0;
+}
+
+/* ---- the hypervisor ---- */
+
+static void on_gone(struct bridge_device *device)
+{
+    struct bridge *b = HIRA_CONTAINER_OF(device, struct bridge, device);
+    bridge_device_detach(device);
+    hira_log(&b->log, HIRA_LOG_INFO, "bridge", 0, "the virtual machine has gone");
+}
+
+static void on_listener(struct bridge_watch *watch, uint32_t events)
+{
+    struct bridge *b = HIRA_CONTAINER_OF(watch, struct bridge, listener);
+    int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC);
+    (void)events;
+    if (fd < 0)
+        return;
+    if (b->device.watch.fd >= 0) {
+        hira_log(&b->log, HIRA_LOG_WARNING, "bridge", 0, "a second hypervisor is turned away");
+        hira_fd_closep(&fd);
+        return;
+    }
+    if (bridge_device_attach(&b->device, fd) < 0)
+        bridge_device_detach(&b->device);
+    else
+        hira_log(&b->log, HIRA_LOG_INFO, "bridge", 0, "a virtual machine is here");
+}
+
+static void on_signal(struct bridge_watch *watch, uint32_t events)
+{
+    (void)events;
+    HIRA_CONTAINER_OF(watch, struct bridge, signals)->loop.ends = true;
+}
+
+/* Listens on --vm; a socket that a dead bridge left is replaced. */
+static int listen_for_vm(struct bridge *b)
+{
+    struct stat st;
+    b->address.sun_family = AF_UNIX;
+    HIRA_AUTOCLOSE int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (lstat(b->address.sun_path, &st) == 0) {
+        if (!S_ISSOCK(st.st_mode))
+            return -EEXIST;
+        if (connect(probe, (struct sockaddr *)&b->address, sizeof b->address) == 0)
+            return -EADDRINUSE;
+        unlink(b->address.sun_path);
+    }
+    HIRA_AUTOCLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    mode_t mask = umask(0177);
+    int ret = fd < 0 || bind(fd, (struct sockaddr *)&b->address, sizeof b->address) < 0 || listen(fd, 4) < 0 ? -errno : 0;
+    umask(mask);
+    if (ret)
+        return ret;
+    b->listener = (struct bridge_watch){HIRA_STEAL_FD(fd), on_listener};
+    return bridge_loop_add(&b->loop, &b->listener, EPOLLIN);
+}
+
+static int watch_signals(struct bridge *b)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    signal(SIGPIPE, SIG_IGN);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    b->signals = (struct bridge_watch){signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), on_signal};
+    return b->signals.fd < 0 ? -errno : bridge_loop_add(&b->loop, &b->signals, EPOLLIN);
+}
+
+static int start(struct bridge *b)
+{
+    b->loop.epoll = epoll_create1(EPOLL_CLOEXEC);
+    int error = b->loop.epoll < 0 ? -errno : watch_signals(b);
+    if (!error)
+        error = listen_for_vm(b);
+    if (error) {
+        fprintf(stderr, "hira-bridge: cannot listen on %s: %s\n", b->address.sun_path,
+                error == -EADDRINUSE ? "another bridge does" : strerror(-error));
+        return error;
+    }
+    if (b->confine) {
+        char missing[200] = "";
+        error = bridge_confine(missing, sizeof missing);
+        if (error < 0)
+            fprintf(stderr, "hira-bridge: cannot confine itself: %s (--no-confine does without)\n", strerror(-error));
+        else if (*missing)
+            hira_log(&b->log, HIRA_LOG_WARNING, "bridge", 0, "not confined by: %s", missing);
+    }
+    return error;
+}
+
+int main(int argc, char **argv)
+{
+    struct bridge b = {.loop.epoll = -1, .confine = true, .log = {HIRA_LOG_INFO, hira_log_write_text, (void *)(intptr_t)2}};
+    bridge_device_init(&b.device, &b.loop, &b.log);
+    b.device.gone = on_gone;
+    int ret = parse(&b, argc, argv);
+    if (ret)
+        return ret < 0 ? 2 : 0;
+    if (start(&b) < 0)
+        return 1;
+    hira_log(&b.log, HIRA_LOG_INFO, "bridge", 0, "waits for the virtual machine %llu on %s", (unsigned long long)b.device.vsock.cid,
+             b.address.sun_path);
+    ret = bridge_loop_run(&b.loop);
+    bridge_device_detach(&b.device);
+    unlink(b.address.sun_path);
+    return ret < 0;
+}
