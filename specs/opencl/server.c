@@ -184,6 +184,46 @@ static int event_done(cl_event event)
 
 /* ---- what the router shares: see policy.lapis ---- */
 
+static void list_devices(void (*add)(void *device, const char *name))
+{
+    cl_device_id devices[64];
+    char name[256];
+    for (cl_uint i = 0, n = 0; i < n_platforms; i++, n = 0) {
+        clGetDeviceIDs(platforms[i], CL_DEVICE_TYPE_ALL, 64, devices, &n);
+        for (cl_uint k = 0; k < n && k < 64; k++)
+            add(devices[k], clGetDeviceInfo(devices[k], CL_DEVICE_NAME, sizeof name, name, NULL) ? NULL : name);
+    }
+}
+
+// Those of a type that the tenant sees. The default device is the first of all, where it does not see the vendor's.
+static cl_int seen_devices(cl_platform_id platform, cl_device_type type, cl_device_id devices[64], cl_uint *ret_n)
+{
+    cl_uint n = 0;
+    cl_int error = clGetDeviceIDs(platform, type, 64, devices, &n);
+    n = (cl_uint)hira_devices_keep(devices, hira_least(n, 64), sizeof *devices, 0);
+    if (!error && !n && type == CL_DEVICE_TYPE_DEFAULT) {
+        error = seen_devices(platform, CL_DEVICE_TYPE_ALL, devices, &n);
+        n = n > 1 ? 1 : n;
+    }
+    *ret_n = n;
+    return error ? error : n ? CL_SUCCESS : CL_DEVICE_NOT_FOUND;
+}
+
+static cl_int default_device(cl_int ret, cl_platform_id platform, cl_device_type type, cl_device_id *devices,
+                             cl_uint *num_devices)
+{
+    cl_device_id seen[64];
+    cl_uint n;
+    if (!hira_devices_hidden || ret != CL_DEVICE_NOT_FOUND || type != CL_DEVICE_TYPE_DEFAULT ||
+        seen_devices(platform, type, seen, &n))
+        return ret;
+    if (devices)
+        devices[0] = seen[0];
+    if (num_devices)
+        *num_devices = n;
+    return CL_SUCCESS;
+}
+
 static void *gate_make(void *queue)
 {
     cl_context context = NULL;
@@ -304,6 +344,23 @@ static size_t share_of_memory(char *answer, size_t size)
 }
 
 /* ---- in the place of functions ---- */
+
+static cl_context server_clCreateContextFromType(HIRA_UNUSED struct hira_serve *s,
+                                                 const cl_context_properties *properties, cl_device_type type,
+                                                 void(CL_CALLBACK *notify)(const char *, const void *, size_t, void *),
+                                                 void *user_data, cl_int *error)
+{
+    cl_device_id devices[64];
+    cl_uint n;
+    cl_platform_id platform = n_platforms ? platforms[0] : NULL;
+    if (!hira_devices_hidden)
+        return clCreateContextFromType(properties, type, notify, user_data, error);
+    for (const cl_context_properties *p = properties; p && *p; p += 2)
+        if (*p == CL_CONTEXT_PLATFORM)
+            platform = (cl_platform_id)p[1];
+    *error = seen_devices(platform, type, devices, &n);
+    return *error ? NULL : clCreateContext(properties, n, devices, notify, user_data, error);
+}
 
 static cl_int server_hira_refusal_of_buffer(HIRA_UNUSED struct hira_serve *s, cl_context context, cl_mem_flags flags,
                                             size_t size)

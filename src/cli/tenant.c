@@ -42,6 +42,16 @@ static void print_list(const json_t *answer)
     }
 }
 
+static void print_patterns(const char *name, const json_t *list)
+{
+    bool rules = !strcmp(name, "rules"); /* with a sign each */
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *pattern = json_string_value(json_array_get(list, i));
+        if (pattern)
+            printf("    %-18s %s\n", !rules ? name : *pattern == '-' ? "deny" : "allow", pattern + (rules && *pattern));
+    }
+}
+
 static void print_one(const json_t *t)
 {
     const char *name;
@@ -55,10 +65,7 @@ static void print_one(const json_t *t)
             printf("    %-18s %lld\n", name, (long long)json_integer_value(value));
         else if (json_is_string(value))
             printf("    %-18s %s\n", name, json_string_value(value));
-        for (size_t i = 0; i < json_array_size(value); i++) {
-            const char *rule = json_string_value(json_array_get(value, i));
-            printf("    %-18s %s\n", rule && *rule == '-' ? "deny" : "allow", rule ? rule + 1 : "");
-        }
+        print_patterns(name, value);
     }
     puts("  has used:");
     json_object_foreach((json_t *)t, name, value) if (json_is_integer(value))

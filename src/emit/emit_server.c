@@ -252,17 +252,21 @@ static void emit_parameter_checks(struct emit *e, const struct lapis_function *f
     }
 }
 
-static void emit_checks(struct emit *e, const struct lapis_function *f)
+/* Whether there was anything to check. */
+static bool emit_checks(struct emit *e, const struct lapis_function *f)
 {
-    bool nested = false;
+    bool nested = false, any = false;
     emit_parameter_checks(e, f);
-    for (size_t i = 0; i < f->n_params; i++)
+    for (size_t i = 0; i < f->n_params; i++) {
+        any |= has_length(&f->params[i]);
         nested |= careful_elements(&f->params[i]) && has_length(f->params[i].element);
+    }
     if (!nested)
-        return;
+        return any;
     emit_line(e, "if (!hira_serve_ready(s)) return;");
     for (size_t i = 0; i < f->n_params; i++)
         check_elements(e, &f->params[i]);
+    return true;
 }
 
 /* ---- calling ---- */
@@ -420,6 +424,18 @@ static bool rewrites(const struct lapis_answer *a)
     return a->telling == LAPIS_TELL_WORDS || a->telling == LAPIS_TELL_RECORDS || a->telling == LAPIS_TELL_REWRITTEN;
 }
 
+const char *emit_local_prototype(struct emit *e, const struct lapis_function *f, const char *prefix)
+{
+    struct hira_text out = {0};
+    hira_text_printf(&out, "%s_%s(HIRA_UNUSED struct hira_serve *s", prefix, f->name);
+    for (size_t i = 0; i < f->n_params; i++)
+        hira_text_printf(&out, ", %s", lapis_ctype_declare(e->pool, f->params[i].ctype, f->params[i].name));
+    hira_text_puts(&out, ")");
+    const char *text = lapis_ctype_declare(e->pool, f->ret.ctype, hira_pool_strdup(e->pool, out.data));
+    hira_text_fini(&out);
+    return text;
+}
+
 /* The condition that the answer asked for is rewritten; NULL where none is. */
 static const char *rewritten_when(struct emit *e, const struct lapis_function *f)
 {
@@ -430,15 +446,15 @@ static const char *rewritten_when(struct emit *e, const struct lapis_function *f
     return when;
 }
 
-/* The call with other memory for the answer: what `names` do not stand for goes as it came. */
-static const char *asking(struct emit *e, const struct lapis_function *f, const char *room, const char *value, const char *size)
+const char *emit_asking(struct emit *e, const struct lapis_function *f, const struct emit_answer *a, const char *room, const char *value,
+                        const char *size)
 {
-    const struct lapis_value *size_param, *v = lapis_query_value(f, &size_param);
     struct hira_text out = {0};
     hira_text_printf(&out, f->server_replace.text ? "local_%s(s" : "%s(", f->name);
     for (size_t i = 0; i < n_arguments(f); i++) {
         const struct lapis_value *p = &f->params[i];
-        const char *argument = p == v ? value : p == size_param ? size : v->count && !strcmp(v->count, p->name) ? room : p->name;
+        bool is_room = a->value->count && !strcmp(a->value->count, p->name);
+        const char *argument = p == a->value ? value : p == a->size ? size : is_room ? room : p->name;
         hira_text_printf(&out, "%s%s", i || f->server_replace.text ? ", " : "", argument);
     }
     hira_text_puts(&out, ")");
@@ -450,20 +466,17 @@ static const char *asking(struct emit *e, const struct lapis_function *f, const 
 /* The whole answer is fetched, rewritten, and told as far as there is room; too small a room is the vendor's to refuse. */
 static void emit_rewritten(struct emit *e, const struct lapis_function *f)
 {
-    const struct lapis_value *size, *v = lapis_query_value(f, &size);
-    struct hira_text params = {0};
-    for (size_t i = 0; i < f->n_params; i++)
-        hira_text_printf(&params, ", %s", lapis_ctype_declare(e->pool, f->params[i].ctype, f->params[i].name));
-    emit_line(e, "static %s", lapis_ctype_declare(e->pool, f->ret.ctype, emit_format(e, "rewritten_%s(HIRA_UNUSED struct hira_serve *s%s)", f->name,
-                                                                                  params.data)));
-    hira_text_fini(&params);
+    struct emit_answer answer;
+    answer.value = lapis_query_value(f, &answer.size);
+    const struct lapis_value *v = answer.value;
+    emit_line(e, "static %s", emit_local_prototype(e, f, "rewritten"));
     emit_line(e, "{");
     emit_line(e, "    size_t answer_size = 0;");
-    emit_line(e, "    %s = %s;", lapis_ctype_declare(e->pool, f->ret.ctype, "ret"), asking(e, f, "0", "NULL", "&answer_size"));
+    emit_line(e, "    %s = %s;", lapis_ctype_declare(e->pool, f->ret.ctype, "ret"), emit_asking(e, f, &answer, "0", "NULL", "&answer_size"));
     emit_line(e, "    if (!(%s))\n        return ret;", emit_success(e, f, "error"));
     emit_line(e, "    char *answer = hira_scratch(s, answer_size + 1);");
     emit_line(e, "    if (!answer)\n        return %s;", f->failure ? f->failure : "-1");
-    emit_line(e, "    ret = %s;", asking(e, f, "answer_size", "answer", "NULL"));
+    emit_line(e, "    ret = %s;", emit_asking(e, f, &answer, "answer_size", "answer", "NULL"));
     emit_line(e, "    if (!(%s))\n        return ret;", emit_success(e, f, "error"));
     for (size_t i = 0; i < f->n_answers; i++) {
         const struct lapis_answer *a = &f->answers[i];
@@ -477,9 +490,9 @@ static void emit_rewritten(struct emit *e, const struct lapis_function *f)
         emit_line(e, "    if (%s)\n        answer_size = %s;", emit_asked(e, f, a), how);
     }
     emit_line(e, "    if (%s && %s < answer_size)", v->name, v->count);
-    emit_line(e, "        return %s;", asking(e, f, v->count, v->name, size->name));
+    emit_line(e, "        return %s;", emit_asking(e, f, &answer, v->count, v->name, answer.size->name));
     emit_line(e, "    if (%s)\n        memcpy(%s, answer, answer_size);", v->name, v->name);
-    emit_line(e, "    if (%s)\n        *%s = answer_size;", size->name, size->name);
+    emit_line(e, "    if (%s)\n        *%s = answer_size;", answer.size->name, answer.size->name);
     emit_line(e, "    return ret;");
     emit_line(e, "}");
     emit_blank(e);
@@ -509,25 +522,12 @@ static void emit_reply(struct emit *e, const struct lapis_function *f)
         emit_line(e, "hira_made(s, id_ret, %s, (void *)(uintptr_t)ret, ok);", emit_type_id(e, r->handle));
 }
 
-/* The spec's own code in place of the vendor's function: sees the call being served as `s`. */
-static const char *emit_local_prototype(struct emit *e, const struct lapis_function *f)
-{
-    struct hira_text out = {0};
-    hira_text_printf(&out, "local_%s(HIRA_UNUSED struct hira_serve *s", f->name);
-    for (size_t i = 0; i < f->n_params; i++)
-        hira_text_printf(&out, ", %s", lapis_ctype_declare(e->pool, f->params[i].ctype, f->params[i].name));
-    hira_text_puts(&out, ")");
-    const char *text = lapis_ctype_declare(e->pool, f->ret.ctype, hira_pool_strdup(e->pool, out.data));
-    hira_text_fini(&out);
-    return text;
-}
-
 static void emit_serve(struct emit *e, const struct lapis_function *f)
 {
     const char *until = emit_until_done(e, f);
     e->function = f;
     if (f->server_replace.text) {
-        emit_line(e, "static %s", emit_local_prototype(e, f));
+        emit_line(e, "static %s", emit_local_prototype(e, f, "local"));
         emit_line(e, "{");
         emit_code(e, &f->server_replace);
         emit_line(e, "}");
@@ -540,6 +540,8 @@ static void emit_serve(struct emit *e, const struct lapis_function *f)
     const char *rewritten = rewritten_when(e, f);
     if (rewritten)
         emit_rewritten(e, f);
+    if (f->enumerates.list)
+        emit_seen(e, f);
     emit_line(e, "static void serve_%s(struct hira_serve *s)", f->name);
     emit_line(e, "{");
     e->indent = 1;
@@ -555,8 +557,8 @@ static void emit_serve(struct emit *e, const struct lapis_function *f)
     emit_line(e, "if (!hira_get_end(s)) return;");
     if (until)
         emit_line(e, "const bool until_done = %s;", until);
-    emit_checks(e, f);
-    emit_line(e, "if (!hira_serve_ready(s)%s) return;", until ? " || (until_done && !hira_may_keep(s))" : "");
+    if (emit_checks(e, f) || until)
+        emit_line(e, "if (!hira_serve_ready(s)%s) return;", until ? " || (until_done && !hira_may_keep(s))" : "");
     for (size_t i = 0; i < f->n_params; i++)
         if (f->params[i].kind == LAPIS_V_HANDLE && f->params[i].deallocates)
             emit_line(e, "if (!hira_claim(s, %s, (void *)(uintptr_t)%s))\n        return;", emit_type_id(e, f->params[i].handle),
@@ -575,6 +577,8 @@ static void emit_serve(struct emit *e, const struct lapis_function *f)
                                               : emit_format(e, "%s(%s)", f->name, arguments);
     if (rewritten)
         call = emit_format(e, "%s ? rewritten_%s(s, %s) : %s", rewritten, f->name, server_arguments(e, f, f->n_params), call);
+    if (f->enumerates.list)
+        call = emit_format(e, "hira_devices_hidden ? seen_%s(s, %s) : %s", f->name, server_arguments(e, f, f->n_params), call);
     emit_line(e, "%s%s%s;", emit_is_void(&f->ret) ? "" : lapis_ctype_declare(e->pool, f->ret.ctype, "ret"),
               emit_is_void(&f->ret) ? "" : " = ", emit_gate_call(e, f, call));
     emit_line(e, "HIRA_UNUSED bool ok = %s;", emit_success(e, f, "error"));
@@ -712,8 +716,9 @@ static void emit_type_hooks(struct emit *e)
     emit_line(e, "static const struct hira_server_type types[] = {\n    {0},");
     for (size_t i = 0; i < e->model->n_handles; i++) {
         const struct lapis_handle *h = e->model->handles[i];
-        emit_line(e, "    {\"%s\", %s, %s, %s, NULL},", h->name, h->retain ? emit_format(e, "retain_%s", h->name) : "NULL",
-                  h->release ? emit_format(e, "release_%s", h->name) : "NULL", h->done.text ? emit_format(e, "done_%s", h->name) : "NULL");
+        emit_line(e, "    {\"%s\", %s, %s, %s, NULL, %s},", h->name, h->retain ? emit_format(e, "retain_%s", h->name) : "NULL",
+                  h->release ? emit_format(e, "release_%s", h->name) : "NULL", h->done.text ? emit_format(e, "done_%s", h->name) : "NULL",
+                  h->devices ? h->devices : "NULL");
     }
     emit_line(e, "};\n");
 }

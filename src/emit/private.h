@@ -73,6 +73,19 @@ const char *emit_gate_call(struct emit *e, const struct lapis_function *f, const
 void emit_gate_after(struct emit *e, const struct lapis_function *f);
 const char *emit_gate_flags(const struct lapis_function *f);
 
+/* Of a function that tells something: the parameter for what it tells, and the one for how much that is. */
+struct emit_answer {
+    const struct lapis_value *value, *size;
+};
+
+/* The call in the server, the vendor's or what stands for it, with other arguments for these and for how much room there is. */
+const char *emit_asking(struct emit *e, const struct lapis_function *f, const struct emit_answer *a, const char *room, const char *value,
+                        const char *size);
+/* A function of ours with the parameters of the vendor's behind the call being served, `s`: "PREFIX_NAME". */
+const char *emit_local_prototype(struct emit *e, const struct lapis_function *f, const char *prefix);
+/* "seen_NAME": devices, as far as the tenant sees them. */
+void emit_seen(struct emit *e, const struct lapis_function *f);
+
 /* First of all: see lower.c. */
 void emit_lower(struct emit *e, struct lapis_model *model);
 void emit_api_header(struct emit *e);

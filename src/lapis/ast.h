@@ -57,6 +57,7 @@ enum lapis_word {
     LAPIS_W_PENDS,
     LAPIS_W_MAPPED,
     LAPIS_W_DISPATCH,
+    LAPIS_W_DEVICES,
     /* of types and functions */
     LAPIS_W_SUCCESS,
     LAPIS_W_FAILURE,
@@ -84,6 +85,7 @@ enum lapis_word {
     LAPIS_W_CONSUMES, /* `negated` is unused; `after` */
     LAPIS_W_DEFERRED,
     LAPIS_W_HOLDS,
+    LAPIS_W_ENUMERATES,
     LAPIS_W_UNSUPPORTED,
     LAPIS_W_EXTENSION,
     LAPIS_W_EXPORTED,

@@ -493,6 +493,16 @@ static void check_answers(struct lapis_front *front, struct lapis_function *f)
     f->n_answers = kept;
 }
 
+static void check_enumerates(struct lapis_front *front, const struct lapis_function *f)
+{
+    const struct lapis_value *count, *field;
+    if (!f->enumerates.list || lapis_listed_devices(f, &count, &field))
+        return;
+    lapis_error(front->diag, f->enumerates.loc, "parameter '%s' of %s receives no list of devices and their number", f->enumerates.list,
+                f->name);
+    lapis_hint(front->diag, "write type(T) { devices(function); } and parameter(%s) { out; buffer(n); filled(*n_ret); }", f->enumerates.list);
+}
+
 static void check_function(struct lapis_front *front, struct lapis_function *f)
 {
     struct place p = {.front = front, .function = f, .prototype = prototype_of(front, f)};
@@ -511,6 +521,7 @@ static void check_function(struct lapis_front *front, struct lapis_function *f)
     }
     check_async(front, f, &p);
     check_answers(front, f);
+    check_enumerates(front, f);
     if (f->ret.ctype->kind == LAPIS_VOID)
         return;
     p.result = true;

@@ -43,6 +43,7 @@ static const struct lapis_grammar rows[] = {
     {LAPIS_W_PENDS, "pends", AT(TYPE) | FUNC, 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, true, "pends;"},
     {LAPIS_W_MAPPED, "mapped", AT(TYPE), 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, true, "mapped;"},
     {LAPIS_W_DISPATCH, "dispatch", AT(TYPE), 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, true, "dispatch;"},
+    {LAPIS_W_DEVICES, "devices", AT(TYPE), 1, 1, LAPIS_ARG_NAME, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, false, "devices(function);"},
 
     {LAPIS_W_SUCCESS, "success", AT(TYPE) | FUNC, 1, 1, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, false, "success(value);"},
     {LAPIS_W_FAILURE, "failure", AT(TYPE) | FUNC | AT(UNSUPPORTED), 1, 1, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, false, "failure(value);"},
@@ -70,6 +71,7 @@ static const struct lapis_grammar rows[] = {
     {LAPIS_W_CONSUMES, "consumes", FUNC, 2, 3, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_MANY, false, "consumes(resource, amount);"},
     {LAPIS_W_DEFERRED, "deferred", FUNC, 4, 4, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, false, "deferred(queue, count, list, event);"},
     {LAPIS_W_HOLDS, "holds", FUNC, 1, 1, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, false, "holds(handle);"},
+    {LAPIS_W_ENUMERATES, "enumerates", FUNC, 2, 3, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, false, "enumerates(devices, NONE);"},
     {LAPIS_W_UNSUPPORTED, "unsupported", AT(FUNCTION), 0, 1, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, true, "unsupported(value);"},
     {LAPIS_W_EXTENSION, "extension", FUNC, 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, true, "extension;"},
     {LAPIS_W_EXPORTED, "exported", FUNC, 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, true, "exported;"},

@@ -90,6 +90,31 @@ size_t lapis_declared_params(const struct lapis_function *f)
     return n;
 }
 
+static bool is_device(const struct lapis_value *v)
+{
+    return v->kind == LAPIS_V_HANDLE && v->handle && v->handle->devices;
+}
+
+const struct lapis_value *lapis_listed_devices(const struct lapis_function *f, const struct lapis_value **ret_count,
+                                               const struct lapis_value **ret_field)
+{
+    const struct lapis_value *list = NULL;
+    *ret_count = *ret_field = NULL;
+    for (size_t i = 0; f->enumerates.list && i < f->n_params; i++)
+        if (f->params[i].name && !strcmp(f->params[i].name, f->enumerates.list))
+            list = &f->params[i];
+    if (!list || list->kind != LAPIS_V_BUFFER || list->direction != LAPIS_OUT || !list->element || !list->filled)
+        return NULL;
+    for (size_t i = 0; i < f->n_params; i++)
+        if (f->params[i].kind == LAPIS_V_BUFFER && f->params[i].direction & LAPIS_OUT && &f->params[i] != list &&
+            strstr(list->filled, f->params[i].name))
+            *ret_count = &f->params[i];
+    for (size_t i = 0; list->element->kind == LAPIS_V_RECORD && i < list->element->n_fields; i++)
+        if (is_device(&list->element->fields[i]))
+            *ret_field = &list->element->fields[i];
+    return *ret_count && (*ret_field || is_device(list->element)) ? list : NULL;
+}
+
 void lapis_value_init(struct hira_pool *pool, struct lapis_value *value, const char *name, struct lapis_ctype *type)
 {
     *value = (struct lapis_value){.name = name, .ctype = type, .direction = LAPIS_IN, .kind = LAPIS_V_UNSETTLED};

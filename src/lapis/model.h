@@ -90,6 +90,7 @@ struct lapis_handle {
     struct lapis_code done;    /* server: expression in `handle`, nonzero once the command it stands for is complete or failed */
     struct lapis_code guest_state, server_state; /* struct members kept beside each object, on that side */
     struct lapis_code guest_destroy;  /* guest: runs when the last reference goes, before the release crosses; sees `object`, `state` */
+    const char *devices;       /* they are the vendor's devices: the server's function that names each; NULL: they are none */
     bool immutable;            /* no call changes it: asynchronous calls naming it need not be ordered against each other */
     bool pends;                /* calls that name it may leave work pending in it: the guest knows whether any is left */
     bool mapped;               /* the application may map its contents: the guest keeps where they lie (`host` in its state) */
@@ -282,6 +283,11 @@ struct lapis_function {
     size_t n_resources;
     const char *const *deferred; /* queue, count and list of what it waits for, its event: the gate may add to the list. NULL: it may not */
     const char *holds;           /* a handle whose memory the object that it makes keeps, or NULL */
+    struct {                     /* it lists devices, of which a tenant may not see all */
+        const char *list;        /* the parameter that receives them; NULL: it does not */
+        const char *none, *more; /* what it returns when there is none; when not all had room, or NULL: that is no error */
+        struct lapis_loc loc;
+    } enumerates;
     bool variadic;               /* ends with "...": cannot be carried as it stands */
     bool local;                  /* guest_replace does without the carried call (its code never says remote_NAME): nothing crosses */
     bool annotated;              /* the spec says something of this function by name */
@@ -361,6 +367,11 @@ size_t lapis_declared_params(const struct lapis_function *f);
 
 /* The parameter that receives a query's answer, and the one that receives its size (NULL: none does); NULL where it asks nothing. */
 const struct lapis_value *lapis_query_value(const struct lapis_function *f, const struct lapis_value **ret_size);
+
+/* Of a function that enumerates: the parameter with the list, the one with its length, and where in an element the device is (NULL: it is
+ * the element). NULL: it has no such parameters. */
+const struct lapis_value *lapis_listed_devices(const struct lapis_function *f, const struct lapis_value **ret_count,
+                                               const struct lapis_value **ret_field);
 
 /* Makes `value` a value of this C type, as far as the type alone tells: scalars, handles, structs (RECORD with `fields` when
  * any of them needs care, else SCALAR); every pointer is UNSETTLED, function pointers too. Direction IN. */

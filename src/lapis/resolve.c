@@ -454,11 +454,33 @@ static void apply_holds(const struct rule *r, const struct lapis_node *node)
     r->function->holds = node->args[0].text;
 }
 
+static void apply_enumerates(const struct rule *r, const struct lapis_node *node)
+{
+    const struct lapis_function *f = r->function;
+    for (size_t i = 1; !r->general && i < node->n_args; i++)
+        check_function_expression(r->front, f, node, i);
+    r->function->enumerates.list = node->args[0].text;
+    r->function->enumerates.none = node->args[1].text;
+    r->function->enumerates.more = node->n_args > 2 ? node->args[2].text : NULL;
+    r->function->enumerates.loc = node->loc;
+}
+
+/* A function of the specification's own is in the code of that side. */
+static void check_own_function(struct lapis_front *front, const char *name, struct lapis_loc loc, bool guest)
+{
+    const struct lapis_model *model = front->model;
+    const char *side = guest ? "guest" : "server";
+    if (lapis_says_word(guest ? model->guest_code.text : model->server_code.text, name) ||
+        lapis_says_word(model->shared_code.text, name))
+        return;
+    lapis_error(front->diag, loc, "the %s code of the specification has no function '%s'", side, name);
+    lapis_hint(front->diag, "write it into %s { C }, or %s \"file\";", side, side);
+}
+
 /* `guest replace name;`: a function of the specification's own with the same parameters; of the server's, behind the call being
  * served. */
 static struct lapis_code replacement(const struct rule *r, const struct lapis_node *node)
 {
-    const struct lapis_model *model = r->front->model;
     const struct lapis_function *f = r->function;
     bool guest = node->word == LAPIS_W_GUEST_REPLACE;
     struct hira_text call = {0};
@@ -467,10 +489,7 @@ static struct lapis_code replacement(const struct rule *r, const struct lapis_no
     const char *name = node->args[0].text, *hole = strstr(name, "{name}");
     if (hole)
         name = hira_pool_printf(r->front->pool, "%.*s%s%s", (int)(hole - name), name, f->name, hole + 6);
-    if (!lapis_says_word(guest ? model->guest_code.text : model->server_code.text, name) && !lapis_says_word(model->shared_code.text, name)) {
-        lapis_error(r->front->diag, node->args[0].loc, "the %s code of the specification has no function '%s'", guest ? "guest" : "server", name);
-        lapis_hint(r->front->diag, "write it into %s { C }, or %s \"file\";", guest ? "guest" : "server", guest ? "guest" : "server");
-    }
+    check_own_function(r->front, name, node->args[0].loc, guest);
     hira_text_printf(&call, " %s%s(%s", f->ret.ctype->kind == LAPIS_VOID ? "" : "return ", name, guest ? "" : "s");
     for (size_t i = 0; i < f->n_params; i++)
         hira_text_printf(&call, "%s%s", i || !guest ? ", " : "", f->params[i].name ? f->params[i].name : "");
@@ -536,6 +555,9 @@ static void apply_statement(const struct rule *r, const struct lapis_node *node)
         break;
     case LAPIS_W_HOLDS:
         apply_holds(r, node);
+        break;
+    case LAPIS_W_ENUMERATES:
+        apply_enumerates(r, node);
         break;
     case LAPIS_W_UNSUPPORTED:
         f->unsupported = !node->negated;
@@ -621,6 +643,7 @@ static void rename_expressions(struct hira_pool *pool, struct lapis_function *f,
     for (size_t i = 0; i < f->n_resources; i++)
         f->resources[i].amount = lapis_rename_word(pool, f->resources[i].amount, from, to);
     f->holds = lapis_rename_word(pool, f->holds, from, to);
+    f->enumerates.list = lapis_rename_word(pool, f->enumerates.list, from, to);
     struct lapis_code *codes[] = {&f->guest_replace,  &f->guest_before,  &f->guest_after,
                                   &f->server_replace, &f->server_before, &f->server_after};
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(codes); i++)
@@ -873,6 +896,10 @@ static void apply_handle_statement(struct lapis_front *front, struct lapis_handl
         break;
     case LAPIS_W_DISPATCH:
         handle->dispatch = !node->negated;
+        break;
+    case LAPIS_W_DEVICES:
+        check_own_function(front, node->args[0].text, node->args[0].loc, false);
+        handle->devices = node->args[0].text;
         break;
     default:
         break;

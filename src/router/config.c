@@ -149,6 +149,19 @@ static int check_api(cfg_t *cfg, cfg_opt_t *opt)
     return -1;
 }
 
+/* Control characters and nothing at all are no part of a device's name. */
+static int check_device(cfg_t *cfg, cfg_opt_t *opt)
+{
+    const char *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+    const char *p = value;
+    while (p && (unsigned char)*p >= ' ')
+        p++;
+    if (value && *value && !*p)
+        return 0;
+    cfg_error(cfg, "devices: a number or a pattern of names, not '%s'", value && !*value ? "" : "...");
+    return -1;
+}
+
 static int check_name(cfg_t *cfg, cfg_opt_t *opt)
 {
     char name[HIRA_TENANT_MAX] = "";
@@ -171,19 +184,22 @@ static int check_name(cfg_t *cfg, cfg_opt_t *opt)
 
 /* ---- from the parser's tree to ours ---- */
 
-static void put_rules(struct config_tenant *t, cfg_t *section, const char *option, char sign, size_t *used,
-                      bool *ret_full)
+struct patterns { /* each NUL-terminated, an empty one behind the last */
+    char *text;
+    size_t size, used;
+    bool full;
+};
+
+static void put_patterns(struct patterns *p, cfg_t *section, const char *option, const char *sign)
 {
-    for (unsigned i = 0; i < cfg_size(section, option); i++) {
+    for (unsigned i = 0; !p->full && i < cfg_size(section, option); i++) {
         const char *pattern = cfg_getnstr(section, option, i);
-        size_t n = strlen(pattern) + 2; /* sign, NUL */
-        if (n > HIRA_RULES_MAX - 1 - *used) {
-            *ret_full = true;
+        size_t n = strlen(sign) + strlen(pattern) + 1;
+        p->full = n > p->size - 1 - p->used;
+        if (p->full)
             return;
-        }
-        t->rules[(*used)++] = sign;
-        memcpy(t->rules + *used, pattern, n - 1);
-        *used += n - 1;
+        snprintf(p->text + p->used, n, "%s%s", sign, pattern);
+        p->used += n;
     }
 }
 
@@ -235,16 +251,18 @@ static int take_members(struct config_tenant *t, cfg_t *section)
 
 static int take_tenant(struct config_tenant *t, cfg_t *section, const char *name)
 {
-    size_t used = 0;
-    bool full = false;
+    struct patterns rules = {.text = t->rules, .size = sizeof t->rules};
+    struct patterns devices = {.text = t->devices, .size = sizeof t->devices};
     snprintf(t->name, sizeof t->name, "%s", name);
     t->refuse = cfg_getbool(section, "refuse");
     t->weight = (uint32_t)cfg_getint(section, "weight");
     t->priority = (uint8_t)cfg_getint(section, "priority");
     t->latency = !strcmp(cfg_getstr(section, "class"), "latency");
     take_rates(t, section);
-    put_rules(t, section, "allow", '+', &used, &full);
-    put_rules(t, section, "deny", '-', &used, &full);
+    put_patterns(&rules, section, "allow", "+");
+    put_patterns(&rules, section, "deny", "-");
+    put_patterns(&devices, section, "devices", "");
+    bool full = rules.full || devices.full;
     int error = full ? -E2BIG : take_members(t, section);
     if (error)
         hira_text_printf(messages, "tenant %s: too many %s\n", name, full ? "patterns" : "members");
@@ -283,7 +301,7 @@ static void set_checks(cfg_t *cfg)
                   {"calls", check_count},       {"calls_burst", check_count}, {"bytes", check_bytes},
                   {"bytes_burst", check_bytes}, {"device_ms", check_time},    {"device_ms_burst", check_time_burst},
                   {"memory", check_bytes},      {"users", check_user},        {"groups", check_group},
-                  {"sockets", check_socket},    {"apis", check_api}};
+                  {"sockets", check_socket},    {"apis", check_api},        {"devices", check_device}};
     static const char *const sections[] = {"tenant", "default"};
     char name[64];
     for (size_t k = 0; k < HIRA_ARRAY_SIZE(sections); k++)
@@ -303,7 +321,8 @@ static cfg_t *parser(void)
     static cfg_opt_t tenant[] = {CFG_BOOL("refuse", cfg_false, CFGF_NONE), CFG_STR_LIST("users", "{}", CFGF_NONE),
                                  CFG_STR_LIST("groups", "{}", CFGF_NONE),  CFG_STR_LIST("sockets", "{}", CFGF_NONE),
                                  CFG_STR_LIST("apis", "{}", CFGF_NONE),    CFG_STR_LIST("allow", "{}", CFGF_NONE),
-                                 CFG_STR_LIST("deny", "{}", CFGF_NONE),    CFG_INT("weight", 1, CFGF_NONE),
+                                 CFG_STR_LIST("deny", "{}", CFGF_NONE),    CFG_STR_LIST("devices", "{}", CFGF_NONE),
+                                 CFG_INT("weight", 1, CFGF_NONE),
                                  CFG_INT("priority", 0, CFGF_NONE),        CFG_STR("class", "batch", CFGF_NONE),
                                  CFG_STR("calls", "0", CFGF_NONE),         CFG_STR("calls_burst", "0", CFGF_NONE),
                                  CFG_STR("bytes", "0", CFGF_NONE),         CFG_STR("bytes_burst", "0", CFGF_NONE),

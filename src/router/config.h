@@ -41,6 +41,7 @@ struct config_tenant {
     char apis[CONFIG_APIS_MAX][HIRA_API_NAME_MAX];
     unsigned n_apis;            /* 0: all */
     char rules[HIRA_RULES_MAX]; /* as in struct hira_limits */
+    char devices[HIRA_DEVICES_MAX];
 };
 
 struct config {

@@ -46,11 +46,11 @@ static json_t *done(void)
 
 /* ---- seeing ---- */
 
-static json_t *list_of_rules(const char *rules)
+static json_t *list_of(const char *patterns)
 {
     json_t *list = json_array();
-    for (; *rules; rules += strlen(rules) + 1)
-        json_array_append_new(list, json_string(rules));
+    for (; *patterns; patterns += strlen(patterns) + 1)
+        json_array_append_new(list, json_string(patterns));
     return list;
 }
 
@@ -58,12 +58,12 @@ static json_t *settings_of(const struct router_tenant *t)
 {
     static const struct config_tenant nothing = {.weight = 1};
     const struct config_tenant *s = t->settings ? t->settings : &nothing;
-    return json_pack("{s:i,s:i,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "weight", (int)s->weight, "priority",
+    return json_pack("{s:i,s:i,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:o}", "weight", (int)s->weight, "priority",
                      (int)s->priority, "class", s->latency ? "latency" : "batch", "calls", (json_int_t)s->calls,
                      "calls_burst", (json_int_t)s->calls_burst, "bytes", (json_int_t)s->bytes, "bytes_burst",
                      (json_int_t)s->bytes_burst, "device_ms", (json_int_t)(s->time / 1000000), "device_ms_burst",
                      (json_int_t)(s->time_burst / 1000000), "memory", (json_int_t)s->memory, "rules",
-                     list_of_rules(s->rules));
+                     list_of(s->rules), "devices", list_of(s->devices));
 }
 
 static uint64_t waiting_commands(const struct router_tenant *t)

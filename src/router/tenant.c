@@ -117,6 +117,7 @@ static void write_limits(const struct router_tenant *t, struct router_pages *pag
     set_rate(&l->time, s->time, s->time_burst);
     atomic_store_explicit(&l->memory, quota_of(t, pages), memory_order_relaxed);
     memcpy(l->rules, s->rules, sizeof l->rules);
+    memcpy(l->devices, s->devices, sizeof l->devices);
     atomic_store_explicit(&l->gate, gate_of(t), memory_order_release);
     atomic_store_explicit(&l->version, version + 1, memory_order_release);
     hira_futex_wake(&l->version, INT32_MAX);

@@ -66,16 +66,14 @@ static bool denied_by(const char *rule, const char *name)
     return false;
 }
 
-/* A copy that hirad did not change meanwhile. The version it has; 0: it keeps changing. */
-static uint32_t copy_rules(char text[HIRA_RULES_MAX + 2])
+uint32_t hira_gate_copy(void *to, size_t offset, size_t size)
 {
     for (int i = 0; i < 1000; i++) {
         uint32_t before = atomic_load_explicit(&hira_gate_limits->version, memory_order_acquire);
-        memcpy(text, hira_gate_limits->rules, HIRA_RULES_MAX);
-        text[HIRA_RULES_MAX] = text[HIRA_RULES_MAX + 1] = 0;
+        memcpy(to, (const char *)hira_gate_limits + offset, size);
         atomic_thread_fence(memory_order_acquire);
         if (!(before & 1) && atomic_load_explicit(&hira_gate_limits->version, memory_order_relaxed) == before)
-            return before;
+            return before + 1; /* even ones, and 0 is no answer */
         hira_relax();
     }
     return 0;
@@ -83,16 +81,16 @@ static uint32_t copy_rules(char text[HIRA_RULES_MAX + 2])
 
 static void read_rules(void)
 {
-    char text[HIRA_RULES_MAX + 2];
+    char text[HIRA_RULES_MAX + 2] = {0}; /* the last two bytes stay zero */
     const struct hira_server_api *api = &hira_server_api;
     pthread_mutex_lock(&rules.lock);
-    uint32_t version = copy_rules(text);
+    uint32_t version = hira_gate_copy(text, offsetof(struct hira_limits, rules), HIRA_RULES_MAX);
     if (!rules.denied)
         rules.denied = calloc(api->n_functions + 1, 1);
     for (uint32_t i = 0; version && rules.denied && i < api->n_functions; i++)
         rules.denied[i] = denied_by(text, api->functions[i].name);
     if (version)
-        atomic_store_explicit(&rules.version, version, memory_order_release);
+        atomic_store_explicit(&rules.version, version - 1, memory_order_release);
     pthread_mutex_unlock(&rules.lock);
 }
 

@@ -38,6 +38,9 @@ void hira_gate_leave(struct hira_serve *s, uint32_t function);
 /* Whether the rules deny this function of ours just now. */
 bool hira_gate_denies(uint32_t function);
 
+/* Copies a part of the limits as hirad wrote it at once. 0: it cannot be had, for it keeps changing. */
+uint32_t hira_gate_copy(void *to, size_t offset, size_t size);
+
 /* Device memory that somebody has: counted until the last one lets go. */
 struct hira_storage;
 struct hira_storage *hira_storage_get(struct hira_storage *storage); /* NULL allowed */

@@ -148,6 +148,14 @@ void hira_slot_unclaim(struct hira_slot *slot);
 void hira_slot_keep(uint64_t id, unsigned type, struct hira_storage *storage);
 uint64_t hira_slot_find(void *vendor, unsigned type); /* id or 0 */
 
+/* ---- devices ---- */
+
+/* A guest has come: settles which its tenant sees. */
+void hira_devices_choose(void);
+bool hira_device_hidden(const void *device, unsigned type);
+/* Their numbers and names, a line each. */
+void hira_devices_print(void);
+
 /* ---- mappings ---- */
 
 struct hira_mapping;

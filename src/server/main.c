@@ -56,6 +56,7 @@ int hira_server_main(int argc, char **argv)
         .warm = warm,
         .serve = serve,
         .describe = hira_server_api.describe,
+        .devices = hira_devices_print,
         .guest_environment = hira_server_api.guest_environment,
         .vendor_choice = hira_server_api.vendor_choice,
         .vendor_folder = hira_server_api.vendor_folder,

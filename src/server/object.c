@@ -307,7 +307,7 @@ static uint64_t known_name(void *vendor, unsigned type, bool owned)
 uint64_t hira_handle_to_id(void *vendor, unsigned type, bool owned)
 {
     const struct hira_server_type *t = &hira_server_api.types[type];
-    if (!vendor)
+    if (!vendor || hira_device_hidden(vendor, type))
         return 0;
     pthread_mutex_lock(&lock);
     uint64_t id = known_name(vendor, type, owned);

@@ -542,6 +542,7 @@ int hira_serve_guest(struct hira_transport *transport, const struct hira_hello *
     struct hira_server *server = &hira_server;
     server->account = hira_zygote_account() ? hira_zygote_account() : &nobodys;
     hira_gate_init(hira_zygote_limits(), hira_zygote_shared(), server->account, hira_zygote_router());
+    hira_devices_choose();
     server->transport = transport;
     server->alone = transport->alone;
     server->hello = hello;

@@ -54,6 +54,7 @@ struct hira_server_type {
     void (*release)(void *vendor);
     int (*done)(void *vendor);      /* 0 running, positive ended well, negative failed; NULL: no command */
     void (*destroy)(void *state);   /* spec's `server destroy` */
+    void (*devices)(void (*add)(void *device, const char *name)); /* adds each of the vendor's, in order; NULL: they are no devices */
 };
 
 struct hira_server_api {
@@ -269,6 +270,14 @@ void hira_gone(struct hira_serve *s);
 
 /* The spec's state beside a vendor handle of an object that this call names or that is alive; NULL if unknown. */
 void *hira_server_state(void *vendor, unsigned type);
+
+/* ---- devices: see devices.c ---- */
+
+/* The tenant does not see all of them: set before its guest is served. */
+extern bool hira_devices_hidden;
+
+/* Of a list of `n` elements of `width` bytes with a device at `offset` those stay that the tenant sees. How many. */
+uint64_t hira_devices_keep(void *list, uint64_t n, size_t width, size_t offset);
 
 /* ---- answers that are not just the vendor's ---- */
 

@@ -932,16 +932,19 @@ static int once_main(struct zygote *z)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-static int check_main(const struct hira_zygote_ops *ops)
+static int check_main(const struct hira_zygote_ops *ops, bool devices)
 {
     char error[200];
     if (load(ops, error, sizeof error) < 0 || warm(ops, error, sizeof error) < 0) {
         fprintf(stderr, "hira-server-%s: %s\n", ops->api, error);
         return 1;
     }
-    const char *text = ops->describe ? ops->describe() : NULL;
+    const char *text = ops->describe && !devices ? ops->describe() : NULL;
     /* Nothing to describe, where an API has what describes it, is said by an empty line: see doctor. */
-    printf("%s\n", text ? text : ops->describe ? "" : "the vendor's library is ready");
+    if (devices && ops->devices)
+        ops->devices();
+    else if (!devices)
+        printf("%s\n", text ? text : ops->describe ? "" : "the vendor's library is ready");
     fflush(stdout);
     _exit(0);
 }
@@ -962,8 +965,9 @@ static int layers_main(struct zygote *z)
 static int usage(const char *name)
 {
     fprintf(stderr,
-            "usage: %s --zygote FD | --once FD | --check | --layers [--work-dir DIR] [--sandbox MODE]\n"
-            "hirad starts this; --check tells whether the vendor's library works, --layers how servers are confined.\n",
+            "usage: %s --zygote FD | --once FD | --check | --devices | --layers [--work-dir DIR] [--sandbox MODE]\n"
+            "hirad starts this; --check tells whether the vendor's library works, --devices what hirad.conf may call its\n"
+            "devices, --layers how servers are confined.\n",
             name);
     return 2;
 }
@@ -976,6 +980,7 @@ struct arguments {
 static const struct option options[] = {{"zygote", required_argument, NULL, 'z'},
                                         {"once", required_argument, NULL, 'o'},
                                         {"check", no_argument, NULL, 'c'},
+                                        {"devices", no_argument, NULL, 'v'},
                                         {"layers", no_argument, NULL, 'y'},
                                         {"late", no_argument, NULL, 'l'},
                                         {"work-dir", required_argument, NULL, 'w'},
@@ -1002,7 +1007,7 @@ static int take_option(struct zygote *z, struct arguments *a, int c, int index)
     }
     if (c == 'z' || c == 'o')
         a->fd = (int)strtol(optarg, NULL, 10);
-    if (c == 'z' || c == 'o' || c == 'c' || c == 'y')
+    if (c == 'z' || c == 'o' || c == 'c' || c == 'v' || c == 'y')
         a->mode = c;
     else if (c == 'l')
         z->late = true;
@@ -1058,8 +1063,8 @@ int hira_zygote_main(int argc, char **argv, const struct hira_zygote_ops *ops)
     signal(SIGCHLD, SIG_DFL); /* ignored, as it may be inherited, children could not be waited for */
     hira_environment_set(ops);
     hira_environment_choose(ops, NULL);
-    if (a.mode == 'c')
-        return check_main(ops);
+    if (a.mode == 'c' || a.mode == 'v')
+        return check_main(ops, a.mode == 'v');
     if (a.mode == 'y')
         return layers_main(&z);
     z.router = take_descriptor(a.fd);

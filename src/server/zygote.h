@@ -37,6 +37,9 @@ struct hira_zygote_ops {
     /* One line on the vendor, for --check, after load and warm. NULL allowed. */
     const char *(*describe)(void);
 
+    /* Prints the vendor's devices, for --devices, likewise. NULL allowed. */
+    void (*devices)(void);
+
     /* Variables that a guest may set: patterns, NULL-terminated, or NULL. A server whose guest sets one to what it was not
      * starts over with it, for the vendor has read it by then. */
     const char *const *guest_environment;
@@ -53,6 +56,7 @@ struct hira_zygote_ops {
  *   --zygote FD     fork servers as hirad, at the other end of FD, asks for them
  *   --once FD       serve the guest at the other end of FD, then end: for tests
  *   --check         load, warm, print one line on the vendor; status 0, or 1 with the reason on standard error
+ *   --devices       load, warm, print "NUMBER NAME" of each device, as hirad.conf has them
  *   --layers        print "LAYER, LAYER;MISSING (why), ..." of the sandbox that servers get
  *   --work-dir DIR  where servers make their private folders (default: $TMPDIR, /tmp)
  *   --sandbox MODE, --sandbox-uids, --sandbox-memory, --sandbox-path, --sandbox-device, --sandbox-cgroup, --cache-dir

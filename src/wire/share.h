@@ -40,7 +40,8 @@ struct hira_rate {
     _Atomic uint64_t burst; /* units */
 };
 
-#define HIRA_RULES_MAX 3072 /* some hundred names: whoever denies more denies by pattern */
+#define HIRA_RULES_MAX 3072  /* some hundred names: whoever denies more denies by pattern */
+#define HIRA_DEVICES_MAX 768 /* as many as a machine has, by number; those of one kind by pattern */
 
 struct hira_limits {
     _Atomic uint32_t gate;    /* HIRA_GATE_*; a futex: woken when it changes */
@@ -51,6 +52,8 @@ struct hira_limits {
     /* Rules on names of functions, each NUL-terminated, an empty one behind the last: '+' allows, '-' denies, then a
      * pattern of fnmatch. The first that matches decides; none: allowed. To be read between two looks at `version`. */
     char rules[HIRA_RULES_MAX];
+    /* Devices that are seen, as the rules: numbers, and patterns of names. None: all. Read when a guest comes. */
+    char devices[HIRA_DEVICES_MAX];
 };
 
 struct hira_shared {

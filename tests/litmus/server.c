@@ -158,7 +158,7 @@ static const struct hira_server_function functions[N_FUNCTIONS] = {
 };
 
 static const struct hira_server_type types[N_TYPES] = {
-    {0}, {"counter", retain, release, NULL, NULL}, {"event", retain, release, done, NULL}};
+    {0}, {"counter", retain, release, NULL, NULL, NULL}, {"event", retain, release, done, NULL, NULL}};
 
 const struct hira_server_api hira_server_api = {
     .name = "litmus", .functions = functions, .n_functions = N_FUNCTIONS, .types = types, .n_types = N_TYPES};

@@ -90,8 +90,8 @@ class Router:
         return json.loads(out.stdout)['tenants'][0]
 
     def program(self, tenant, name, *words, env=None):
-        e = dict(os.environ, HIRA_SOCKET=self.socket if tenant is None else '%s/%s.sock' % (self.dir, tenant),
-                 LD_LIBRARY_PATH=self.place.build + '/specs/opencl', **(env or {}))
+        e = {**os.environ, 'HIRA_SOCKET': self.socket if tenant is None else '%s/%s.sock' % (self.dir, tenant),
+             'LD_LIBRARY_PATH': self.place.build + '/specs/opencl', **(env or {})}
         p = subprocess.Popen(['%s/tests/policy/policy-%s' % (self.place.build, name)] + [str(w) for w in words], env=e,
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.place.programs.append(p)

@@ -1,12 +1,15 @@
 /*
  * A program that tries one thing that a tenant may be limited in, and says what came of it.
  *
- *   probe memory SIZE MOST   buffers of SIZE, at most MOST; "got N error E device G"; at a line on standard input
- * releases all, "released"; ends at the end of it probe parts SIZE         a buffer, a part of it, the whole released
- * first: each step waits for a line probe behind             commands behind an event that this thread sets itself
- * later, beside commands that it waits for before probe calls N            calls that each need an answer; "ns T" probe
- * bytes SIZE N       blocking writes; "ns T" probe svm SIZE           "svm yes" or "svm no" probe function what
- * clCreateSampler says: "error E"
+ *   memory SIZE MOST   buffers of SIZE, at most MOST: "got N error E device G"; at a line on standard input it releases
+ *                      all: "released"; at the end of standard input it ends
+ *   parts SIZE         a buffer, a part of it, the whole released first: each step waits for a line
+ *   behind             commands behind an event that this thread sets later, beside commands that it waits for before
+ *   calls N            calls that each need an answer: "ns T"
+ *   bytes SIZE N       blocking writes: "ns T"
+ *   svm SIZE           "svm yes" or "svm no"
+ *   function           what clCreateSampler says: "error E"
+ *   devices            which there are, by each way to ask, a line each
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -102,6 +105,64 @@ static int parts(size_t size)
     return 0;
 }
 
+/* A device by the first word of its name. */
+static void put_devices(const char *what, cl_int error, cl_uint n, const cl_device_id *list)
+{
+    printf("%s", what);
+    if (error)
+        printf(" error %d", error);
+    for (cl_uint i = 0; !error && i < n; i++) {
+        char name[256] = "";
+        must(clGetDeviceInfo(list[i], CL_DEVICE_NAME, sizeof name, name, NULL), "clGetDeviceInfo");
+        printf(" %.*s", (int)strcspn(name, "-"), name);
+    }
+    putchar('\n');
+}
+
+static void put_context(const char *what, cl_int error, cl_context made)
+{
+    cl_device_id list[16];
+    cl_uint n = 0;
+    size_t size = 0;
+    if (made) {
+        must(clGetContextInfo(made, CL_CONTEXT_NUM_DEVICES, sizeof n, &n, NULL), "clGetContextInfo");
+        must(clGetContextInfo(made, CL_CONTEXT_DEVICES, sizeof list, list, &size), "clGetContextInfo");
+        must(size / sizeof *list == n ? CL_SUCCESS : CL_INVALID_VALUE, "numbers of devices agree");
+        must(clReleaseContext(made), "clReleaseContext");
+    }
+    put_devices(what, error, n, list);
+}
+
+/* Every way by which a program learns of devices. */
+static int devices(void)
+{
+    cl_platform_id platform;
+    cl_device_id list[16], one;
+    cl_uint n = 0, told = 0;
+    cl_int error;
+    must(clGetPlatformIDs(1, &platform, NULL), "clGetPlatformIDs");
+    error = clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 16, list, &n);
+    put_devices("all", error, n, list);
+    must(clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, NULL, &told) != error || told != n, "it counts as it lists");
+    if (!error) {
+        must(clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 1, &one, &told) || one != list[0] || told != n, "one of them");
+        must(clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, &one, NULL) != CL_INVALID_VALUE, "no room is an error");
+    }
+    n = 0;
+    error = clGetDeviceIDs(platform, CL_DEVICE_TYPE_DEFAULT, 16, list, &n);
+    put_devices("default", error, n, list);
+    error = clGetDeviceIDs(platform, CL_DEVICE_TYPE_ACCELERATOR, 16, list, &n);
+    put_devices("accelerators", error, n, list);
+    cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)platform, 0};
+    cl_context made = clCreateContextFromType(properties, CL_DEVICE_TYPE_ALL, NULL, NULL, &error);
+    put_context("context", error, made);
+    made = clCreateContextFromType(properties, CL_DEVICE_TYPE_DEFAULT, NULL, NULL, &error);
+    put_context("default context", error, made);
+    made = clCreateContextFromType(properties, CL_DEVICE_TYPE_ACCELERATOR, NULL, NULL, &error);
+    put_context("accelerators' context", error, made);
+    return 0;
+}
+
 static cl_kernel make_kernel(void)
 {
     static const char *source = "kernel void add(global int *out, int n) { for (int i = 0; i < n; i++) out[0] += 1; }";
@@ -194,6 +255,8 @@ int main(int argc, char **argv)
     const char *what = argc > 1 ? argv[1] : "";
     size_t size = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
     unsigned n = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 0;
+    if (!strcmp(what, "devices"))
+        return devices();
     setup();
     if (!strcmp(what, "memory"))
         return memory(size, n);

@@ -55,6 +55,7 @@ def wrong_configurations_are_told_with_file_and_line(place):
              ('metrics = "0.0.0.0:9000"\n', 'F:1: metrics: '),
              ('tenant a {\n sockets = {"here"}\n}\n', 'F:2: sockets: an absolute path'),
              ('tenant a {\n users = {"${HOME}"}\n}\n', 'variables'),
+             ('tenant a {\n users = {"1"}\n devices = {""}\n}\n', 'F:3: devices: a number or a pattern'),
              ('tenant a {\n', 'F:'), ('quantum = 0\n', 'F:1: quantum')]
     for text, want in cases:
         status, said = check(place, text)
@@ -103,6 +104,42 @@ def denied_functions_and_apis_give_the_api_s_error(place):
     p = r.program('none', 'probe', 'function', env={'HIRA_DEBUG': '1'})
     out, error = p.communicate(timeout=60)
     assert p.returncode == 1 and 'may not use opencl' in error, (out, error)
+
+
+@test
+def a_tenant_sees_its_devices_only(place):
+    r = place.router('', {'all': '', 'first': 'devices = {"0"}', 'named': 'devices = {"pthread*", "9"}', 'none': 'devices = {"[A-Z]*"}'})
+    env = {'POCL_DEVICES': 'basic pthread'}
+    def seen(tenant):
+        out, error = r.program(tenant, 'probe', 'devices', env=env).communicate(timeout=60)
+        return out.splitlines(), error
+    want = {'first': 'basic', 'named': 'pthread'}
+    lines, error = seen('all')
+    assert lines[0] == 'all basic pthread' and lines[3] == 'context basic pthread', (lines, error)
+    nothing = [lines[2], lines[5]] # there are no accelerators
+    for tenant, device in want.items():
+        lines, error = seen(tenant)
+        assert lines == ['all ' + device, 'default ' + device, nothing[0], 'context ' + device, 'default context ' + device, nothing[1]], (lines, error)
+    lines, error = seen('none')
+    assert lines == ['all error -1', 'default error -1', nothing[0], 'context error -1', 'default context error -1', nothing[1]], (lines, error)
+    assert r.tenant('named')['settings']['devices'] == ['pthread*', '9']
+
+
+@test
+def devices_of_another_api_are_told_as_that_says(place):
+    r = place.router('', {'all': '', 'some': 'devices = {"1"}', 'none': 'devices = {"7"}'}, '--server-dir', place.build + '/tests/nullapi')
+    env = {'LD_LIBRARY_PATH': place.build + '/tests/nullapi'}
+    def seen(tenant):
+        out, error = r.program(tenant, 'devices', env=env).communicate(timeout=60)
+        assert out, error
+        return out.splitlines()
+    every = seen('all')
+    names = every[1].split(': ')[1].split()
+    assert len(names) > 1 and every[0] == 'status 0 count %d' % len(names) and every[2].endswith(' of one: 1'), every
+    incomplete = every[2].split()[1]
+    assert incomplete != '0'
+    assert seen('some') == ['status 0 count 1', 'status 0: ' + names[1], 'status 0 of one: 1', 'status 0: 1 %s %s' % (names[1], names[1])]
+    assert seen('none') == ['status 0 count 0', 'status 0:', 'status 0 of one: 0', 'status 0:']
 
 
 @test
