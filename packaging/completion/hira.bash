@@ -8,10 +8,13 @@ _hira() {
 	local cur=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]:-}
 	COMPREPLY=()
 	if [ "$COMP_CWORD" = 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W "run stat top status kill tenant pause resume reload container doctor build spec help" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "run stat trace top status kill tenant pause resume reload container doctor build spec help" -- "$cur")
 		return
 	fi
 	case $verb in
+	trace)
+		mapfile -t COMPREPLY < <(compgen -W "$(_hira_tenants) --functions --json --chrome -o --socket --" -- "$cur")
+		;;
 	pause | resume | kill)
 		mapfile -t COMPREPLY < <(compgen -W "$(_hira_tenants) --socket" -- "$cur")
 		;;

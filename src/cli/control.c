@@ -27,7 +27,7 @@ static int send_request(int fd, json_t *request)
     return hira_fd_send(fd, message, size, NULL, 0);
 }
 
-static int receive_answer(int fd, json_t **ret_answer)
+static int receive_answer(int fd, json_t **ret_answer, int *ret_fd)
 {
     HIRA_AUTOFREE char *buffer = malloc(HIRA_MESSAGE_MAX + 1);
     struct pollfd p = {fd, POLLIN, 0};
@@ -35,7 +35,8 @@ static int receive_answer(int fd, json_t **ret_answer)
         return -ENOMEM;
     if (poll(&p, 1, ANSWER_MS) <= 0)
         return -ETIMEDOUT;
-    ssize_t n = hira_fd_receive(fd, buffer, HIRA_MESSAGE_MAX, NULL, NULL, 0);
+    size_t n_fds = 1;
+    ssize_t n = hira_fd_receive(fd, buffer, HIRA_MESSAGE_MAX, ret_fd, ret_fd ? &n_fds : NULL, 0);
     if (n <= 0)
         return n ? (int)n : -EPIPE;
     int error = hira_message_check(buffer, (size_t)n, HIRA_MSG_CONTROL_TEXT, sizeof(struct hira_control) + 1);
@@ -46,7 +47,7 @@ static int receive_answer(int fd, json_t **ret_answer)
     return *ret_answer ? 0 : -EPROTO;
 }
 
-json_t *cli_control(const char *verb, const char *socket, json_t *request)
+json_t *cli_control_with(const char *verb, const char *socket, json_t *request, int *ret_fd)
 {
     char found[108] = "$HIRA_SOCKET";
     json_t *answer = NULL;
@@ -54,7 +55,7 @@ json_t *cli_control(const char *verb, const char *socket, json_t *request)
     HIRA_AUTOCLOSE int fd = error ? error : hira_socket_connect(socket ? socket : found);
     error = fd < 0 ? fd : request ? send_request(fd, request) : -ENOMEM;
     if (!error)
-        error = receive_answer(fd, &answer);
+        error = receive_answer(fd, &answer, ret_fd);
     json_decref(request);
     if (error) {
         fprintf(stderr, "hira %s: no answer from a hirad on %s: %s\n", verb, socket ? socket : found, strerror(-error));
@@ -66,6 +67,11 @@ json_t *cli_control(const char *verb, const char *socket, json_t *request)
     fprintf(stderr, "hira %s: %s%s", verb, wrong, wrong[0] && wrong[strlen(wrong) - 1] == '\n' ? "" : "\n");
     json_decref(answer);
     return NULL;
+}
+
+json_t *cli_control(const char *verb, const char *socket, json_t *request)
+{
+    return cli_control_with(verb, socket, request, NULL);
 }
 
 json_t *cli_tenants(const char *verb, const char *socket, json_t *request)

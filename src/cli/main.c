@@ -23,6 +23,7 @@ static const struct verb {
     {NULL, "build", "[-o DIR] SPEC", "make the virtual stack", cli_build},
     {NULL, "run", "[--api NAME] [--strict] PROGRAM...", "run a program under Hira", cli_run},
     {NULL, "stat", "PROGRAM...", "run a program under Hira, and say which functions took how long", cli_stat},
+    {NULL, "trace", "[OPTION...] TENANT | -- PROGRAM...", "a log of calls, with their arguments", cli_trace},
     {NULL, "top", "[--times N]", "tenants as they are now", cli_top},
     {NULL, "status", "[--json]", "what the router is doing", cli_status},
     {NULL, "kill", "PID... | TENANT... | all", "end the servers of guests", cli_kill},
@@ -46,6 +47,12 @@ static const struct details {
             "  --server-dir DIR   the folder with hira-server-API; a private hirad\n"
             "Exit status: the program's; 127 not found, 126 not executable, 125 hira run failed.\n"},
     {"status", "  --json             all there is to know\n  --socket PATH      of this hirad\n"},
+    {"trace", "  --functions GLOB   only calls of these\n"
+              "  --chrome           as a trace for Perfetto or chrome://tracing\n"
+              "  --json             a line of JSON for each call\n"
+              "  -o FILE            write there (default: standard output; with a program, standard error)\n"
+              "  --socket PATH      of this hirad, for a tenant\n"
+              "Calls that the guest library answers by itself are not in it.\n"},
     {"kill", "  --socket PATH      of this hirad\n"},
     {"container", "  args               options for docker and podman: docker run $(hira container args) IMAGE ...\n"
                   "  cdi                a device file: hira container cdi > /etc/cdi/hira.json, then --device hira/accelerator=default\n"

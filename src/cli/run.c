@@ -28,7 +28,7 @@ enum { RUN_FAILED = 125, RUN_NOT_EXECUTABLE = 126, RUN_NOT_FOUND = 127 };
 struct run_options {
     const char *socket, *api, *lib_dir, *server_dir, *vendor_icd;
     bool strict;
-    bool stat; /* as hira stat: a router of its own, and what was called */
+    const struct cli_observer *observer; /* with a router of its own; NULL: nobody looks */
 };
 
 /* ---- the program's surroundings ---- */
@@ -96,7 +96,7 @@ static int find_router(const struct run_options *o, struct cli_private_router *r
         fprintf(stderr, "hira run: no hirad answers on %s: %s\n", socket, strerror(errno));
         return -1;
     }
-    if (!o->stat && !o->server_dir && !o->vendor_icd && hira_socket_path(socket, size) == 0 && answers(socket))
+    if (!o->observer && !o->server_dir && !o->vendor_icd && hira_socket_path(socket, size) == 0 && answers(socket))
         return 0;
     if (o->vendor_icd)
         setenv("HIRA_VENDOR_ICD", o->vendor_icd, 1); /* for the router's servers */
@@ -124,14 +124,15 @@ static _Noreturn void become_program(char **argv, const sigset_t *mask, sighandl
 }
 
 /* Waits for the program's end, handing signals on. Its status as waitpid gives it. */
-static int watch_program(pid_t pid, const sigset_t *signals, const char *measured)
+static int watch_program(pid_t pid, const sigset_t *signals, const struct cli_observer *observer, const char *socket)
 {
+    const bool looks = observer && observer->again;
     for (;;) {
         siginfo_t info;
-        const struct timespec while_measured = {2, 0};
-        int status, number = measured ? sigtimedwait(signals, &info, &while_measured) : sigwaitinfo(signals, &info);
+        const struct timespec between_looks = {2, 0};
+        int status, number = looks ? sigtimedwait(signals, &info, &between_looks) : sigwaitinfo(signals, &info);
         if (number < 0 && errno == EAGAIN)
-            cli_stat_keep_measuring(measured);
+            observer->again(socket);
         if (number > 0 && number != SIGCHLD && info.si_code <= 0) /* sent by a process, not by the terminal */
             kill(pid, number);
         if (waitpid(pid, &status, WNOHANG) == pid)
@@ -139,7 +140,7 @@ static int watch_program(pid_t pid, const sigset_t *signals, const char *measure
     }
 }
 
-static int run_program(char **argv, sighandler_t on_child, const char *measured)
+static int run_program(char **argv, sighandler_t on_child, const struct cli_observer *observer, const char *socket)
 {
     static const int forwarded[] = {SIGINT,  SIGTERM, SIGHUP,   SIGQUIT, SIGUSR1,
                                     SIGUSR2, SIGALRM, SIGWINCH, SIGCONT, SIGCHLD};
@@ -156,7 +157,7 @@ static int run_program(char **argv, sighandler_t on_child, const char *measured)
         fprintf(stderr, "hira run: cannot fork: %s\n", strerror(errno));
         return RUN_FAILED;
     }
-    int status = watch_program(pid, &signals, measured);
+    int status = watch_program(pid, &signals, observer, socket);
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
@@ -167,24 +168,23 @@ static int run(const struct run_options *o, char **argv)
     char socket[108];
     int status = RUN_FAILED;
     sighandler_t on_child = signal(SIGCHLD, SIG_DFL); /* ignored, as some starters leave it, children vanish unseen */
-    if (library_path(o, &path) == 0 && find_router(o, &router, socket, sizeof socket) == 0) {
+    if (library_path(o, &path) == 0 && find_router(o, &router, socket, sizeof socket) == 0 &&
+        (!o->observer || o->observer->begin(socket))) {
         setenv("LD_LIBRARY_PATH", path.data, 1);
         setenv("HIRA_SOCKET", socket, 1);
         if (o->strict)
             setenv("HIRA_STRICT", "1", 1);
-        if (o->stat)
-            cli_stat_keep_measuring(socket);
         uint64_t began = hira_now_ns();
-        status = run_program(argv, on_child, o->stat ? socket : NULL);
-        if (o->stat)
-            cli_stat_print(socket, (double)(hira_now_ns() - began));
+        status = run_program(argv, on_child, o->observer, socket);
+        if (o->observer)
+            o->observer->end(socket, (double)(hira_now_ns() - began));
     }
     cli_private_router_stop(&router);
     hira_text_fini(&path);
     return status;
 }
 
-static int run_verb(const char *verb, bool stat, int argc, char **argv)
+static int run_verb(const char *verb, const struct cli_observer *observer, int argc, char **argv)
 {
     static const struct option options[] = {
         {"socket", required_argument, NULL, 's'},  {"api", required_argument, NULL, 'a'},
@@ -192,7 +192,7 @@ static int run_verb(const char *verb, bool stat, int argc, char **argv)
         {"strict", no_argument, NULL, 'S'},        {"vendor-icd", required_argument, NULL, 'v'},
         {0}};
     const char *vendor_icd = getenv("HIRA_VENDOR_ICD");
-    struct run_options o = {.vendor_icd = vendor_icd && *vendor_icd ? vendor_icd : NULL, .stat = stat};
+    struct run_options o = {.vendor_icd = vendor_icd && *vendor_icd ? vendor_icd : NULL, .observer = observer};
     for (int c; (c = getopt_long(argc, argv, "+", options, NULL)) != -1;) {
         if (c == 's')
             o.socket = optarg;
@@ -211,7 +211,7 @@ static int run_verb(const char *verb, bool stat, int argc, char **argv)
             return RUN_FAILED;
         }
     }
-    if (stat && o.socket) {
+    if (observer && o.socket) {
         cli_usage(verb, "it has a router of its own");
         return RUN_FAILED;
     }
@@ -228,10 +228,10 @@ static int run_verb(const char *verb, bool stat, int argc, char **argv)
 
 int cli_run(int argc, char **argv)
 {
-    return run_verb("run", false, argc, argv);
+    return run_verb("run", NULL, argc, argv);
 }
 
-int cli_stat(int argc, char **argv)
+int cli_run_observed(const struct cli_observer *observer, int argc, char **argv)
 {
-    return run_verb("stat", true, argc, argv);
+    return run_verb(observer->verb, observer, argc, argv);
 }

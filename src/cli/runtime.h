@@ -33,13 +33,25 @@ void cli_private_router_stop(struct cli_private_router *router);
 /* Asks hirad (docs/protocol.md, section 6); takes the request over. The answer, the caller's; NULL: there is none, or it is an error: said on
  * standard error. `socket` NULL: where hirad usually is. */
 json_t *cli_control(const char *verb, const char *socket, json_t *request);
+/* The same with the descriptor that came with the answer, the caller's: -1 at first, left so where none did. */
+json_t *cli_control_with(const char *verb, const char *socket, json_t *request, int *ret_fd);
 
 /* The same for the verb "tenants", whose answer may come in parts. */
 json_t *cli_tenants(const char *verb, const char *socket, json_t *request);
 
-/* hira stat: has calls timed for the next seconds; prints what was called. */
-void cli_stat_keep_measuring(const char *socket);
-void cli_stat_print(const char *socket, double wall_ns);
+/* What hira stat and hira trace do beside a program that has a router of its own, at `socket`. */
+struct cli_observer {
+    const char *verb;
+    bool (*begin)(const char *socket); /* before the program runs. False: it is not to run; was told why */
+    void (*again)(const char *socket); /* every other second; NULL: nothing */
+    void (*end)(const char *socket, double wall_ns);
+};
+
+/* hira run with an observer: argv[0] is the verb, then options of hira run, and the program. */
+int cli_run_observed(const struct cli_observer *observer, int argc, char **argv);
+
+/* Waits, a bounded time, until the servers of this user's guests have ended. */
+void cli_wait_until_left(const char *verb, const char *socket);
 
 /* --socket, the only option of a verb: CLI_OK, else what to exit with. */
 int cli_take_socket(const char *verb, int argc, char **argv, const char **ret_socket);

@@ -12,24 +12,36 @@
 
 #define LEFT_TRIES 40 /* of 50 ms: until the server that served it has ended, and its account is whole */
 
-static json_t *ask(const char *socket, const char *verb)
+static json_t *ask(const char *asks, const char *socket, const char *verb)
 {
     char tenant[32];
     snprintf(tenant, sizeof tenant, "user-%u", (unsigned)getuid());
-    return cli_control("stat", socket, json_pack("{s:s,s:s}", "verb", verb, "tenant", tenant));
+    return cli_control(asks, socket, json_pack("{s:s,s:s}", "verb", verb, "tenant", tenant));
 }
 
-void cli_stat_keep_measuring(const char *socket)
+static void keep_measuring(const char *socket)
 {
-    json_decref(ask(socket, "measure"));
+    json_decref(ask("stat", socket, "measure"));
 }
 
-static bool left(const char *socket)
+static bool begin(const char *socket)
 {
-    json_t *answer = ask(socket, "tenants"), *t = json_array_get(json_object_get(answer, "tenants"), 0);
+    keep_measuring(socket);
+    return true;
+}
+
+static bool left(const char *verb, const char *socket)
+{
+    json_t *answer = ask(verb, socket, "tenants"), *t = json_array_get(json_object_get(answer, "tenants"), 0);
     bool gone = !answer || !cli_json_number(t, "guests");
     json_decref(answer);
     return gone;
+}
+
+void cli_wait_until_left(const char *verb, const char *socket)
+{
+    for (int i = 0; i < LEFT_TRIES && !left(verb, socket); i++)
+        usleep(50000);
 }
 
 static int by_time(const void *a, const void *b)
@@ -61,12 +73,17 @@ static void print_functions(const json_t *list, double wall_ns)
             calls > 0 ? ns / 1e3 / calls : 0, wall_ns / 1e6);
 }
 
-void cli_stat_print(const char *socket, double wall_ns)
+static void end(const char *socket, double wall_ns)
 {
-    for (int i = 0; i < LEFT_TRIES && !left(socket); i++)
-        usleep(50000);
-    json_t *answer = ask(socket, "functions");
+    cli_wait_until_left("stat", socket);
+    json_t *answer = ask("stat", socket, "functions");
     if (answer)
         print_functions(json_object_get(answer, "functions"), wall_ns);
     json_decref(answer);
+}
+
+int cli_stat(int argc, char **argv)
+{
+    static const struct cli_observer stat = {"stat", begin, keep_measuring, end};
+    return cli_run_observed(&stat, argc, argv);
 }

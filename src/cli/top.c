@@ -37,13 +37,13 @@ static double more(const json_t *now, const json_t *before, const char *name)
 static double quantile(const json_t *now, const json_t *before, double part)
 {
     const json_t *a = json_object_get(now, "durations"), *b = before ? json_object_get(before, "durations") : NULL;
-    double sum = 0, seen = 0, bound = 128;
+    double sum = 0, seen = 0;
     for (size_t i = 0; i < json_array_size(a); i++)
         sum += (double)(json_integer_value(json_array_get(a, i)) - json_integer_value(json_array_get(b, i)));
-    for (size_t i = 0; sum > 0 && i < json_array_size(a); i++, bound *= 2) {
+    for (size_t i = 0; sum > 0 && i < json_array_size(a); i++) {
         seen += (double)(json_integer_value(json_array_get(a, i)) - json_integer_value(json_array_get(b, i)));
         if (seen >= part * sum)
-            return bound;
+            return 128.0 * (double)(1ull << i);
     }
     return 0;
 }

@@ -52,7 +52,7 @@ void emit_gate_after(struct emit *e, const struct lapis_function *f)
     if (bytes && bytes->after)
         emit_line(e, "hira_consume_bytes(s, ok ? (uint64_t)(%s) : 0);", bytes->amount);
     if (f->holds)
-        emit_line(e, "if (ok)\n        hira_hold(s, (void *)(uintptr_t)(%s));", f->holds);
+        emit_line(e, "if (ok) hira_hold(s, (void *)(uintptr_t)(%s));", f->holds);
 }
 
 const char *emit_gate_flags(const struct lapis_function *f)

@@ -284,7 +284,7 @@ static void emit_fill_counters(struct emit *e, const struct lapis_function *f)
             if (n->kind != LAPIS_V_BUFFER || n->direction != LAPIS_OUT || strcmp(v->filled, deref))
                 continue;
             emit_line(e, "%s = {0};", lapis_ctype_declare(e->pool, n->ctype->pointee, emit_format(e, "asked_%s", n->name)));
-            emit_line(e, "if (%s && !%s)\n        %s = &asked_%s;", v->name, n->name, n->name, n->name);
+            emit_line(e, "%s = %s && !%s ? &asked_%s : %s;", n->name, v->name, n->name, n->name, n->name);
         }
     }
 }
@@ -396,7 +396,7 @@ static void reply_value(struct emit *e, const struct lapis_value *v)
         emit_line(e, "hira_handles_to_ids(s, (void *)%s, valid_%s, %s, %s);", n, n, emit_type_id(e, v->element->handle),
                   v->element->allocates ? "true" : "false");
     else if (v->selector)
-        emit_line(e, "if (%s && values_type((uint64_t)%s))\n        hira_handles_to_ids(s, %s, valid_%s, values_type((uint64_t)%s), false);",
+        emit_line(e, "if (%s && values_type((uint64_t)%s)) hira_handles_to_ids(s, %s, valid_%s, values_type((uint64_t)%s), false);",
                   n, v->selector, n, n, v->selector);
     else if (v->element && v->element->kind == LAPIS_V_RECORD && emit_holds_handles(v->element)) {
         emit_line(e, "for (uint64_t i = 0; i < valid_%s / sizeof *%s; i++) {", n, n);
@@ -408,10 +408,10 @@ static void reply_value(struct emit *e, const struct lapis_value *v)
     for (size_t i = 0; v->selector && i < e->function->n_answers; i++) {
         const struct lapis_answer *a = &e->function->answers[i];
         if (a->telling == LAPIS_TELL_MASKED)
-            emit_line(e, "if (ok && %s && %s)\n        hira_keep_bits(%s, valid_%s, (uint64_t)(%s));", n, emit_asked(e, e->function, a), n, n,
+            emit_line(e, "if (ok && %s && %s) hira_keep_bits(%s, valid_%s, (uint64_t)(%s));", n, emit_asked(e, e->function, a), n, n,
                       a->expr);
         else if (a->telling == LAPIS_TELL_PROPERTIES)
-            emit_line(e, "if (ok && %s && %s)\n        hira_properties_to_ids(s, %s, valid_%s, (uint64_t)(%s), %s);", n,
+            emit_line(e, "if (ok && %s && %s) hira_properties_to_ids(s, %s, valid_%s, (uint64_t)(%s), %s);", n,
                       emit_asked(e, e->function, a), n, n, a->expr, emit_answer_keys(e, e->function, a));
     }
     emit_line(e, "hira_reply_out(s, %s, valid_%s);", n, n);
@@ -516,7 +516,7 @@ static void emit_reply(struct emit *e, const struct lapis_function *f)
         if (emit_is_new(v))
             emit_line(e, "hira_made(s, id_%s, %s, (void *)(uintptr_t)made_%s, ok);", v->name, emit_type_id(e, v->element->handle), v->name);
         if (v->kind == LAPIS_V_HANDLE && v->deallocates)
-            emit_line(e, "if (ok)\n        hira_gone(s);");
+            emit_line(e, "if (ok) hira_gone(s);");
     }
     if (r->kind == LAPIS_V_HANDLE && r->allocates)
         emit_line(e, "hira_made(s, id_ret, %s, (void *)(uintptr_t)ret, ok);", emit_type_id(e, r->handle));
@@ -559,9 +559,10 @@ static void emit_serve(struct emit *e, const struct lapis_function *f)
         emit_line(e, "const bool until_done = %s;", until);
     if (emit_checks(e, f) || until)
         emit_line(e, "if (!hira_serve_ready(s)%s) return;", until ? " || (until_done && !hira_may_keep(s))" : "");
+    emit_trace(e, f);
     for (size_t i = 0; i < f->n_params; i++)
         if (f->params[i].kind == LAPIS_V_HANDLE && f->params[i].deallocates)
-            emit_line(e, "if (!hira_claim(s, %s, (void *)(uintptr_t)%s))\n        return;", emit_type_id(e, f->params[i].handle),
+            emit_line(e, "if (!hira_claim(s, %s, (void *)(uintptr_t)%s)) return;", emit_type_id(e, f->params[i].handle),
                       f->params[i].name);
     emit_new_places(e, f, until != NULL);
     emit_fill_counters(e, f);

@@ -86,6 +86,9 @@ const char *emit_local_prototype(struct emit *e, const struct lapis_function *f,
 /* "seen_NAME": devices, as far as the tenant sees them. */
 void emit_seen(struct emit *e, const struct lapis_function *f);
 
+/* What `hira trace` shows of a call whose arguments have been decoded and checked. */
+void emit_trace(struct emit *e, const struct lapis_function *f);
+
 /* First of all: see lower.c. */
 void emit_lower(struct emit *e, struct lapis_model *model);
 void emit_api_header(struct emit *e);

@@ -471,7 +471,4 @@ bool hira_inside_server(void);
 /* Whether device memory is limited here: then calls that take some wait for their answer, which may be that there is none left. */
 bool hira_limited(void);
 
-/* Whether device memory is limited here: then calls that take some wait for their answer, which may be that there is none left. */
-bool hira_limited(void);
-
 #endif

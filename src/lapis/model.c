@@ -107,7 +107,7 @@ const struct lapis_value *lapis_listed_devices(const struct lapis_function *f, c
         return NULL;
     for (size_t i = 0; i < f->n_params; i++)
         if (f->params[i].kind == LAPIS_V_BUFFER && f->params[i].direction & LAPIS_OUT && &f->params[i] != list &&
-            strstr(list->filled, f->params[i].name))
+            f->params[i].name && strstr(list->filled, f->params[i].name))
             *ret_count = &f->params[i];
     for (size_t i = 0; list->element->kind == LAPIS_V_RECORD && i < list->element->n_fields; i++)
         if (is_device(&list->element->fields[i]))

@@ -310,7 +310,30 @@ static json_t *functions(struct router_tenant *t, const json_t *request)
     return json_pack("{s:s,s:o}", "api", api ? api->name : "", "functions", list);
 }
 
-static json_t *answer(struct router *router, const json_t *request, uid_t uid)
+/* Without a tenant: of the asker's own, who need not have come yet. */
+static json_t *trace(struct router *router, const json_t *request, uid_t uid, int *ret_fd)
+{
+    const char *functions = json_string_value(json_object_get(request, "functions"));
+    json_t *objection = NULL;
+    int error = -ENOMEM;
+    struct router_tenant *t = json_object_get(request, "tenant") ? asked_for(router, request, &objection)
+                                                                 : router_tenant_of(router, NULL, uid, (gid_t)-1, &error);
+    if (!t)
+        return objection ? objection : wrong("you are no tenant: %s", strerror(-error));
+    if (json_is_true(json_object_get(request, "again")))
+        return router_trace_again(t) ? done() : wrong("calls of tenant %s are no longer traced", t->name);
+    if (json_is_true(json_object_get(request, "end"))) {
+        router_trace_end(t);
+        return done();
+    }
+    if ((error = router_trace_begin(t, functions ? functions : "*", ret_fd)) == -EBUSY)
+        return wrong("calls of tenant %s are being traced already", t->name);
+    if (error)
+        return wrong("calls of tenant %s cannot be traced: %s", t->name, strerror(-error));
+    return json_pack("{s:b,s:s}", "done", 1, "tenant", t->name);
+}
+
+static json_t *answer(struct router *router, const json_t *request, uid_t uid, int *ret_fd)
 {
     const char *verb = json_string_value(json_object_get(request, "verb"));
     json_t *objection = NULL;
@@ -328,6 +351,8 @@ static json_t *answer(struct router *router, const json_t *request, uid_t uid)
         router_measure(router);
         return done();
     }
+    if (!strcmp(verb, "trace"))
+        return trace(router, request, uid, ret_fd);
     struct router_tenant *t = asked_for(router, request, &objection);
     if (!t)
         return objection;
@@ -343,11 +368,11 @@ static json_t *answer(struct router *router, const json_t *request, uid_t uid)
     return wrong("there is no verb '%.40s'", verb);
 }
 
-char *router_control(struct router *router, const char *text, uid_t uid)
+char *router_control(struct router *router, const char *text, uid_t uid, int *ret_fd)
 {
     json_error_t error;
     json_t *request = json_loads(text, 0, &error);
-    json_t *json = json_is_object(request) ? answer(router, request, uid) : wrong("no JSON object: %s", error.text);
+    json_t *json = json_is_object(request) ? answer(router, request, uid, ret_fd) : wrong("no JSON object: %s", error.text);
     char *out = json ? json_dumps(json, JSON_COMPACT) : NULL;
     json_decref(json);
     json_decref(request);

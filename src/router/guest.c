@@ -173,31 +173,35 @@ static void on_hello(struct router_guest *g, size_t size)
         wait_for_server(g, api, size);
 }
 
-static void answer_text(struct router_guest *g, enum hira_message_type type, char *text)
+/* Takes the text over, and a descriptor that goes with it (-1: none does). */
+static void answer_text(struct router_guest *g, enum hira_message_type type, char *text, int fd)
 {
     struct hira_message head;
     HIRA_AUTOFREE char *json = text;
+    HIRA_AUTOCLOSE int with = fd;
     size_t length = json ? strlen(json) : 0, size = sizeof head + length + 1;
     HIRA_AUTOFREE char *message = json && size <= HIRA_MESSAGE_MAX ? malloc(size) : NULL;
     if (message) {
         head = hira_message_head(type, size);
         memcpy(message, &head, sizeof head);
         memcpy(message + sizeof head, json, length + 1);
-        hira_fd_send(router_watch_fd(g->socket), message, size, NULL, 0);
+        hira_fd_send(router_watch_fd(g->socket), message, size, &with, with < 0 ? 0 : 1);
     }
     router_guest_destroy(g);
 }
 
 static void answer_status(struct router_guest *g)
 {
-    answer_text(g, HIRA_MSG_STATUS_TEXT, router_status_text(g->router, g->uid));
+    answer_text(g, HIRA_MSG_STATUS_TEXT, router_status_text(g->router, g->uid), -1);
 }
 
 static void answer_control(struct router_guest *g, size_t size)
 {
     char *text = g->router->buffer + sizeof(struct hira_control);
+    int fd = -1;
     text[size - sizeof(struct hira_control) - 1] = 0;
-    answer_text(g, HIRA_MSG_CONTROL_TEXT, router_control(g->router, text, g->uid));
+    text = router_control(g->router, text, g->uid, &fd);
+    answer_text(g, HIRA_MSG_CONTROL_TEXT, text, fd);
 }
 
 /* Whose guests somebody may end: the own ones; root and hirad's own user all. */

@@ -102,6 +102,7 @@
 #define ROUTER_METRICS_MEMORY 16384
 
 /* So long calls are timed after somebody has asked to see: he asks every second. */
+#define ROUTER_TRACE_PIPE (1 << 20) /* bytes: some thousand calls before a reader must have read */
 #define ROUTER_MEASURE_MS 5000
 
 /* Tenants in one answer, of 1.2 KiB at most each: it has to fit a message. */

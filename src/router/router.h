@@ -171,6 +171,12 @@ struct router_tenant {
     struct policy_client client;
     struct hira_list wanting; /* servers that want a turn, first come first served */
     unsigned n_serving;
+    struct {
+        uint64_t until; /* loop's time in ms; 0: nobody asks */
+        int pipe;       /* the end that is written to */
+        char functions[HIRA_TRACE_MAX];
+        struct router_alarm *end;
+    } trace;
     unsigned place;          /* in the list, while sums are made */
     struct router_sums past; /* of servers that have ended */
     uint64_t durations_past[HIRA_ACCOUNT_BUCKETS];
@@ -180,6 +186,14 @@ struct router_tenant {
 struct router_function {
     uint64_t calls, ns;
 };
+
+/* ---- whose calls are written down: see trace.c ---- */
+
+/* Of functions that match, from now on; what is written can be read from *ret_fd, the caller's. -EBUSY: somebody has that already. */
+int router_trace_begin(struct router_tenant *tenant, const char *functions, int *ret_fd);
+/* For the next seconds too. False: it has ended. */
+bool router_trace_again(struct router_tenant *tenant);
+void router_trace_end(struct router_tenant *tenant);
 
 /* Who somebody is. Made at first use, which may be the end of others that nobody needs any more. NULL: refused, or out of memory: *ret_error. `socket` may be NULL. */
 struct router_tenant *router_tenant_of(struct router *router, const char *socket, uid_t uid, gid_t gid, int *ret_error);
@@ -232,8 +246,8 @@ void router_measure(struct router *router);
 
 /* Reads the configuration again. 0, or negative with what is wrong: then nothing has changed. */
 int router_reload(struct router *router, char *error, size_t error_size);
-/* Answers a request of docs/protocol.md, section 6, by a text of the caller's; NULL: no memory. */
-char *router_control(struct router *router, const char *request, uid_t uid);
+/* Answers a request of docs/protocol.md, section 6, by a text of the caller's; NULL: no memory. *ret_fd goes with it, -1: nothing does. */
+char *router_control(struct router *router, const char *request, uid_t uid, int *ret_fd);
 
 /* ---- apis: a zygote and its servers ---- */
 

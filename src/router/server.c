@@ -284,7 +284,7 @@ int router_server_adopt(struct router_server *s, struct router_guest *g)
     size_t size = sizeof(struct hira_adopt) + g->hello_size;
     struct hira_adopt adopt = {
         .head = hira_message_head(HIRA_MSG_ADOPT, size), .uid = g->uid, .gid = g->gid, .pid = (uint32_t)g->pid};
-    int fd = router_watch_fd(g->socket);
+    int fds[] = {router_watch_fd(g->socket), s->tenant->trace.pipe};
     struct hira_serving serving = {.head = hira_message_head(HIRA_MSG_SERVING, sizeof serving),
                                    .pid = (uint32_t)s->pid,
                                    .guest = (uint32_t)g->pid,
@@ -296,8 +296,8 @@ int router_server_adopt(struct router_server *s, struct router_guest *g)
     if (s->api->zygote) /* first, or a hirad that is killed here leaves a guest that nobody will know */
         hira_fd_send(router_watch_fd(s->api->zygote), &serving, sizeof serving, NULL, 0);
     memcpy(g->message, &adopt, sizeof adopt);
-    fcntl(fd, F_SETFL, 0); /* shared with the server, which waits in its reads */
-    int error = hira_fd_send(router_watch_fd(s->socket), g->message, size, &fd, 1);
+    fcntl(fds[0], F_SETFL, 0); /* shared with the server, which waits in its reads */
+    int error = hira_fd_send(router_watch_fd(s->socket), g->message, size, fds, fds[1] < 0 ? 1 : 2);
     if (error) {
         router_server_kill(s);
         server_gone(s);

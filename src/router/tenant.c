@@ -86,7 +86,7 @@ static uint32_t gate_of(const struct router_tenant *t)
     const struct config *config = t->router->config;
     uint32_t gate = (t->paused ? HIRA_GATE_PAUSED : 0) |
                     (t->router->measure_until || (config && config->measure) ? HIRA_GATE_MEASURE : 0) |
-                    (config && config->policy ? HIRA_GATE_TURNS : 0);
+                    (config && config->policy ? HIRA_GATE_TURNS : 0) | (t->trace.until ? HIRA_GATE_TRACE : 0);
     if (!s)
         return gate;
     return gate | (s->calls ? HIRA_GATE_CALLS : 0) | (s->bytes ? HIRA_GATE_BYTES : 0) | (s->time ? HIRA_GATE_TIME : 0) |
@@ -118,6 +118,7 @@ static void write_limits(const struct router_tenant *t, struct router_pages *pag
     atomic_store_explicit(&l->memory, quota_of(t, pages), memory_order_relaxed);
     memcpy(l->rules, s->rules, sizeof l->rules);
     memcpy(l->devices, s->devices, sizeof l->devices);
+    memcpy(l->trace, t->trace.functions, sizeof l->trace);
     atomic_store_explicit(&l->gate, gate_of(t), memory_order_release);
     atomic_store_explicit(&l->version, version + 1, memory_order_release);
     hira_futex_wake(&l->version, INT32_MAX);
@@ -167,6 +168,7 @@ struct router_pages *router_tenant_rejoin(struct router_tenant *t, int limits_fd
 static void tenant_destroy(struct router_tenant *t)
 {
     struct hira_list *pos, *next;
+    router_trace_end(t);
     policy_remove(&t->router->turns.policy, &t->client);
     hira_list_for_each (pos, next, &t->pages)
         pages_destroy(hira_list_entry(pos, struct router_pages, link));
@@ -180,7 +182,7 @@ static bool is_idle(struct router *router, struct router_tenant *t, uint64_t war
 {
     const struct hira_list *pos;
     router_bucket_wait(&t->starts, router_now_ms(router), router->options.start_rate);
-    if (t->uid == geteuid() || t->seen >= warm_since || t->starts.spent || t->paused || t->changed ||
+    if (t->uid == geteuid() || t->seen >= warm_since || t->starts.spent || t->paused || t->changed || t->trace.until ||
         (router->config && config_named(router->config, t->name)))
         return false;
     for (pos = router->apis.next; pos != &router->apis; pos = pos->next)
@@ -222,6 +224,7 @@ static struct router_tenant *tenant_new(struct router *router, const char *name,
     }
     t->router = router;
     t->uid = uid;
+    t->trace.pipe = -1;
     snprintf(t->name, sizeof t->name, "%s", name);
     hira_list_init(&t->pages);
     hira_list_init(&t->wanting);

@@ -367,6 +367,8 @@ void hira_reply_string(struct hira_serve *s, const char *text)
 void hira_serve_result(struct hira_serve *s, bool ok, int64_t code, uint64_t word)
 {
     hira_reply_word(s, word);
+    s->failed = !ok;
+    s->code = code;
     if (!ok && !s->sync) {
         s->status = HIRA_REPLY_FAILED;
         s->code = code ? code : -1;

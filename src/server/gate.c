@@ -135,6 +135,8 @@ bool hira_gate_enter(struct hira_serve *s, uint32_t function)
 {
     uint32_t gate = bits();
     s->gate = hira_server_api.functions[function].gate;
+    if (gate & HIRA_GATE_TRACE)
+        s->trace = hira_trace_begin(function);
     if (gate & HIRA_GATE_RULES && hira_gate_denies(function)) {
         add(&account->denied, 1);
         return false;

@@ -35,6 +35,12 @@ bool hira_gate_enter(struct hira_serve *s, uint32_t function);
 /* It is over: how long it took, for a function by the guest's index. */
 void hira_gate_leave(struct hira_serve *s, uint32_t function);
 
+/* Calls are written down there from now on: the pipe is taken over. */
+void hira_trace_to(int fd);
+/* Of a call, if it is to be written down; NULL: it is not. */
+struct hira_trace *hira_trace_begin(uint32_t function);
+void hira_trace_end(struct hira_serve *s);
+
 /* Whether the rules deny this function of ours just now. */
 bool hira_gate_denies(uint32_t function);
 

@@ -163,11 +163,12 @@ static void call_gated(struct hira_serve *s, uint16_t function, uint16_t theirs)
 {
     if (!hira_gate_enter(s, function)) {
         s->status = HIRA_REPLY_FAILED;
-        return;
+    } else {
+        hira_server_api.functions[function].serve(s);
+        if (s->began)
+            hira_gate_leave(s, theirs);
     }
-    hira_server_api.functions[function].serve(s);
-    if (s->began)
-        hira_gate_leave(s, theirs);
+    hira_trace_end(s);
 }
 
 static void call_function(struct hira_serve *s, uint16_t function)
@@ -243,6 +244,8 @@ bool hira_serve_record(struct hira_server_lane *lane, uint32_t size)
     s.storage = NULL;
     s.due = s.began = 0;
     s.gate = 0;
+    s.failed = false;
+    s.trace = NULL;
 
     if (flags & ~(HIRA_RECORD_SYNC | HIRA_RECORD_SPILLED | HIRA_RECORD_DEPS | HIRA_RECORD_QUIET))
         return false;
@@ -543,6 +546,7 @@ int hira_serve_guest(struct hira_transport *transport, const struct hira_hello *
     server->account = hira_zygote_account() ? hira_zygote_account() : &nobodys;
     hira_gate_init(hira_zygote_limits(), hira_zygote_shared(), server->account, hira_zygote_router());
     hira_devices_choose();
+    hira_trace_to(hira_zygote_trace());
     server->transport = transport;
     server->alone = transport->alone;
     server->hello = hello;

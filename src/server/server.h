@@ -123,6 +123,8 @@ struct hira_serve {
     struct hira_storage *storage;    /* device memory that this call was charged for */
     uint64_t due, began;             /* the gate's: not before; when it was let in */
     uint8_t gate;                    /* of the function */
+    bool failed;                     /* the call was made, and did not succeed */
+    struct hira_trace *trace;        /* it is written down */
     uint64_t n_cells, cells[HIRA_OUTS_MAX];
 };
 
@@ -356,6 +358,13 @@ static inline void hira_gate_deferred(struct hira_deferral *d, bool ok)
         (list_) = (void *)deferral.list;                                                                               \
         (event_) = (void *)deferral.event;                                                                             \
     }
+
+/* ---- what is written down of calls: see trace.c ---- */
+
+/* While s->trace: what came, by "KIND:NAME" of each argument with a blank between them. Kinds and what stands for them: i int64_t, u uint64_t,
+ * f double; h a handle: its type, the vendor's; a handles: their type, the vendor's, bytes; n the id of something made; s a string; p a pointer;
+ * r, w, x memory that is read, written, both: where, bytes. */
+void hira_trace_call(struct hira_serve *s, const char *format, ...);
 
 /* ---- streams ---- */
 

@@ -415,7 +415,12 @@ static void hear_router(uint64_t now)
 {
     struct hira_turn m;
     for (;;) {
-        ssize_t n = hira_fd_receive(t.router, &m, sizeof m, NULL, NULL, MSG_DONTWAIT);
+        int fd = -1;
+        size_t n_fds = 1;
+        ssize_t n = hira_fd_receive(t.router, &m, sizeof m, &fd, &n_fds, MSG_DONTWAIT);
+        if (n > 0 && hira_message_check(&m, (size_t)n, HIRA_MSG_TRACE, sizeof m.head) == 0)
+            hira_trace_to(HIRA_STEAL_FD(fd));
+        hira_fd_closep(&fd);
         if (n == 0 || (n < 0 && n != -EAGAIN && n != -EMSGSIZE))
             t.router = -1; /* gone for good: its zygote kept the other end, and is gone as well */
         if (n <= 0)
@@ -482,6 +487,14 @@ static bool start(void)
         return false;
     pthread_detach(thread);
     return t.started = true;
+}
+
+bool hira_turns_listen(void)
+{
+    pthread_mutex_lock(&t.lock);
+    bool ok = t.router >= 0 && start();
+    pthread_mutex_unlock(&t.lock);
+    return ok;
 }
 
 /* ---- commands come ---- */

@@ -34,4 +34,7 @@
 void hira_turns_init(const struct hira_limits *limits, struct hira_shared *shared, struct hira_account_gate *account,
                      int router);
 
+/* Whether hirad is listened to from now on, also without a command that waits. */
+bool hira_turns_listen(void);
+
 #endif

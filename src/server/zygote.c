@@ -96,13 +96,14 @@ struct zygote {
 static struct {
     int router, log;
     int lock; /* of the folder */
-    int account_fd, limits_fd, shared_fd;
+    int account_fd, limits_fd, shared_fd, trace_fd;
     struct hira_account *account;
     const struct hira_limits *limits;
     struct hira_shared *shared;
     pid_t pid; /* as everybody outside the sandbox knows it */
     char directory[PATH_SIZE], cache[PATH_MAX], program[PATH_MAX];
-} self = {.router = -1, .log = STDERR_FILENO, .lock = -1, .account_fd = -1, .limits_fd = -1, .shared_fd = -1};
+} self = {.router = -1, .log = STDERR_FILENO, .lock = -1, .account_fd = -1, .limits_fd = -1, .shared_fd = -1,
+          .trace_fd = -1};
 
 const char *hira_zygote_directory(void)
 {
@@ -137,6 +138,11 @@ const struct hira_limits *hira_zygote_limits(void)
 struct hira_shared *hira_zygote_shared(void)
 {
     return self.shared;
+}
+
+int hira_zygote_trace(void)
+{
+    return HIRA_STEAL_FD(self.trace_fd);
 }
 
 /* ---- the vendor ---- */
@@ -237,20 +243,22 @@ static int enter_server(const struct zygote *z, const struct child *child, char 
     return 0;
 }
 
-/* Waits for a guest. Its socket; 0 when hirad is gone; -errno. */
+/* Waits for a guest. Its socket, and in self where its calls are written down; 0 when hirad is gone; -errno. */
 static int receive_guest(void *buffer, size_t size, size_t *ret_size)
 {
     struct hira_adopt *adopt = buffer;
-    HIRA_AUTOCLOSE int fd = -1;
-    size_t n_fds = 1;
-    ssize_t n = hira_fd_receive(self.router, buffer, size, &fd, &n_fds, 0);
+    int fds[2] = {-1, -1};
+    size_t n_fds = 2;
+    ssize_t n = hira_fd_receive(self.router, buffer, size, fds, &n_fds, 0);
+    HIRA_AUTOCLOSE int fd = fds[0];
+    self.trace_fd = fds[1];
     if (n <= 0)
         return n == -ECONNRESET ? 0 : (int)n;
     int error = hira_message_check(buffer, (size_t)n, HIRA_MSG_ADOPT, sizeof *adopt);
     if (!error)
         error = hira_hello_check(adopt + 1, (size_t)n - sizeof *adopt);
     *ret_size = (size_t)n - sizeof *adopt;
-    if (error || n_fds != 1)
+    if (error || fd < 0)
         return error ? error : -EBADMSG;
     return HIRA_STEAL_FD(fd);
 }
@@ -261,9 +269,9 @@ static int receive_guest(void *buffer, size_t size, size_t *ret_size)
 static void start_over_for(int guest, const void *adopt, size_t size)
 {
     HIRA_AUTOCLOSE int message = memfd_create("adopt", MFD_CLOEXEC);
-    const int kept[] = {self.router,    self.log, self.lock, self.account_fd, self.limits_fd,
-                        self.shared_fd, guest,    message};
-    char fds[120];
+    const int kept[] = {self.router,    self.log,      self.lock, self.account_fd, self.limits_fd,
+                        self.shared_fd, self.trace_fd, guest,     message};
+    char fds[130];
     char *args[] = {program_invocation_name, "--again", fds,        "--directory",
                     self.directory,          "--cache", self.cache, NULL};
     if (message < 0 || write(message, adopt, size) != (ssize_t)size)
@@ -273,8 +281,8 @@ static void start_over_for(int guest, const void *adopt, size_t size)
             fcntl(i, F_SETFD, FD_CLOEXEC);
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(kept); i++)
         fcntl(kept[i], F_SETFD, 0); /* -1: there is none */
-    snprintf(fds, sizeof fds, "%d,%d,%d,%d,%d,%d,%d,%d,%d", self.router, self.log, self.lock, self.account_fd,
-             self.limits_fd, self.shared_fd, guest, message, self.pid);
+    snprintf(fds, sizeof fds, "%d,%d,%d,%d,%d,%d,%d,%d,%d,%d", self.router, self.log, self.lock, self.account_fd,
+             self.limits_fd, self.shared_fd, self.trace_fd, guest, message, self.pid);
     execv(self.program, args); /* by its path, from which the loader finds what lies beside it */
     execv("/proc/self/exe", args);
 }
@@ -317,11 +325,11 @@ static int again_main(const struct hira_zygote_ops *ops, const char *fds, const 
     size_t size = sizeof(struct hira_adopt) + HIRA_MESSAGE_MAX;
     struct hira_adopt *adopt = malloc(size);
     if (!adopt || !directory || !cache ||
-        sscanf(fds, "%d,%d,%d,%d,%d,%d,%d,%d,%d", &self.router, &self.log, &self.lock, &self.account_fd,
-               &self.limits_fd, &self.shared_fd, &guest, &message, &self.pid) != 9)
+        sscanf(fds, "%d,%d,%d,%d,%d,%d,%d,%d,%d,%d", &self.router, &self.log, &self.lock, &self.account_fd,
+               &self.limits_fd, &self.shared_fd, &self.trace_fd, &guest, &message, &self.pid) != 10)
         return 1;
-    const int kept[] = {self.router,    self.log, self.lock, self.account_fd, self.limits_fd,
-                        self.shared_fd, guest,    message};
+    const int kept[] = {self.router,    self.log,      self.lock, self.account_fd, self.limits_fd,
+                        self.shared_fd, self.trace_fd, guest,     message};
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(kept); i++)
         fcntl(kept[i], F_SETFD, FD_CLOEXEC);
     ssize_t n = pread(message, adopt, size, 0);

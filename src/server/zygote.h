@@ -81,6 +81,9 @@ struct hira_account *hira_zygote_account(void);
 const struct hira_limits *hira_zygote_limits(void);
 struct hira_shared *hira_zygote_shared(void);
 
+/* Where calls are written down from the first one on; -1: nowhere. To be taken over. */
+int hira_zygote_trace(void);
+
 /* The socket to hirad, -1 with --once. Stays open while the guest is served: its hang-up tells either side of the
  * other's end, and a server goes on without hirad. */
 int hira_zygote_router(void);

@@ -75,6 +75,7 @@ enum hira_message_type {
     HIRA_MSG_TURN_DONE,
     HIRA_MSG_CONTROL,
     HIRA_MSG_CONTROL_TEXT,
+    HIRA_MSG_TRACE,         /* + the writing end of a pipe: where a server writes its calls down, while HIRA_GATE_TRACE is set */
 };
 
 struct hira_message {
@@ -126,7 +127,7 @@ struct hira_segment_message {  /* GROW: `size` wanted; SEGMENT: what was made, a
     uint64_t size, base;
 };
 
-struct hira_adopt {            /* + guest socket as descriptor; followed by the guest's whole HELLO message */
+struct hira_adopt {            /* + guest socket, and the pipe of TRACE where there is one; followed by the guest's whole HELLO message */
     struct hira_message head;
     uint32_t uid, gid, pid;    /* as the kernel told hirad */
     uint32_t reserved;

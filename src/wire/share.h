@@ -41,6 +41,7 @@ struct hira_rate {
 };
 
 #define HIRA_RULES_MAX 3072  /* some hundred names: whoever denies more denies by pattern */
+#define HIRA_TRACE_MAX 64    /* one pattern */
 #define HIRA_DEVICES_MAX 768 /* as many as a machine has, by number; those of one kind by pattern */
 
 struct hira_limits {
@@ -54,6 +55,7 @@ struct hira_limits {
     char rules[HIRA_RULES_MAX];
     /* Devices that are seen, as the rules: numbers, and patterns of names. None: all. Read when a guest comes. */
     char devices[HIRA_DEVICES_MAX];
+    char trace[HIRA_TRACE_MAX]; /* a pattern: whose calls are written down, with HIRA_GATE_TRACE */
 };
 
 struct hira_shared {

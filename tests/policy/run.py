@@ -3,8 +3,10 @@
 # Asserted is what is exact: sums, quotas, refusals, that nothing is lost. What takes how long is measured by bench/policy.py.
 # usage: run.py BUILD_FOLDER [TEST...]
 # Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -340,6 +342,103 @@ def metrics_are_what_prometheus_reads(place):
     assert get('/other').startswith('HTTP/1.1 404') and os.stat(r.dir + '/metrics.sock').st_mode & 0o007 == 0
     out = r.hira('tenant', 'list')
     assert out.returncode == 0 and 'one' in out.stdout
+
+
+TRACED = {'name', 'api', 'ts', 'args', 'end', 'code', 'dur', 'pid', 'lane', 'lost'}
+
+
+def tracer(r, *words):
+    p = subprocess.Popen([r.place.build + '/src/cli/hira', 'trace', '--socket', r.socket] + list(words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    r.place.programs.append(p)
+    return p
+
+
+@test
+def a_tenant_can_be_traced(place):
+    r = place.router('', {'one': '', 'other': ''})
+    programs = [r.program(n, 'busy', 1000, 100, 4) for n in ('one', 'other')]
+    for p in programs:
+        assert line(p) == 'ready'
+    t = tracer(r, '--functions', 'clEnqueue*', '--json', 'one')
+    calls = [json.loads(t.stdout.readline()) for _ in range(200)]
+    assert all(set(c) == TRACED and c['name'] == 'clEnqueueNDRangeKernel' and c['end'] == 'ok' and c['pid'] == programs[0].pid for c in calls), calls[0]
+    args = calls[0]['args']
+    assert args['command_queue'].startswith('cl_command_queue#') and args['kernel'].startswith('cl_kernel#') and args['work_dim'] == 1, args
+    assert args['global_work_size'] == 'in 8 bytes' and args['local_work_size'] is None or 'bytes' in args['local_work_size'], args
+    assert len({c['args']['event'] for c in calls}) > 1 and calls[0]['ts'] < calls[-1]['ts'], calls[:3]
+    second = tracer(r, 'one').communicate(timeout=30)
+    assert 'being traced already' in second[1], second
+    t.send_signal(signal.SIGINT)
+    error = t.communicate(timeout=30)[1]
+    assert t.returncode == 0 and not error, error
+    t = tracer(r, 'one') # also a guest that comes later, from its first call on
+    assert t.stdout.readline() # it has begun
+    q = r.program('one', 'probe', 'function')
+    assert result(q) == 'error 0 made'
+    seen = ''
+    while ' %d/0 clCreateSampler(' % q.pid not in seen:
+        seen = t.stdout.readline()
+        assert seen, t.communicate()
+    assert 'context=cl_context#1, ' in seen and ', return=cl_sampler#' in seen and ' = ok 0 <' in seen, seen
+    assert programs[0].poll() is None and programs[1].poll() is None
+
+
+@test
+def who_traces_and_does_not_read_stops_nobody(place):
+    r = place.router('', {'one': ''})
+    path = r.dir + '/calls'
+    t = tracer(r, '--json', '-o', path, 'one')
+    wait_for(lambda: os.path.exists(path), 'the trace to begin')
+    result(r.program('one', 'probe', 'calls', 1000))
+    wait_for(lambda: os.path.getsize(path) > 100000, 'calls to be traced')
+    t.send_signal(signal.SIGSTOP)
+    p = r.program('one', 'probe', 'calls', 60000) # more than the pipe and the reader's buffers hold
+    began = time.monotonic()
+    result(p)
+    assert time.monotonic() - began < 15, 'one second, and no more, is waited for a reader'
+    t.send_signal(signal.SIGCONT)
+    q = r.program('one', 'probe', 'calls', 1000)
+    result(q)
+    time.sleep(1)
+    t.send_signal(signal.SIGINT)
+    error = t.communicate(timeout=30)[1]
+    with open(path) as f:
+        calls = [json.loads(l) for l in f]
+    mine = [c for c in calls if c['pid'] == q.pid]
+    lost = sum(c['lost'] for c in calls)
+    assert len(mine) >= 1000, len(mine)
+    assert lost == 0 or '%d calls are missing' % lost in error, (lost, error)
+    t = tracer(r, 'one')
+    time.sleep(0.5)
+    t.kill() # asks for nothing any more: somebody else may, a little later
+    wait_for(lambda: not second(r), 'the trace of one that was killed to end')
+
+
+def second(r):
+    """Whether somebody else is tracing; ends its own trace if not."""
+    t = tracer(r, 'one')
+    time.sleep(0.3)
+    t.terminate()
+    return 'already' in t.communicate(timeout=30)[1]
+
+
+@test
+def a_program_can_be_traced_whole(place):
+    def trace(*words):
+        env = dict(os.environ, LD_LIBRARY_PATH=place.build + '/specs/opencl')
+        p = subprocess.run([place.build + '/src/cli/hira', 'trace'] + list(words) + ['--', place.build + '/tests/policy/policy-probe', 'parts', '4096'],
+                           env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+        assert p.returncode == 0, p.stderr
+        return p.stderr
+    text = trace()
+    assert 'clCreateSubBuffer(buffer=cl_mem#' in text and 'buffer_create_info="in 16 bytes"' in text, text
+    path = place.base + '/trace.json'
+    assert not trace('--chrome', '-o', path)
+    with open(path) as f:
+        events = json.load(f)['traceEvents']
+    assert all(e['ph'] == 'X' and e['dur'] >= 0 and e['cat'] == 'opencl' for e in events) and 'clCreateSubBuffer' in {e['name'] for e in events}, events
+    names = [json.loads(l)['name'] for l in trace('--json', '--functions', 'clCreate*').splitlines()]
+    assert names and all(n.startswith('clCreate') for n in names), names
 
 
 @test
