@@ -82,10 +82,10 @@ static uint64_t waiting_commands(const struct router_tenant *t)
 
 static json_t *durations_of(const struct router_tenant *t)
 {
-    uint64_t sums[HIRA_ACCOUNT_BUCKETS];
+    uint64_t sums[HIRA_ACCOUNT_BUCKETS] = {0};
     json_t *list = json_array();
-    memcpy(sums, t->durations_past, sizeof sums);
-    router_tenant_durations(t, sums);
+    for (const struct hira_list *pos = t->uses.next; pos != &t->uses; pos = pos->next)
+        router_use_durations(hira_list_entry(pos, struct router_use, link), sums);
     for (unsigned i = 0; i < HIRA_ACCOUNT_BUCKETS; i++)
         json_array_append_new(list, json_integer((json_int_t)sums[i]));
     return list;
@@ -256,58 +256,37 @@ static void unmeasure(void *context)
     router_tenants_apply(router);
 }
 
-void router_measure(struct router *router)
+void router_measure(struct router *router, uint64_t ms)
 {
     bool already = router->measure_until;
-    router->measure_until = router_now_ms(router) + ROUTER_MEASURE_MS;
+    router->measure_until = HIRA_MAX(router->measure_until, router_now_ms(router) + ms);
     if (already)
         return;
-    router_alarm_set(&router->loop, &router->unmeasure, ROUTER_MEASURE_MS, unmeasure, router);
+    router_alarm_set(&router->loop, &router->unmeasure, ms, unmeasure, router);
     router_tenants_apply(router);
 }
 
 /* ---- functions ---- */
 
-static json_t *function_of(const char *name, size_t length, uint64_t calls, uint64_t ns)
+static void add_function(void *context, const char *name, struct router_function sum)
 {
-    return json_pack("{s:s#,s:I,s:I}", "name", name, (int)length, "calls", (json_int_t)calls, "ns", (json_int_t)ns);
-}
-
-static struct router_function function_sum(const struct router_tenant *t, const struct router_api *api, unsigned i)
-{
-    struct router_function sum = t->functions ? t->functions[i] : (struct router_function){0, 0};
-    for (const struct hira_list *pos = api->servers.next; pos != &api->servers; pos = pos->next) {
-        struct router_server *s = hira_list_entry(pos, struct router_server, link);
-        if (s->tenant != t || !s->since || !s->named || !s->account)
-            continue;
-        if (!i)
-            router_account_read(s); /* what is believed of the rest */
-        sum.calls += HIRA_MIN(atomic_load(&s->account->gate.functions[i].calls), s->sums.calls);
-        sum.ns += HIRA_MIN(atomic_load(&s->account->gate.functions[i].ns), UINT64_MAX / 65536);
-    }
-    return sum;
+    json_array_append_new(context, json_pack("{s:s,s:I,s:I}", "name", name, "calls", (json_int_t)sum.calls, "ns", (json_int_t)sum.ns));
 }
 
 /* By function, as far as it was measured. Of one API: that of the request, or the first. */
 static json_t *functions(struct router_tenant *t, const json_t *request)
 {
     const char *name = json_string_value(json_object_get(request, "api"));
-    struct router_api *api = NULL;
-    for (struct hira_list *a = t->router->apis.next; a != &t->router->apis && !api; a = a->next) {
-        struct router_api *one = hira_list_entry(a, struct router_api, link);
-        if (one->functions && (!name || !strcmp(name, one->name)))
-            api = one;
-    }
+    const struct router_use *use = NULL;
     json_t *list = json_array();
-    size_t at = 0;
-    for (unsigned i = 0; api && i < api->n_functions && at + 5 <= api->functions_size; i++) {
-        size_t length = (unsigned char)api->functions[at + 4];
-        struct router_function sum = function_sum(t, api, HIRA_MIN(i, HIRA_ACCOUNT_FUNCTIONS - 1));
-        if (sum.calls)
-            json_array_append_new(list, function_of(api->functions + at + 5, length, sum.calls, sum.ns));
-        at += 5 + length;
+    router_uses_sum(t->router, t);
+    for (const struct hira_list *pos = t->uses.next; pos != &t->uses && !use; pos = pos->next) {
+        const struct router_use *one = hira_list_entry(pos, struct router_use, link);
+        use = !name || !strcmp(name, one->api->name) ? one : NULL;
     }
-    return json_pack("{s:s,s:o}", "api", api ? api->name : "", "functions", list);
+    if (use)
+        router_use_functions(use, add_function, list);
+    return json_pack("{s:s,s:o}", "api", use ? use->api->name : "", "functions", list);
 }
 
 /* Without a tenant: of the asker's own, who need not have come yet. */
@@ -340,7 +319,7 @@ static json_t *answer(struct router *router, const json_t *request, uid_t uid, i
     if (!verb)
         return wrong("a request names its verb");
     if (!strcmp(verb, "tenants") && json_is_true(json_object_get(request, "measure")) && may_change(uid))
-        router_measure(router);
+        router_measure(router, ROUTER_MEASURE_MS);
     if (!strcmp(verb, "tenants"))
         return list_tenants(router, uid, request);
     if (!may_change(uid))
@@ -348,7 +327,7 @@ static json_t *answer(struct router *router, const json_t *request, uid_t uid, i
     if (!strcmp(verb, "reload"))
         return reload(router);
     if (!strcmp(verb, "measure")) {
-        router_measure(router);
+        router_measure(router, ROUTER_MEASURE_MS);
         return done();
     }
     if (!strcmp(verb, "trace"))

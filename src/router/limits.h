@@ -103,6 +103,7 @@
 
 /* So long calls are timed after somebody has asked to see: he asks every second. */
 #define ROUTER_TRACE_PIPE (1 << 20) /* bytes: some thousand calls before a reader must have read */
+#define ROUTER_METRICS_MEASURE_MS 150000 /* scrapes are mostly less than a minute apart; two may be missed */
 #define ROUTER_MEASURE_MS 5000
 
 /* Tenants in one answer, of 1.2 KiB at most each: it has to fit a message. */

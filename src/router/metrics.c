@@ -7,13 +7,15 @@
  * do not shrink when a server ends or hirad is replaced by one that finds its servers again.
  *
  * Security. Whoever may connect may read: the socket is hirad's user's and its group's alone, a port is every user's of
- * the machine. The request is libmicrohttpd's to parse, with small limits; nothing of it but its path is looked at.
+ * the machine. The request is libmicrohttpd's to parse, with small limits; nothing of it is looked at but its path and one
+ * pattern of names.
  * Tenants' names are the configuration's.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fnmatch.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,141 +38,93 @@ struct router_metrics {
 
 /* ---- the text ---- */
 
-struct family {
-    const char *name, *type, *help;
-    double (*value)(struct router_tenant *t, const struct router_sums *sums);
+/* Of what a tenant uses of an API. */
+static const struct use_family {
+    const char *name, *help;
+    size_t sum; /* where it stands in struct router_sums */
+    double unit;
+} use_families[] = {
+    {"hira_tenant_calls_total", "Calls that were served.", offsetof(struct router_sums, calls), 1},
+    {"hira_tenant_errors_total", "Calls that failed.", offsetof(struct router_sums, errors), 1},
+    {"hira_tenant_denied_total", "Calls of functions that the tenant may not use.", offsetof(struct router_sums, denied), 1},
+    {"hira_tenant_bytes_total", "Bytes of records and of memory that calls named.", offsetof(struct router_sums, bytes), 1},
+    {"hira_tenant_device_seconds_total", "Time in which the device worked for the tenant.", offsetof(struct router_sums, busy_ns), 1e9},
+    {"hira_tenant_commands_total", "Commands that took device time.", offsetof(struct router_sums, commands), 1},
+    {"hira_tenant_deferred_total", "Commands that waited for a turn or a rate.", offsetof(struct router_sums, deferred), 1},
+    {"hira_tenant_waits_total", "Calls that waited for a rate.", offsetof(struct router_sums, waits), 1},
+    {"hira_tenant_wait_seconds_total", "How long calls waited for a rate.", offsetof(struct router_sums, wait_ns), 1e9},
 };
 
-static double calls(struct router_tenant *t, const struct router_sums *s)
-{
-    (void)t;
-    return (double)s->calls;
-}
-
-static double errors(struct router_tenant *t, const struct router_sums *s)
-{
-    (void)t;
-    return (double)s->errors;
-}
-
-static double denied(struct router_tenant *t, const struct router_sums *s)
-{
-    (void)t;
-    return (double)s->denied;
-}
-
-static double bytes(struct router_tenant *t, const struct router_sums *s)
-{
-    (void)t;
-    return (double)s->bytes;
-}
-
-static double device_seconds(struct router_tenant *t, const struct router_sums *s)
-{
-    (void)t;
-    return (double)s->busy_ns / 1e9;
-}
-
-static double commands(struct router_tenant *t, const struct router_sums *s)
-{
-    (void)t;
-    return (double)s->commands;
-}
-
-static double deferred(struct router_tenant *t, const struct router_sums *s)
-{
-    (void)t;
-    return (double)s->deferred;
-}
-
-static double waits(struct router_tenant *t, const struct router_sums *s)
-{
-    (void)t;
-    return (double)s->waits;
-}
-
-static double wait_seconds(struct router_tenant *t, const struct router_sums *s)
-{
-    (void)t;
-    return (double)s->wait_ns / 1e9;
-}
-
-static double memory(struct router_tenant *t, const struct router_sums *s)
+static double memory(const struct router_tenant *t)
 {
     uint64_t peak;
-    (void)s;
     return (double)router_tenant_memory(t, &peak);
 }
 
-static double memory_peak(struct router_tenant *t, const struct router_sums *s)
+static double memory_peak(const struct router_tenant *t)
 {
     uint64_t peak;
-    (void)s;
     router_tenant_memory(t, &peak);
     return (double)peak;
 }
 
-static double memory_limit(struct router_tenant *t, const struct router_sums *s)
+static double memory_limit(const struct router_tenant *t)
 {
-    (void)s;
     return t->settings ? (double)t->settings->memory : 0;
 }
 
-static double weight(struct router_tenant *t, const struct router_sums *s)
+static double weight(const struct router_tenant *t)
 {
-    (void)s;
     return t->client.weight;
 }
 
-static double guests(struct router_tenant *t, const struct router_sums *s)
+static double guests(const struct router_tenant *t)
 {
-    (void)s;
     return t->n_serving;
 }
 
-static double paused(struct router_tenant *t, const struct router_sums *s)
+static double paused(const struct router_tenant *t)
 {
-    (void)s;
     return t->paused;
 }
 
-static const struct family families[] = {
-    {"hira_tenant_calls_total", "counter", "Calls that were served.", calls},
-    {"hira_tenant_errors_total", "counter", "Calls that failed.", errors},
-    {"hira_tenant_denied_total", "counter", "Calls of functions that the tenant may not use.", denied},
-    {"hira_tenant_bytes_total", "counter", "Bytes of records and of memory that calls named.", bytes},
-    {"hira_tenant_device_seconds_total", "counter", "Time in which the device worked for the tenant.", device_seconds},
-    {"hira_tenant_commands_total", "counter", "Commands that took device time.", commands},
-    {"hira_tenant_deferred_total", "counter", "Commands that waited for a turn or a rate.", deferred},
-    {"hira_tenant_waits_total", "counter", "Calls that waited for a rate.", waits},
-    {"hira_tenant_wait_seconds_total", "counter", "How long calls waited for a rate.", wait_seconds},
-    {"hira_tenant_memory_bytes", "gauge", "Device memory that is allocated now.", memory},
-    {"hira_tenant_memory_peak_bytes", "gauge", "The most device memory that was allocated at once.", memory_peak},
-    {"hira_tenant_memory_limit_bytes", "gauge", "The most device memory that may be; 0: no limit.", memory_limit},
-    {"hira_tenant_weight", "gauge", "The tenant's weight.", weight},
-    {"hira_tenant_guests", "gauge", "Guests that are served now.", guests},
-    {"hira_tenant_paused", "gauge", "Whether the tenant is paused.", paused},
+/* Of a tenant whatever it uses. */
+static const struct tenant_family {
+    const char *name, *help;
+    double (*value)(const struct router_tenant *t);
+} tenant_families[] = {
+    {"hira_tenant_memory_bytes", "Device memory that is allocated now.", memory},
+    {"hira_tenant_memory_peak_bytes", "The most device memory that was allocated at once.", memory_peak},
+    {"hira_tenant_memory_limit_bytes", "The most device memory that may be; 0: no limit.", memory_limit},
+    {"hira_tenant_weight", "The tenant's weight.", weight},
+    {"hira_tenant_guests", "Guests that are served now.", guests},
+    {"hira_tenant_paused", "Whether the tenant is paused.", paused},
 };
 
-static void put_histogram(struct router_tenant *t, struct hira_text *out)
+static void put_head(struct hira_text *out, const char *name, const char *type, const char *help)
 {
-    uint64_t buckets[HIRA_ACCOUNT_BUCKETS], sum = 0;
-    memcpy(buckets, t->durations_past, sizeof buckets);
-    router_tenant_durations(t, buckets);
+    hira_text_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void put_histogram(const struct router_use *use, struct hira_text *out)
+{
+    uint64_t buckets[HIRA_ACCOUNT_BUCKETS] = {0}, sum = 0;
+    const char *tenant = use->tenant->name, *api = use->api->name;
+    router_use_durations(use, buckets);
     double seconds = 0;
     for (unsigned i = 0; i < HIRA_ACCOUNT_BUCKETS; i++) {
         double bound = 128e-9 * (double)(1ull << i);
         sum += buckets[i];
         seconds += (double)buckets[i] * bound * 0.75; /* the middle of a bucket: durations themselves are not summed */
         if (i + 1 < HIRA_ACCOUNT_BUCKETS)
-            hira_text_printf(out, "hira_tenant_call_seconds_bucket{tenant=\"%s\",le=\"%.9g\"} %llu\n", t->name, bound,
+            hira_text_printf(out, "hira_tenant_call_seconds_bucket{tenant=\"%s\",api=\"%s\",le=\"%.9g\"} %llu\n", tenant, api, bound,
                              (unsigned long long)sum);
     }
-    hira_text_printf(
-        out,
-        "hira_tenant_call_seconds_bucket{tenant=\"%s\",le=\"+Inf\"} %llu\n"
-        "hira_tenant_call_seconds_sum{tenant=\"%s\"} %.9g\nhira_tenant_call_seconds_count{tenant=\"%s\"} %llu\n",
-        t->name, (unsigned long long)sum, t->name, seconds, t->name, (unsigned long long)sum);
+    hira_text_printf(out,
+                     "hira_tenant_call_seconds_bucket{tenant=\"%s\",api=\"%s\",le=\"+Inf\"} %llu\n"
+                     "hira_tenant_call_seconds_sum{tenant=\"%s\",api=\"%s\"} %.9g\n"
+                     "hira_tenant_call_seconds_count{tenant=\"%s\",api=\"%s\"} %llu\n",
+                     tenant, api, (unsigned long long)sum, tenant, api, seconds, tenant, api, (unsigned long long)sum);
 }
 
 static void put_router(const struct router *router, struct hira_text *out)
@@ -187,15 +141,16 @@ static void put_router(const struct router *router, struct hira_text *out)
         (unsigned long long)router->turns.given);
 }
 
-/* Mostly whole numbers, thousands of lines: printf would take most of a scrape. */
-static void put_line(struct hira_text *out, const char *name, const char *tenant, double value)
+/* Mostly whole numbers, thousands of lines: printf would take most of a scrape. `api`, `function`: NULL where a line is not of one. */
+static void put_line(struct hira_text *out, const char *name, const char *tenant, const char *api, const char *function, double value)
 {
     char text[32], *p = text + sizeof text;
     bool whole = value >= 0 && value < 9e15 && value == (double)(uint64_t)value;
     uint64_t n = whole ? (uint64_t)value : 0;
+    const char *const labels[] = {"{tenant=\"", tenant, "\",api=\"", api, "\",function=\"", function};
     hira_text_puts(out, name);
-    hira_text_puts(out, "{tenant=\"");
-    hira_text_puts(out, tenant);
+    for (size_t i = 0; i < HIRA_ARRAY_SIZE(labels) && labels[i | 1]; i++)
+        hira_text_puts(out, labels[i]);
     hira_text_puts(out, "\"} ");
     if (!whole) {
         hira_text_printf(out, "%.15g\n", value);
@@ -208,34 +163,87 @@ static void put_line(struct hira_text *out, const char *name, const char *tenant
     hira_text_append(out, p, (size_t)(text + sizeof text - p));
 }
 
-/* Each family's lines together, as the format wants it; each tenant's accounts read once. */
-void router_metrics_text(struct router *router, struct hira_text *out)
+static void each_use(struct router *router, void (*each)(void *context, const struct router_use *use), void *context)
 {
-    size_t n = 0, i = 0;
-    for (struct hira_list *pos = router->tenants.next; pos != &router->tenants; pos = pos->next)
-        n++;
-    HIRA_AUTOFREE struct router_sums *sums = calloc(n + 1, sizeof *sums);
-    if (!sums) {
-        out->failed = true;
-        return;
+    for (struct hira_list *t = router->tenants.next; t != &router->tenants; t = t->next) {
+        struct hira_list *uses = &hira_list_entry(t, struct router_tenant, link)->uses;
+        for (struct hira_list *pos = uses->next; pos != uses; pos = pos->next)
+            each(context, hira_list_entry(pos, struct router_use, link));
     }
-    router_tenants_sums(router, sums);
+}
+
+struct writing { /* what of each use is being written, and where to */
+    struct hira_text *out;
+    const struct use_family *family;
+    const char *functions, *name;
+    const struct router_use *use;
+    bool seconds;
+};
+
+static void put_use(void *context, const struct router_use *use)
+{
+    const struct writing *w = context;
+    uint64_t sum = *(const uint64_t *)((const char *)&use->now + w->family->sum);
+    put_line(w->out, w->family->name, use->tenant->name, use->api->name, NULL, (double)sum / w->family->unit);
+}
+
+static void put_durations(void *context, const struct router_use *use)
+{
+    put_histogram(use, ((const struct writing *)context)->out);
+}
+
+static void put_function(void *context, const char *name, struct router_function sum)
+{
+    const struct writing *w = context;
+    if (fnmatch(w->functions, name, 0) == 0)
+        put_line(w->out, w->name, w->use->tenant->name, w->use->api->name, name, w->seconds ? (double)sum.ns / 1e9 : (double)sum.calls);
+}
+
+static void put_functions_of(void *context, const struct router_use *use)
+{
+    struct writing *w = context;
+    w->use = use;
+    router_use_functions(use, put_function, w);
+}
+
+/* As far as calls were timed: they are from now on, as long as somebody asks now and then. */
+static void put_functions(struct router *router, struct writing *w)
+{
+    router_measure(router, ROUTER_METRICS_MEASURE_MS);
+    w->name = "hira_tenant_function_calls_total";
+    put_head(w->out, w->name, "counter", "Calls of a function, while calls were timed.");
+    each_use(router, put_functions_of, w);
+    w->name = "hira_tenant_function_seconds_total";
+    w->seconds = true;
+    put_head(w->out, w->name, "counter", "How long calls of a function took in the server, while they were timed.");
+    each_use(router, put_functions_of, w);
+}
+
+/* Each family's lines together, as the format wants it; each tenant's accounts read once. */
+void router_metrics_text(struct router *router, const char *functions, struct hira_text *out)
+{
+    struct writing w = {.out = out, .functions = functions};
+    router_uses_sum(router, NULL);
     put_router(router, out);
-    for (size_t k = 0; k < HIRA_ARRAY_SIZE(families); k++) {
-        const struct family *f = &families[k];
-        hira_text_printf(out, "# HELP %s %s\n# TYPE %s %s\n", f->name, f->help, f->name, f->type);
-        i = 0;
-        for (struct hira_list *pos = router->tenants.next; pos != &router->tenants; pos = pos->next, i++) {
-            struct router_tenant *t = hira_list_entry(pos, struct router_tenant, link);
-            put_line(out, f->name, t->name, f->value(t, &sums[i]));
+    for (size_t i = 0; i < HIRA_ARRAY_SIZE(use_families); i++) {
+        w.family = &use_families[i];
+        put_head(out, w.family->name, "counter", w.family->help);
+        each_use(router, put_use, &w);
+    }
+    for (size_t i = 0; i < HIRA_ARRAY_SIZE(tenant_families); i++) {
+        const struct tenant_family *f = &tenant_families[i];
+        put_head(out, f->name, "gauge", f->help);
+        for (struct hira_list *pos = router->tenants.next; pos != &router->tenants; pos = pos->next) {
+            const struct router_tenant *t = hira_list_entry(pos, struct router_tenant, link);
+            put_line(out, f->name, t->name, NULL, NULL, f->value(t));
         }
     }
+    if (functions)
+        put_functions(router, &w);
     if (!router->config || !router->config->measure)
         return;
-    hira_text_puts(out, "# HELP hira_tenant_call_seconds How long calls took in the server.\n# TYPE "
-                        "hira_tenant_call_seconds histogram\n");
-    for (struct hira_list *pos = router->tenants.next; pos != &router->tenants; pos = pos->next)
-        put_histogram(hira_list_entry(pos, struct router_tenant, link), out);
+    put_head(out, "hira_tenant_call_seconds", "histogram", "How long calls took in the server.");
+    each_use(router, put_durations, &w);
 }
 
 /* ---- HTTP ---- */
@@ -269,7 +277,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         hira_text_puts(&text, "/metrics\n");
         status = strcmp(url, "/") ? MHD_HTTP_NOT_FOUND : MHD_HTTP_OK;
     } else {
-        router_metrics_text(m->router, &text);
+        router_metrics_text(m->router, MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "function"), &text);
         status = text.failed ? MHD_HTTP_INTERNAL_SERVER_ERROR : status;
     }
     enum MHD_Result ok = respond(connection, status, &text);

@@ -177,15 +177,36 @@ struct router_tenant {
         char functions[HIRA_TRACE_MAX];
         struct router_alarm *end;
     } trace;
-    unsigned place;          /* in the list, while sums are made */
-    struct router_sums past; /* of servers that have ended */
-    uint64_t durations_past[HIRA_ACCOUNT_BUCKETS];
-    struct router_function *functions; /* of servers that have ended, by the guest's index; NULL: none was measured */
+    struct hira_list uses; /* of APIs */
 };
+
+/* ---- what tenants have used: see use.c ---- */
 
 struct router_function {
     uint64_t calls, ns;
 };
+
+struct router_use {
+    struct hira_list link;
+    struct router_tenant *tenant;
+    const struct router_api *api;
+    struct router_sums past; /* of servers that have ended, as are durations and functions */
+    struct router_sums now;  /* of all, when it was summed up last */
+    uint64_t durations[HIRA_ACCOUNT_BUCKETS];
+    struct router_function *functions; /* by the guest's index; NULL: none was measured */
+};
+
+/* Sums up `now` of all tenants' uses, or of one's. */
+void router_uses_sum(struct router *router, const struct router_tenant *only);
+struct router_sums router_tenant_sums(struct router_tenant *tenant);
+/* Adds how many calls took how long, as in struct hira_account_gate. */
+void router_use_durations(const struct router_use *use, uint64_t sums[HIRA_ACCOUNT_BUCKETS]);
+/* Each function that was called while calls were timed; after summing up. */
+void router_use_functions(const struct router_use *use, void (*each)(void *context, const char *name, struct router_function sum),
+                          void *context);
+/* A server's process has gone: what it has done is in the past. */
+void router_use_end(struct router_server *server);
+void router_uses_free(struct router_tenant *tenant);
 
 /* ---- whose calls are written down: see trace.c ---- */
 
@@ -212,11 +233,6 @@ void router_tenants_configure(struct router *router);
 struct router_pages *router_tenant_rejoin(struct router_tenant *tenant, int limits_fd, int shared_fd);
 /* A server of the tenant's has ended: what it was charged for is free. */
 void router_tenant_release(struct router_server *server);
-struct router_sums router_tenant_sums(struct router_tenant *tenant);
-/* Of all of them, in the order of the list. */
-void router_tenants_sums(struct router *router, struct router_sums *sums);
-/* Adds how many calls took how long, as in struct hira_account_gate, of its servers that live. */
-void router_tenant_durations(const struct router_tenant *tenant, uint64_t sums[HIRA_ACCOUNT_BUCKETS]);
 uint64_t router_tenant_memory(const struct router_tenant *tenant, uint64_t *ret_peak);
 void router_tenants_destroy(struct router *router);
 
@@ -239,10 +255,10 @@ void router_turn_rejoin(struct router_server *server);
 /* Serves metrics, if the configuration says where. 0, or negative with a sentence. */
 int router_metrics_start(struct router *router, char *error, size_t error_size);
 void router_metrics_stop(struct router *router);
-/* What they are, as text. */
-void router_metrics_text(struct router *router, struct hira_text *out);
-/* Calls are timed for the next seconds. */
-void router_measure(struct router *router);
+/* What they are, as text; with those of functions that match a pattern, if one is given. */
+void router_metrics_text(struct router *router, const char *functions, struct hira_text *out);
+/* Calls are timed for so long. */
+void router_measure(struct router *router, uint64_t ms);
 
 /* Reads the configuration again. 0, or negative with what is wrong: then nothing has changed. */
 int router_reload(struct router *router, char *error, size_t error_size);

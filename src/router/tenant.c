@@ -173,8 +173,8 @@ static void tenant_destroy(struct router_tenant *t)
     hira_list_for_each (pos, next, &t->pages)
         pages_destroy(hira_list_entry(pos, struct router_pages, link));
     hira_list_remove(&t->link);
+    router_uses_free(t);
     free(t->settings);
-    free(t->functions);
     free(t);
 }
 
@@ -227,6 +227,7 @@ static struct router_tenant *tenant_new(struct router *router, const char *name,
     t->trace.pipe = -1;
     snprintf(t->name, sizeof t->name, "%s", name);
     hira_list_init(&t->pages);
+    hira_list_init(&t->uses);
     hira_list_init(&t->wanting);
     hira_list_append(&t->pages, &pages->link);
     if (settings) {
@@ -333,61 +334,7 @@ void router_tenants_configure(struct router *router)
     }
 }
 
-/* ---- what it has used ---- */
-
-static void add_sums(struct router_sums *to, const struct router_sums *from)
-{
-    uint64_t *a[] = {&to->calls,    &to->errors, &to->bytes,   &to->busy_ns, &to->commands,
-                     &to->deferred, &to->waits,  &to->wait_ns, &to->denied};
-    const uint64_t b[] = {from->calls,    from->errors, from->bytes,   from->busy_ns, from->commands,
-                          from->deferred, from->waits,  from->wait_ns, from->denied};
-    for (size_t i = 0; i < HIRA_ARRAY_SIZE(a); i++)
-        *a[i] = *a[i] > UINT64_MAX - b[i] ? UINT64_MAX : *a[i] + b[i];
-}
-
-/* Of the servers that live, to tenants' sums by their place in the list; or to one tenant's. */
-static void add_living(struct router *router, const struct router_tenant *only, struct router_sums *sums)
-{
-    struct hira_list *a, *a_next, *pos, *next;
-    hira_list_for_each (a, a_next, &router->apis)
-        hira_list_for_each (pos, next, &hira_list_entry(a, struct router_api, link)->servers) {
-            struct router_server *s = hira_list_entry(pos, struct router_server, link);
-            if ((only && s->tenant != only) ||
-                !s->since) /* one whose process is not gone yet is not in the past either */
-                continue;
-            struct router_sums one = router_account_read(s);
-            add_sums(only ? sums : &sums[s->tenant->place], &one);
-        }
-}
-
-struct router_sums router_tenant_sums(struct router_tenant *t)
-{
-    struct router_sums sums = t->past;
-    add_living(t->router, t, &sums);
-    return sums;
-}
-
-void router_tenants_sums(struct router *router, struct router_sums *sums)
-{
-    unsigned n = 0;
-    for (struct hira_list *pos = router->tenants.next; pos != &router->tenants; pos = pos->next) {
-        struct router_tenant *t = hira_list_entry(pos, struct router_tenant, link);
-        t->place = n;
-        sums[n++] = t->past;
-    }
-    add_living(router, NULL, sums);
-}
-
-void router_tenant_durations(const struct router_tenant *t, uint64_t sums[HIRA_ACCOUNT_BUCKETS])
-{
-    struct hira_list *a, *a_next, *pos, *next;
-    hira_list_for_each (a, a_next, &t->router->apis)
-        hira_list_for_each (pos, next, &hira_list_entry(a, struct router_api, link)->servers) {
-            const struct router_server *s = hira_list_entry(pos, struct router_server, link);
-            for (unsigned i = 0; s->tenant == t && s->since && s->account && i < HIRA_ACCOUNT_BUCKETS; i++)
-                sums[i] += HIRA_MIN(atomic_load(&s->account->gate.durations[i]), s->sums.calls);
-        }
-}
+/* ---- its memory ---- */
 
 uint64_t router_tenant_memory(const struct router_tenant *t, uint64_t *ret_peak)
 {
@@ -401,30 +348,12 @@ uint64_t router_tenant_memory(const struct router_tenant *t, uint64_t *ret_peak)
     return now;
 }
 
-/* What was measured of a server's functions. Believed as far as its calls are. */
-static void keep_functions(struct router_tenant *t, const struct router_server *s)
-{
-    if (!s->account || !(t->functions || (t->functions = calloc(HIRA_ACCOUNT_FUNCTIONS, sizeof *t->functions))))
-        return;
-    for (unsigned i = 0; i < HIRA_ACCOUNT_FUNCTIONS; i++) {
-        t->functions[i].calls += HIRA_MIN(atomic_load(&s->account->gate.functions[i].calls), s->sums.calls);
-        t->functions[i].ns += HIRA_MIN(atomic_load(&s->account->gate.functions[i].ns), UINT64_MAX / 65536);
-    }
-}
-
 /* Its process is gone, so nobody writes its account any more. */
 void router_tenant_release(struct router_server *s)
 {
     struct router_tenant *t = s->tenant;
     struct router_pages *pages = HIRA_STEAL(s->pages);
-    if (s->since) {
-        struct router_sums sums = router_account_read(s);
-        add_sums(&t->past, &sums);
-        for (unsigned i = 0; s->account && i < HIRA_ACCOUNT_BUCKETS; i++)
-            t->durations_past[i] += HIRA_MIN(atomic_load(&s->account->gate.durations[i]), sums.calls);
-    }
-    if (s->named)
-        keep_functions(t, s);
+    router_use_end(s);
     if (!pages)
         return;
     uint64_t had = s->account ? atomic_load(&s->account->gate.memory) : 0, seen = atomic_load(&pages->shared->memory);

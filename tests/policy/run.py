@@ -334,8 +334,11 @@ def metrics_are_what_prometheus_reads(place):
     values = dict(l.rsplit(' ', 1) for l in text.splitlines() if l.startswith('hira_'))
     assert float(values['hira_tenant_memory_bytes{tenant="one"}']) == 3 * MIB, values
     assert float(values['hira_tenant_memory_limit_bytes{tenant="one"}']) == 64 * MIB
-    assert float(values['hira_tenant_calls_total{tenant="one"}']) > 0 and float(values['hira_tenant_guests{tenant="one"}']) == 1
-    assert float(values['hira_tenant_call_seconds_count{tenant="one"}']) > 0
+    assert float(values['hira_tenant_calls_total{tenant="one",api="opencl"}']) > 0 and float(values['hira_tenant_guests{tenant="one"}']) == 1
+    assert float(values['hira_tenant_call_seconds_count{tenant="one",api="opencl"}']) > 0
+    made = 'hira_tenant_function_calls_total{tenant="one",api="opencl",function="clCreateBuffer"} 3'
+    assert '_function_' not in text and made not in get('/metrics?function=clGet*')
+    assert made in get('/metrics?function=clCreate*'), get('/metrics?function=*')
     names = {l.split()[2] for l in text.splitlines() if l.startswith('# TYPE')}
     used = {n.split('{')[0] for n in values}
     assert all(any(u == n or (u.startswith(n) and u[len(n):] in ('_bucket', '_sum', '_count')) for n in names) for u in used), used - names

@@ -1,0 +1,144 @@
+/*
+ * What tenants have used of each API: of the servers that live by their accounts, of those that have ended what was theirs at the end. So sums
+ * never shrink, and a tenant that uses several APIs has each apart: functions are known by a number that means something in one API only.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include <string.h>
+
+#include "router/router.h"
+
+static struct router_use *use_of(struct router_tenant *t, const struct router_api *api)
+{
+    for (struct hira_list *pos = t->uses.next; pos != &t->uses; pos = pos->next)
+        if (hira_list_entry(pos, struct router_use, link)->api == api)
+            return hira_list_entry(pos, struct router_use, link);
+    struct router_use *use = calloc(1, sizeof *use);
+    if (!use)
+        return NULL;
+    use->tenant = t;
+    use->api = api;
+    hira_list_append(&t->uses, &use->link);
+    return use;
+}
+
+void router_uses_free(struct router_tenant *t)
+{
+    struct hira_list *pos, *next;
+    hira_list_for_each (pos, next, &t->uses) {
+        struct router_use *use = hira_list_entry(pos, struct router_use, link);
+        hira_list_remove(&use->link);
+        free(use->functions);
+        free(use);
+    }
+}
+
+static void add_sums(struct router_sums *to, const struct router_sums *from)
+{
+    uint64_t *a[] = {&to->calls,    &to->errors, &to->bytes,   &to->busy_ns, &to->commands,
+                     &to->deferred, &to->waits,  &to->wait_ns, &to->denied};
+    const uint64_t b[] = {from->calls,    from->errors, from->bytes,   from->busy_ns, from->commands,
+                          from->deferred, from->waits,  from->wait_ns, from->denied};
+    for (size_t i = 0; i < HIRA_ARRAY_SIZE(a); i++)
+        *a[i] = *a[i] > UINT64_MAX - b[i] ? UINT64_MAX : *a[i] + b[i];
+}
+
+/* Of servers that live, or whose process is not gone yet: those are not in the past either. */
+static void add_living(struct router_api *api, const struct router_tenant *only)
+{
+    struct hira_list *pos, *next;
+    hira_list_for_each (pos, next, &api->servers) {
+        struct router_server *s = hira_list_entry(pos, struct router_server, link);
+        struct router_use *use = s->since && (!only || s->tenant == only) ? use_of(s->tenant, api) : NULL;
+        if (!use)
+            continue;
+        struct router_sums one = router_account_read(s);
+        add_sums(&use->now, &one);
+    }
+}
+
+void router_uses_sum(struct router *router, const struct router_tenant *only)
+{
+    struct hira_list *a, *u;
+    for (struct hira_list *pos = router->tenants.next; pos != &router->tenants; pos = pos->next) {
+        struct router_tenant *t = hira_list_entry(pos, struct router_tenant, link);
+        for (u = t->uses.next; (!only || t == only) && u != &t->uses; u = u->next)
+            hira_list_entry(u, struct router_use, link)->now = hira_list_entry(u, struct router_use, link)->past;
+    }
+    for (a = router->apis.next; a != &router->apis; a = a->next)
+        add_living(hira_list_entry(a, struct router_api, link), only);
+}
+
+struct router_sums router_tenant_sums(struct router_tenant *t)
+{
+    struct router_sums sums = {0};
+    router_uses_sum(t->router, t);
+    for (struct hira_list *pos = t->uses.next; pos != &t->uses; pos = pos->next)
+        add_sums(&sums, &hira_list_entry(pos, struct router_use, link)->now);
+    return sums;
+}
+
+void router_use_durations(const struct router_use *use, uint64_t sums[HIRA_ACCOUNT_BUCKETS])
+{
+    for (unsigned i = 0; i < HIRA_ACCOUNT_BUCKETS; i++)
+        sums[i] += use->durations[i];
+    for (const struct hira_list *pos = use->api->servers.next; pos != &use->api->servers; pos = pos->next) {
+        const struct router_server *s = hira_list_entry(pos, struct router_server, link);
+        for (unsigned i = 0; s->tenant == use->tenant && s->since && s->account && i < HIRA_ACCOUNT_BUCKETS; i++)
+            sums[i] += HIRA_MIN(atomic_load(&s->account->gate.durations[i]), s->sums.calls);
+    }
+}
+
+/* ---- functions ---- */
+
+/* What is believed of one, as far as the server's calls are. */
+static void add_function(struct router_function *sum, const struct router_server *s, unsigned i)
+{
+    sum->calls += HIRA_MIN(atomic_load(&s->account->gate.functions[i].calls), s->sums.calls);
+    sum->ns += HIRA_MIN(atomic_load(&s->account->gate.functions[i].ns), UINT64_MAX / 65536);
+}
+
+static struct router_function function_sum(const struct router_use *use, unsigned i)
+{
+    struct router_function sum = use->functions ? use->functions[i] : (struct router_function){0, 0};
+    for (const struct hira_list *pos = use->api->servers.next; pos != &use->api->servers; pos = pos->next) {
+        const struct router_server *s = hira_list_entry(pos, struct router_server, link);
+        if (s->tenant == use->tenant && s->since && s->named && s->account)
+            add_function(&sum, s, i);
+    }
+    return sum;
+}
+
+void router_use_functions(const struct router_use *use, void (*each)(void *context, const char *name, struct router_function sum), void *context)
+{
+    const struct router_api *api = use->api;
+    size_t at = 0;
+    for (unsigned i = 0; api->functions && i < api->n_functions && at + 5 <= api->functions_size; i++) {
+        size_t length = (unsigned char)api->functions[at + 4];
+        char name[256];
+        struct router_function sum = function_sum(use, HIRA_MIN(i, HIRA_ACCOUNT_FUNCTIONS - 1));
+        memcpy(name, api->functions + at + 5, length);
+        name[length] = 0;
+        if (sum.calls)
+            each(context, name, sum);
+        at += 5 + length;
+    }
+}
+
+/* ---- the end of a server ---- */
+
+void router_use_end(struct router_server *s)
+{
+    struct router_use *use = s->since ? use_of(s->tenant, s->api) : NULL;
+    if (!use)
+        return;
+    struct router_sums sums = router_account_read(s);
+    add_sums(&use->past, &sums);
+    for (unsigned i = 0; s->account && i < HIRA_ACCOUNT_BUCKETS; i++)
+        use->durations[i] += HIRA_MIN(atomic_load(&s->account->gate.durations[i]), sums.calls);
+    if (!s->named || !s->account ||
+        !(use->functions || (use->functions = calloc(HIRA_ACCOUNT_FUNCTIONS, sizeof *use->functions))))
+        return;
+    for (unsigned i = 0; i < HIRA_ACCOUNT_FUNCTIONS; i++)
+        add_function(&use->functions[i], s, i);
+}
