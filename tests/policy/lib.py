@@ -25,8 +25,8 @@ class Place:
         self.cache = os.environ.get('HIRA_CACHE_DIR', self.base + '/cache')
         self.routers, self.programs = [], []
 
-    def router(self, text, tenants=(), *args):
-        r = Router(self, text, tenants, args)
+    def router(self, text, tenants=(), *args, env=None):
+        r = Router(self, text, tenants, args, env)
         self.routers.append(r)
         return r
 
@@ -46,8 +46,9 @@ class Place:
 class Router:
     """`tenants`: {name: settings as in the file}; {d} in a text is the router's folder."""
 
-    def __init__(self, place, text, tenants, args):
+    def __init__(self, place, text, tenants, args, env=None):
         self.place = place
+        self.env = dict(os.environ, **(env or {}))
         self.dir = tempfile.mkdtemp(dir=place.base)
         self.socket, self.config, self.log = self.dir + '/hirad.sock', self.dir + '/hirad.conf', self.dir + '/log'
         self.args = list(args)
@@ -64,7 +65,7 @@ class Router:
         out = open(self.log, 'a')
         self.p = subprocess.Popen([self.place.build + '/src/router/hirad', '--socket', self.socket, '--server-dir', self.place.build + '/specs',
                                    '--config', self.config, '--work-dir', self.dir, '--cache-dir', self.place.cache] + self.args,
-                                  stdin=subprocess.DEVNULL, stderr=out)
+                                  stdin=subprocess.DEVNULL, stderr=out, env=self.env)
         out.close()
         wait_for(lambda: self.p.poll() is not None or self.hira('status').returncode == 0, 'hirad to listen')
         assert self.p.poll() is None, open(self.log).read()

@@ -9,6 +9,7 @@
  *   bytes SIZE N       blocking writes: "ns T"
  *   svm SIZE           "svm yes" or "svm no"
  *   function           what clCreateSampler says: "error E"
+ *   hold               a callback that never returns, of a command that has ended: "held"; ends with standard input
  *   devices            which there are, by each way to ask, a line each
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
@@ -16,10 +17,12 @@
 #define CL_TARGET_OPENCL_VERSION 300
 #define CL_USE_DEPRECATED_OPENCL_1_2_APIS
 #include <CL/cl.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static cl_device_id device;
 static cl_context context;
@@ -218,6 +221,35 @@ static int behind(void)
     return 0;
 }
 
+static void CL_CALLBACK never_returns(cl_event event, cl_int status, void *data)
+{
+    (void)event, (void)status;
+    sem_post(data);
+    for (;;)
+        pause();
+}
+
+static int hold(void)
+{
+    static sem_t called;
+    cl_int error;
+    cl_event done;
+    const size_t one = 1;
+    cl_int times = 1000;
+    cl_kernel kernel = make_kernel();
+    cl_mem out = clCreateBuffer(context, CL_MEM_READ_WRITE, 4, NULL, &error);
+    must(error, "clCreateBuffer");
+    sem_init(&called, 0, 0);
+    must(clSetKernelArg(kernel, 0, sizeof out, &out), "clSetKernelArg");
+    must(clSetKernelArg(kernel, 1, sizeof times, &times), "clSetKernelArg");
+    must(clEnqueueNDRangeKernel(queue, kernel, 1, NULL, &one, &one, 0, NULL, &done), "clEnqueueNDRangeKernel");
+    must(clSetEventCallback(done, CL_COMPLETE, never_returns, &called), "clSetEventCallback");
+    must(clFlush(queue), "clFlush");
+    sem_wait(&called);
+    say("held");
+    return 0;
+}
+
 static int calls(unsigned n)
 {
     cl_bool there;
@@ -264,6 +296,8 @@ int main(int argc, char **argv)
         return parts(size);
     if (!strcmp(what, "behind"))
         return behind();
+    if (!strcmp(what, "hold"))
+        return hold();
     if (!strcmp(what, "calls"))
         return calls((unsigned)size);
     if (!strcmp(what, "bytes"))

@@ -16,6 +16,7 @@ from lib import Place, line, result, wait_for, words
 
 TESTS = []
 MIB = 1 << 20
+SOAK = os.environ.get('HIRA_SOAK')
 
 
 class Skip(Exception):
@@ -445,16 +446,84 @@ def a_program_can_be_traced_whole(place):
 
 
 @test
-def thousands_of_processes_of_a_tenant_do_not_stay(place):
-    r = place.router('', {'one': ''})
+def processes_of_a_tenant_upset_nobody_and_do_not_stay(place):
+    r = place.router('', {'one': 'memory = "1 GiB"', 'other': ''})
+    q = r.program('other', 'busy', 50000, 10, 2)
+    assert line(q) == 'ready'
     before = len(os.listdir('/proc/%d/fd' % r.p.pid))
-    for _ in range(4):
-        programs = [r.program('one', 'probe', 'calls', 1) for _ in range(8)]
-        for p in programs:
-            result(p)
+    many = 3000 if SOAK else 90
+    for start in range(0, many, 30): # as many at once as there is memory for
+        programs = [r.program('one', 'probe', 'memory', 4096, 1) for _ in range(30)]
+        for i, p in enumerate(programs):
+            if i % 3 == 0:
+                p.kill() # while it waits, starts, or is served
+        s = r.program('other', 'probe', 'calls', 10)
+        began = time.monotonic()
+        result(s)
+        print('# a program of another tenant took %.1f s beside 30 that start' % (time.monotonic() - began))
+        for i, p in enumerate(programs):
+            p.stdin.close()
+            p.stdin = None
+            p.communicate(timeout=120)
+            assert i % 3 == 0 or p.returncode == 0, (p.returncode, i)
+    assert words(result(q))['kernels'] > 100
     wait_for(lambda: r.tenant('one')['guests'] == 0, 'all to leave')
-    wait_for(lambda: len(os.listdir('/proc/%d/fd' % r.p.pid)) <= before + 8, 'descriptors to be closed')
-    assert r.tenant('one')['memory'] == 0
+    wait_for(lambda: len(os.listdir('/proc/%d/fd' % r.p.pid)) <= before + 12, 'descriptors to be closed')
+    wait_for(lambda: r.tenant('one')['memory'] == 0, 'their memory to come back')
+    t = r.tenant('other')
+    assert t['errors'] == 0 and t['queue'] == 0, t
+
+
+@test
+def a_callback_that_never_returns_upsets_nobody(place):
+    r = place.router('', {'one': '', 'other': ''})
+    holder = r.program('one', 'probe', 'hold')
+    assert line(holder) == 'held', holder.stderr.read()
+    for n in ('other', 'one'): # nor those of its own
+        w = words(result(r.program(n, 'busy', 50000, 2, 4)))
+        assert w['kernels'] > 20, w
+    assert holder.poll() is None and r.tenant('one')['queue'] == 0 and r.tenant('one')['errors'] == 0, r.tenant('one')
+    assert r.hira('pause', 'one').returncode == 0 and r.hira('resume', 'one').returncode == 0
+    assert r.hira('kill', 'one').returncode == 0
+    wait_for(lambda: r.tenant('one')['guests'] == 0, 'its server to end')
+
+
+@test
+def clocks_that_jump_upset_nobody(place):
+    path = place.base + '/jump'
+    with open(path, 'wb') as f:
+        f.write(bytes(4096))
+    r = place.router('', {'one': '', 'other': 'weight = 2', 'calls': 'calls = "2000"\n calls_burst = "50"'},
+                     env={'LD_PRELOAD': place.build + '/tests/policy/libpolicy-clock.so', 'CLOCK_JUMP': path})
+    programs = [r.program(n, 'busy', 50000, 8, 8) for n in ('one', 'other')]
+    for p in programs:
+        assert line(p) == 'ready'
+    q = r.program('calls', 'probe', 'calls', 8000)
+    began = time.monotonic()
+    for hours in (1, 2, 100):
+        time.sleep(1)
+        with open(path, 'r+b') as f:
+            f.write((hours * 3600 * 10 ** 9).to_bytes(8, 'little'))
+    ns = words(result(q))['ns']
+    assert time.monotonic() - began < 30 and ns >= 2e9, ns # bursts are what a jump brings, and no more
+    for p in programs:
+        assert words(result(p))['kernels'] > 100
+    for n in ('one', 'other'):
+        t = r.tenant(n)
+        assert t['errors'] == 0 and t['queue'] == 0 and t['guests'] <= 1, t
+    assert r.hira('reload').returncode == 0
+
+
+@test
+def a_guest_has_none_of_its_tenant_s_pages(place):
+    r = place.router('', {'one': 'memory = "64 MiB"\n calls = "100k"'})
+    p = r.program('one', 'probe', 'memory', 4096, 1)
+    assert line(p).startswith('got 1')
+    with open('/proc/%d/maps' % p.pid) as f:
+        mapped = {l.split()[5] for l in f if 'memfd:' in l}
+    links = [os.readlink('/proc/%d/fd/%s' % (p.pid, n)) for n in os.listdir('/proc/%d/fd' % p.pid)]
+    assert mapped and all(m.startswith(('/memfd:hira-lane', '/memfd:hira-arena', '/memfd:hira-callbacks')) for m in mapped), mapped
+    assert not any('hira-limits' in l or 'hira-shared' in l or 'hira-account' in l for l in links), links
 
 
 def main():

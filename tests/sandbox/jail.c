@@ -45,6 +45,23 @@ static int result(long value)
     return value < 0 ? errno : 0;
 }
 
+/* ---- pages of its tenant ---- */
+
+/* Its tenant's limits are hirad's to write: neither the mapping nor the process' memory as a file gives a way. A program that it executes has
+ * not even a mapping. */
+static int try_write_limits(char **a)
+{
+    (void)a;
+    void *limits = (void *)(uintptr_t)hira_zygote_limits();
+    if (!limits)
+        return EACCES;
+    if (mprotect(limits, 4096, PROT_READ | PROT_WRITE) == 0)
+        return 0;
+    int error = errno;
+    HIRA_AUTOCLOSE int fd = open("/proc/self/mem", O_WRONLY | O_CLOEXEC);
+    return fd >= 0 && pwrite(fd, "x", 1, (off_t)(uintptr_t)limits) == 1 ? 0 : error;
+}
+
 /* ---- files ---- */
 
 static int try_read(char **a)
@@ -440,6 +457,7 @@ static const struct {
     int (*run)(char **arguments);
     unsigned n;
 } attempts[] = {
+    {"write-limits", try_write_limits, 0},
     {"read", try_read, 1},
     {"write", try_write, 1},
     {"list", try_list, 1},

@@ -378,6 +378,21 @@ def forbidden_calls_fail(place):
             p.fails('call', name, by=(errno.ENOSYS,) if name in absent else (errno.EPERM,))
 
 
+# ---- its tenant's pages ----
+
+@test()
+def limits_are_hirads_to_write(place):
+    with place.prisoner() as p:
+        p.fails('write-limits', by=errno.EACCES)
+
+
+@test('proc')
+def no_descriptor_leads_to_pages(place):
+    with place.prisoner() as p:
+        assert p.tries('descriptors') == 0 and 'socket:' in p.text, p.text
+        assert not any(n in p.text for n in ('hira-limits', 'hira-shared', 'hira-account')), p.text
+
+
 # ---- limits ----
 
 @test('limits')
