@@ -126,13 +126,13 @@ static _Noreturn void become_program(char **argv, const sigset_t *mask, sighandl
 /* Waits for the program's end, handing signals on. Its status as waitpid gives it. */
 static int watch_program(pid_t pid, const sigset_t *signals, const struct cli_observer *observer, const char *socket)
 {
-    const bool looks = observer && observer->again;
+    void (*again)(const char *socket) = observer ? observer->again : NULL;
     for (;;) {
         siginfo_t info;
         const struct timespec between_looks = {2, 0};
-        int status, number = looks ? sigtimedwait(signals, &info, &between_looks) : sigwaitinfo(signals, &info);
-        if (number < 0 && errno == EAGAIN)
-            observer->again(socket);
+        int status, number = again ? sigtimedwait(signals, &info, &between_looks) : sigwaitinfo(signals, &info);
+        if (again && number < 0 && errno == EAGAIN)
+            again(socket);
         if (number > 0 && number != SIGCHLD && info.si_code <= 0) /* sent by a process, not by the terminal */
             kill(pid, number);
         if (waitpid(pid, &status, WNOHANG) == pid)
