@@ -10,7 +10,7 @@ ARGS ?=
 TIME ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-clients build isapop demo check soak check-clients bench fuzz lint format install clean
+.PHONY: help setup setup-clients build isapop demo check soak check-clients bench fuzz lint format deb install clean
 
 help: ## this list
 	@echo 'usage: make TARGET [ARGS="..."]'
@@ -64,6 +64,10 @@ lint: ## clang-tidy over src, shellcheck over scripts, the rule on names, the la
 
 format: ## lay the C sources out as .clang-format says
 	@scripts/format --write $(ARGS)
+
+deb: ## make Debian packages, in build-deb/
+	@scripts/setup build deb
+	@scripts/deb $(ARGS)
 
 install: build ## install below PREFIX (default /usr/local), or below DESTDIR
 	@meson configure $(BUILD) -Dprefix=$(PREFIX)
