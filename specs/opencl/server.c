@@ -305,8 +305,8 @@ static bool gate_on_processor(void)
     return known > 0;
 }
 
-static const struct hira_gate_ops gate = {
-    gate_make, gate_open, gate_state, gate_call, gate_retain, gate_release, gate_ordered, gate_took, gate_on_processor};
+static const struct hira_gate_ops gate = {gate_make,    gate_open,    gate_state, gate_call,        gate_retain,
+                                          gate_release, gate_ordered, gate_took,  gate_on_processor};
 
 static size_t region_bytes(const size_t *region, size_t element)
 {

@@ -1,12 +1,14 @@
 /*
- * hira trace: a log of calls with decoded arguments, of a tenant as it runs, or of one program with a router of its own.
+ * hira trace: a log of calls with decoded arguments, of a tenant as it runs, or of one program with a router of its
+ * own.
  *
- * hirad hands out a pipe into which the tenant's servers write a line of JSON for each call (server/trace.c), and goes on having them do so as
- * long as it is asked for again. One thread reads: this one for a tenant, until a signal; for a program one beside it, until its servers have
- * gone and the pipe is empty.
+ * hirad hands out a pipe into which the tenant's servers write a line of JSON for each call (server/trace.c), and goes
+ * on having them do so as long as it is asked for again. One thread reads: this one for a tenant, until a signal; for a
+ * program one beside it, until its servers have gone and the pipe is empty.
  *
- * Security. The lines come from servers, which their guests may have taken over: what is no such line is counted and not shown, and what is
- * shown of one has been through a JSON parser and is printed with every character escaped that a terminal could mistake.
+ * Security. The lines come from servers, which their guests may have taken over: what is no such line is counted and
+ * not shown, and what is shown of one has been through a JSON parser and is printed with every character escaped that a
+ * terminal could mistake.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -67,20 +69,23 @@ static void put_arguments(const json_t *args)
 
 static void put_text(const json_t *call, const json_t *args)
 {
-    fprintf(t.out, "%12.6f %lld/%lld %s(", (double)(cli_json_number(call, "ts") - t.first) / 1e9, (long long)cli_json_number(call, "pid"),
-            (long long)cli_json_number(call, "lane"), cli_json_text(call, "name"));
+    fprintf(t.out, "%12.6f %lld/%lld %s(", (double)(cli_json_number(call, "ts") - t.first) / 1e9,
+            (long long)cli_json_number(call, "pid"), (long long)cli_json_number(call, "lane"),
+            cli_json_text(call, "name"));
     put_arguments(args);
-    fprintf(t.out, "%s) = %s %lld <%.1f us>\n", json_is_true(json_object_get(call, "cut")) ? ", ..." : "", cli_json_text(call, "end"),
-            (long long)cli_json_number(call, "code"), (double)cli_json_number(call, "dur") / 1e3);
+    fprintf(t.out, "%s) = %s %lld <%.1f us>\n", json_is_true(json_object_get(call, "cut")) ? ", ..." : "",
+            cli_json_text(call, "end"), (long long)cli_json_number(call, "code"),
+            (double)cli_json_number(call, "dur") / 1e3);
 }
 
 /* A complete event of the Trace Event Format: a process for each program, a thread for each of its lanes. */
 static void put_chrome(const json_t *call, json_t *args)
 {
-    json_t *event = json_pack("{s:s,s:s,s:s,s:f,s:f,s:I,s:I,s:O}", "ph", "X", "name", cli_json_text(call, "name"), "cat",
-                              cli_json_text(call, "api"), "ts", (double)(cli_json_number(call, "ts") - t.first) / 1e3, "dur",
-                              (double)cli_json_number(call, "dur") / 1e3, "pid", cli_json_number(call, "pid"), "tid",
-                              cli_json_number(call, "lane"), "args", args);
+    json_t *event =
+        json_pack("{s:s,s:s,s:s,s:f,s:f,s:I,s:I,s:O}", "ph", "X", "name", cli_json_text(call, "name"), "cat",
+                  cli_json_text(call, "api"), "ts", (double)(cli_json_number(call, "ts") - t.first) / 1e3, "dur",
+                  (double)cli_json_number(call, "dur") / 1e3, "pid", cli_json_number(call, "pid"), "tid",
+                  cli_json_number(call, "lane"), "args", args);
     fputs(t.shown ? ",\n" : "\n", t.out);
     json_dumpf(event, t.out, JSON_COMPACT | JSON_ENSURE_ASCII);
     json_decref(event);
@@ -195,7 +200,8 @@ static void end_output(void)
     if (fflush(t.out) || ferror(t.out))
         fprintf(stderr, "hira trace: %s cannot be written: %s\n", t.file ? t.file : "the log", strerror(errno));
     if (t.lost)
-        fprintf(stderr, "hira trace: %lld calls are missing: they came faster than they were read\n", (long long)t.lost);
+        fprintf(stderr, "hira trace: %lld calls are missing: they came faster than they were read\n",
+                (long long)t.lost);
     if (t.odd)
         fprintf(stderr, "hira trace: %lu lines were no calls\n", t.odd);
 }
@@ -257,9 +263,10 @@ static int trace_tenant(const char *socket, const char *tenant)
 int cli_trace(int argc, char **argv)
 {
     static const struct cli_observer observer = {"trace", begin_program, NULL, end_program};
-    static const struct option options[] = {{"socket", required_argument, NULL, 's'}, {"functions", required_argument, NULL, 'f'},
-                                            {"json", no_argument, NULL, 'j'},         {"chrome", no_argument, NULL, 'c'},
-                                            {"output", required_argument, NULL, 'o'}, {0}};
+    static const struct option options[] = {
+        {"socket", required_argument, NULL, 's'}, {"functions", required_argument, NULL, 'f'},
+        {"json", no_argument, NULL, 'j'},         {"chrome", no_argument, NULL, 'c'},
+        {"output", required_argument, NULL, 'o'}, {0}};
     const char *socket = NULL;
     for (int c; (c = getopt_long(argc, argv, "+o:", options, NULL)) != -1;) {
         if (c == 's')

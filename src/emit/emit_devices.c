@@ -1,10 +1,10 @@
 /*
- * Functions that list devices, in the API server, for a tenant that does not see all: what the vendor lists, without those. The runtime's
- * side is src/server/devices.c.
+ * Functions that list devices, in the API server, for a tenant that does not see all: what the vendor lists, without
+ * those. The runtime's side is src/server/devices.c.
  *
- * APIs differ in what they say of how many there are: of all, or of those that had room; by a number of its own, or by the one that said how
- * much room there is. So the vendor is asked as the application asked, which shows what is wrong with that, and what it says of the number;
- * then for all of them.
+ * APIs differ in what they say of how many there are: of all, or of those that had room; by a number of its own, or by
+ * the one that said how much room there is. So the vendor is asked as the application asked, which shows what is wrong
+ * with that, and what it says of the number; then for all of them.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -15,7 +15,8 @@ static void emit_all(struct emit *e, const struct lapis_function *f, const struc
     const char *failed = emit_format(e, "    if (!(%s))\n        return ret;", emit_success(e, f, "error"));
     emit_line(e, "    ret = %s;", emit_asking(e, f, a, "0", "NULL", "&n"));
     emit_line(e, "%s", failed);
-    emit_line(e, "    %s = hira_scratch(s, (uint64_t)n * sizeof *all);", lapis_ctype_declare(e->pool, a->value->ctype, "all"));
+    emit_line(e, "    %s = hira_scratch(s, (uint64_t)n * sizeof *all);",
+              lapis_ctype_declare(e->pool, a->value->ctype, "all"));
     emit_line(e, "    if (!all)\n        return %s;", f->failure ? f->failure : "-1");
     emit_line(e, "    ret = %s;", emit_asking(e, f, a, "n", "all", "&n"));
     emit_line(e, "%s", failed);
@@ -26,14 +27,17 @@ void emit_seen(struct emit *e, const struct lapis_function *f)
     const struct lapis_value *field;
     struct emit_answer a;
     a.value = lapis_listed_devices(f, &a.size, &field);
-    const char *list = a.value->name, *count = a.size->name, *type = emit_type(e, a.size->ctype->pointee), *more = f->enumerates.more;
+    const char *list = a.value->name, *count = a.size->name, *type = emit_type(e, a.size->ctype->pointee),
+               *more = f->enumerates.more;
     const char *where = field ? emit_format(e, "(size_t)((char *)&all->%s - (char *)all)", field->name) : "0";
     const char *all_is_well = emit_success(e, f, "error");
     emit_line(e, "static %s", emit_local_prototype(e, f, "seen"));
     emit_line(e, "{");
     emit_line(e, "    const %s room = %s;", type, emit_guarded(e, a.value->count));
-    emit_line(e, "    %s = %s;", lapis_ctype_declare(e->pool, f->ret.ctype, "ret"), emit_asking(e, f, &a, a.value->count, list, count));
-    emit_line(e, "    if (!%s || !(%s%s))\n        return ret;", count, all_is_well, more ? emit_format(e, " || ret == %s", more) : "");
+    emit_line(e, "    %s = %s;", lapis_ctype_declare(e->pool, f->ret.ctype, "ret"),
+              emit_asking(e, f, &a, a.value->count, list, count));
+    emit_line(e, "    if (!%s || !(%s%s))\n        return ret;", count, all_is_well,
+              more ? emit_format(e, " || ret == %s", more) : "");
     emit_line(e, "    const %s told = *%s;", type, count);
     emit_line(e, "    %s n = 0;", type);
     emit_all(e, f, &a);
@@ -41,7 +45,8 @@ void emit_seen(struct emit *e, const struct lapis_function *f)
     emit_line(e, "    const %s fit = %s && room < n ? room : n;", type, list);
     emit_line(e, "    if (%s)\n        memcpy(%s, all, fit * sizeof *all);", list, list);
     emit_line(e, "    *%s = told > room ? n : fit;", count);
-    emit_line(e, "    return !n ? %s : %sret;", f->enumerates.none, more ? emit_format(e, "fit < n ? %s : ", more) : "");
+    emit_line(e, "    return !n ? %s : %sret;", f->enumerates.none,
+              more ? emit_format(e, "fit < n ? %s : ", more) : "");
     emit_line(e, "}");
     emit_blank(e);
 }

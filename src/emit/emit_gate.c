@@ -24,7 +24,8 @@ void emit_gate_before(struct emit *e, const struct lapis_function *f)
     if (bytes && !bytes->after)
         emit_line(e, "hira_consume_bytes(s, (uint64_t)(%s));", bytes->amount);
     if (d)
-        emit_line(e, "HIRA_DEFER(s, %s, %s, %s, %s, %s);", d[0], d[1], d[2], d[3], resource(f, "time") ? "true" : "false");
+        emit_line(e, "HIRA_DEFER(s, %s, %s, %s, %s, %s);", d[0], d[1], d[2], d[3],
+                  resource(f, "time") ? "true" : "false");
 }
 
 /* What is not had is not asked for: the result is then the failure. */

@@ -1,6 +1,6 @@
 /*
- * A call as `hira trace` shows it, in the API server: one line that tells each decoded argument by name and kind. The runtime's side is
- * src/server/trace.c.
+ * A call as `hira trace` shows it, in the API server: one line that tells each decoded argument by name and kind. The
+ * runtime's side is src/server/trace.c.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -28,7 +28,8 @@ static void tell_memory(struct told *told, const struct lapis_value *v)
 
 static void tell_value(struct emit *e, struct told *told, const struct lapis_value *v)
 {
-    bool handles = v->kind == LAPIS_V_BUFFER && v->element && v->element->kind == LAPIS_V_HANDLE && v->direction == LAPIS_IN;
+    bool handles =
+        v->kind == LAPIS_V_BUFFER && v->element && v->element->kind == LAPIS_V_HANDLE && v->direction == LAPIS_IN;
     bool number = v->kind == LAPIS_V_SCALAR && v->ctype->kind == LAPIS_INT;
     if (v->is_error)
         return;
@@ -43,13 +44,15 @@ static void tell_value(struct emit *e, struct told *told, const struct lapis_val
     else if (emit_is_new(v))
         tell(told, 'n', v->name, "id_%s", v->name);
     else if (handles)
-        tell(told, 'a', v->name, "%s, (const void *)%s, bytes_%s", emit_type_id(e, v->element->handle), v->name, v->name);
+        tell(told, 'a', v->name, "%s, (const void *)%s, bytes_%s", emit_type_id(e, v->element->handle), v->name,
+             v->name);
     else if (v->kind == LAPIS_V_BUFFER || v->kind == LAPIS_V_LIST)
         tell_memory(told, v);
     else if (v->kind == LAPIS_V_STRING)
         tell(told, 's', v->name, "(const void *)%s", v->name);
     else if (v->kind == LAPIS_V_CALLBACK)
-        tell(told, 'p', v->name, "(const void *)(uintptr_t)(callback_%s ? callback_%s->function : 0)", v->name, v->name);
+        tell(told, 'p', v->name, "(const void *)(uintptr_t)(callback_%s ? callback_%s->function : 0)", v->name,
+             v->name);
     else if (v->kind == LAPIS_V_PROPERTIES || v->kind == LAPIS_V_TOKEN)
         tell(told, 'p', v->name, "(const void *)(uintptr_t)%s", v->name);
 }

@@ -301,7 +301,7 @@ static void set_checks(cfg_t *cfg)
                   {"calls", check_count},       {"calls_burst", check_count}, {"bytes", check_bytes},
                   {"bytes_burst", check_bytes}, {"device_ms", check_time},    {"device_ms_burst", check_time_burst},
                   {"memory", check_bytes},      {"users", check_user},        {"groups", check_group},
-                  {"sockets", check_socket},    {"apis", check_api},        {"devices", check_device}};
+                  {"sockets", check_socket},    {"apis", check_api},          {"devices", check_device}};
     static const char *const sections[] = {"tenant", "default"};
     char name[64];
     for (size_t k = 0; k < HIRA_ARRAY_SIZE(sections); k++)
@@ -318,16 +318,25 @@ static void set_checks(cfg_t *cfg)
 
 static cfg_t *parser(void)
 {
-    static cfg_opt_t tenant[] = {CFG_BOOL("refuse", cfg_false, CFGF_NONE), CFG_STR_LIST("users", "{}", CFGF_NONE),
-                                 CFG_STR_LIST("groups", "{}", CFGF_NONE),  CFG_STR_LIST("sockets", "{}", CFGF_NONE),
-                                 CFG_STR_LIST("apis", "{}", CFGF_NONE),    CFG_STR_LIST("allow", "{}", CFGF_NONE),
-                                 CFG_STR_LIST("deny", "{}", CFGF_NONE),    CFG_STR_LIST("devices", "{}", CFGF_NONE),
+    static cfg_opt_t tenant[] = {CFG_BOOL("refuse", cfg_false, CFGF_NONE),
+                                 CFG_STR_LIST("users", "{}", CFGF_NONE),
+                                 CFG_STR_LIST("groups", "{}", CFGF_NONE),
+                                 CFG_STR_LIST("sockets", "{}", CFGF_NONE),
+                                 CFG_STR_LIST("apis", "{}", CFGF_NONE),
+                                 CFG_STR_LIST("allow", "{}", CFGF_NONE),
+                                 CFG_STR_LIST("deny", "{}", CFGF_NONE),
+                                 CFG_STR_LIST("devices", "{}", CFGF_NONE),
                                  CFG_INT("weight", 1, CFGF_NONE),
-                                 CFG_INT("priority", 0, CFGF_NONE),        CFG_STR("class", "batch", CFGF_NONE),
-                                 CFG_STR("calls", "0", CFGF_NONE),         CFG_STR("calls_burst", "0", CFGF_NONE),
-                                 CFG_STR("bytes", "0", CFGF_NONE),         CFG_STR("bytes_burst", "0", CFGF_NONE),
-                                 CFG_INT("device_ms", 0, CFGF_NONE),       CFG_INT("device_ms_burst", 20, CFGF_NONE),
-                                 CFG_STR("memory", "0", CFGF_NONE),        CFG_END()};
+                                 CFG_INT("priority", 0, CFGF_NONE),
+                                 CFG_STR("class", "batch", CFGF_NONE),
+                                 CFG_STR("calls", "0", CFGF_NONE),
+                                 CFG_STR("calls_burst", "0", CFGF_NONE),
+                                 CFG_STR("bytes", "0", CFGF_NONE),
+                                 CFG_STR("bytes_burst", "0", CFGF_NONE),
+                                 CFG_INT("device_ms", 0, CFGF_NONE),
+                                 CFG_INT("device_ms_burst", 20, CFGF_NONE),
+                                 CFG_STR("memory", "0", CFGF_NONE),
+                                 CFG_END()};
     static cfg_opt_t options[] = {CFG_STR("policy", "fair", CFGF_NONE),
                                   CFG_INT("quantum", CONFIG_QUANTUM_MS, CFGF_NONE),
                                   CFG_STR("device_memory", "0", CFGF_NONE),

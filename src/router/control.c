@@ -62,8 +62,8 @@ static json_t *settings_of(const struct router_tenant *t)
                      (int)s->priority, "class", s->latency ? "latency" : "batch", "calls", (json_int_t)s->calls,
                      "calls_burst", (json_int_t)s->calls_burst, "bytes", (json_int_t)s->bytes, "bytes_burst",
                      (json_int_t)s->bytes_burst, "device_ms", (json_int_t)(s->time / 1000000), "device_ms_burst",
-                     (json_int_t)(s->time_burst / 1000000), "memory", (json_int_t)s->memory, "rules",
-                     list_of(s->rules), "devices", list_of(s->devices));
+                     (json_int_t)(s->time_burst / 1000000), "memory", (json_int_t)s->memory, "rules", list_of(s->rules),
+                     "devices", list_of(s->devices));
 }
 
 static uint64_t waiting_commands(const struct router_tenant *t)
@@ -270,7 +270,8 @@ void router_measure(struct router *router, uint64_t ms)
 
 static void add_function(void *context, const char *name, struct router_function sum)
 {
-    json_array_append_new(context, json_pack("{s:s,s:I,s:I}", "name", name, "calls", (json_int_t)sum.calls, "ns", (json_int_t)sum.ns));
+    json_array_append_new(
+        context, json_pack("{s:s,s:I,s:I}", "name", name, "calls", (json_int_t)sum.calls, "ns", (json_int_t)sum.ns));
 }
 
 /* By function, as far as it was measured. Of one API: that of the request, or the first. */
@@ -295,8 +296,9 @@ static json_t *trace(struct router *router, const json_t *request, uid_t uid, in
     const char *functions = json_string_value(json_object_get(request, "functions"));
     json_t *objection = NULL;
     int error = -ENOMEM;
-    struct router_tenant *t = json_object_get(request, "tenant") ? asked_for(router, request, &objection)
-                                                                 : router_tenant_of(router, NULL, uid, (gid_t)-1, &error);
+    struct router_tenant *t = json_object_get(request, "tenant")
+                                  ? asked_for(router, request, &objection)
+                                  : router_tenant_of(router, NULL, uid, (gid_t)-1, &error);
     if (!t)
         return objection ? objection : wrong("you are no tenant: %s", strerror(-error));
     if (json_is_true(json_object_get(request, "again")))
@@ -351,7 +353,8 @@ char *router_control(struct router *router, const char *text, uid_t uid, int *re
 {
     json_error_t error;
     json_t *request = json_loads(text, 0, &error);
-    json_t *json = json_is_object(request) ? answer(router, request, uid, ret_fd) : wrong("no JSON object: %s", error.text);
+    json_t *json =
+        json_is_object(request) ? answer(router, request, uid, ret_fd) : wrong("no JSON object: %s", error.text);
     char *out = json ? json_dumps(json, JSON_COMPACT) : NULL;
     json_decref(json);
     json_decref(request);

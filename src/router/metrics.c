@@ -7,9 +7,8 @@
  * do not shrink when a server ends or hirad is replaced by one that finds its servers again.
  *
  * Security. Whoever may connect may read: the socket is hirad's user's and its group's alone, a port is every user's of
- * the machine. The request is libmicrohttpd's to parse, with small limits; nothing of it is looked at but its path and one
- * pattern of names.
- * Tenants' names are the configuration's.
+ * the machine. The request is libmicrohttpd's to parse, with small limits; nothing of it is looked at but its path and
+ * one pattern of names. Tenants' names are the configuration's.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -46,11 +45,15 @@ static const struct use_family {
 } use_families[] = {
     {"hira_tenant_calls_total", "Calls that were served.", offsetof(struct router_sums, calls), 1},
     {"hira_tenant_errors_total", "Calls that failed.", offsetof(struct router_sums, errors), 1},
-    {"hira_tenant_denied_total", "Calls of functions that the tenant may not use.", offsetof(struct router_sums, denied), 1},
-    {"hira_tenant_bytes_total", "Bytes of records and of memory that calls named.", offsetof(struct router_sums, bytes), 1},
-    {"hira_tenant_device_seconds_total", "Time in which the device worked for the tenant.", offsetof(struct router_sums, busy_ns), 1e9},
+    {"hira_tenant_denied_total", "Calls of functions that the tenant may not use.",
+     offsetof(struct router_sums, denied), 1},
+    {"hira_tenant_bytes_total", "Bytes of records and of memory that calls named.", offsetof(struct router_sums, bytes),
+     1},
+    {"hira_tenant_device_seconds_total", "Time in which the device worked for the tenant.",
+     offsetof(struct router_sums, busy_ns), 1e9},
     {"hira_tenant_commands_total", "Commands that took device time.", offsetof(struct router_sums, commands), 1},
-    {"hira_tenant_deferred_total", "Commands that waited for a turn or a rate.", offsetof(struct router_sums, deferred), 1},
+    {"hira_tenant_deferred_total", "Commands that waited for a turn or a rate.", offsetof(struct router_sums, deferred),
+     1},
     {"hira_tenant_waits_total", "Calls that waited for a rate.", offsetof(struct router_sums, waits), 1},
     {"hira_tenant_wait_seconds_total", "How long calls waited for a rate.", offsetof(struct router_sums, wait_ns), 1e9},
 };
@@ -117,8 +120,8 @@ static void put_histogram(const struct router_use *use, struct hira_text *out)
         sum += buckets[i];
         seconds += (double)buckets[i] * bound * 0.75; /* the middle of a bucket: durations themselves are not summed */
         if (i + 1 < HIRA_ACCOUNT_BUCKETS)
-            hira_text_printf(out, "hira_tenant_call_seconds_bucket{tenant=\"%s\",api=\"%s\",le=\"%.9g\"} %llu\n", tenant, api, bound,
-                             (unsigned long long)sum);
+            hira_text_printf(out, "hira_tenant_call_seconds_bucket{tenant=\"%s\",api=\"%s\",le=\"%.9g\"} %llu\n",
+                             tenant, api, bound, (unsigned long long)sum);
     }
     hira_text_printf(out,
                      "hira_tenant_call_seconds_bucket{tenant=\"%s\",api=\"%s\",le=\"+Inf\"} %llu\n"
@@ -141,8 +144,10 @@ static void put_router(const struct router *router, struct hira_text *out)
         (unsigned long long)router->turns.given);
 }
 
-/* Mostly whole numbers, thousands of lines: printf would take most of a scrape. `api`, `function`: NULL where a line is not of one. */
-static void put_line(struct hira_text *out, const char *name, const char *tenant, const char *api, const char *function, double value)
+/* Mostly whole numbers, thousands of lines: printf would take most of a scrape. `api`, `function`: NULL where a line is
+ * not of one. */
+static void put_line(struct hira_text *out, const char *name, const char *tenant, const char *api, const char *function,
+                     double value)
 {
     char text[32], *p = text + sizeof text;
     bool whole = value >= 0 && value < 9e15 && value == (double)(uint64_t)value;
@@ -196,7 +201,8 @@ static void put_function(void *context, const char *name, struct router_function
 {
     const struct writing *w = context;
     if (fnmatch(w->functions, name, 0) == 0)
-        put_line(w->out, w->name, w->use->tenant->name, w->use->api->name, name, w->seconds ? (double)sum.ns / 1e9 : (double)sum.calls);
+        put_line(w->out, w->name, w->use->tenant->name, w->use->api->name, name,
+                 w->seconds ? (double)sum.ns / 1e9 : (double)sum.calls);
 }
 
 static void put_functions_of(void *context, const struct router_use *use)
@@ -277,7 +283,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         hira_text_puts(&text, "/metrics\n");
         status = strcmp(url, "/") ? MHD_HTTP_NOT_FOUND : MHD_HTTP_OK;
     } else {
-        router_metrics_text(m->router, MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "function"), &text);
+        router_metrics_text(m->router, MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "function"),
+                            &text);
         status = text.failed ? MHD_HTTP_INTERNAL_SERVER_ERROR : status;
     }
     enum MHD_Result ok = respond(connection, status, &text);

@@ -1,8 +1,10 @@
 /*
- * Who has a tenant's calls written down: `hira trace`. hirad makes the pipe and has no part in what goes through it (server/trace.c): whoever
- * asked gets the one end, the tenant's servers the other, those of guests to come with their guest.
+ * Who has a tenant's calls written down: `hira trace`. hirad makes the pipe and has no part in what goes through it
+ * (server/trace.c): whoever asked gets the one end, the tenant's servers the other, those of guests to come with their
+ * guest.
  *
- * It lasts as long as it is asked for again, for nothing else tells that nobody reads any more: a server could keep the pipe open.
+ * It lasts as long as it is asked for again, for nothing else tells that nobody reads any more: a server could keep the
+ * pipe open.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */

@@ -1,6 +1,7 @@
 /*
- * What tenants have used of each API: of the servers that live by their accounts, of those that have ended what was theirs at the end. So sums
- * never shrink, and a tenant that uses several APIs has each apart: functions are known by a number that means something in one API only.
+ * What tenants have used of each API: of the servers that live by their accounts, of those that have ended what was
+ * theirs at the end. So sums never shrink, and a tenant that uses several APIs has each apart: functions are known by a
+ * number that means something in one API only.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -109,7 +110,8 @@ static struct router_function function_sum(const struct router_use *use, unsigne
     return sum;
 }
 
-void router_use_functions(const struct router_use *use, void (*each)(void *context, const char *name, struct router_function sum), void *context)
+void router_use_functions(const struct router_use *use,
+                          void (*each)(void *context, const char *name, struct router_function sum), void *context)
 {
     const struct router_api *api = use->api;
     size_t at = 0;

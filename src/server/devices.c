@@ -1,12 +1,12 @@
 /*
  * Which of the vendor's devices the guest's tenant sees: `devices` of hirad.conf, by which it is placed on those alone.
  *
- * The spec says which type is that of devices, what each is called, and which functions list them (docs/lapis.md, chapter 3, `devices`). A
- * hidden device is not listed, and never gets an id, whatever tells it: so a guest has no name for it, and no call can use it. Decided when
- * the guest comes, for good: what a program has been told of stays there.
+ * The spec says which type is that of devices, what each is called, and which functions list them (docs/lapis.md,
+ * chapter 3, `devices`). A hidden device is not listed, and never gets an id, whatever tells it: so a guest has no name
+ * for it, and no call can use it. Decided when the guest comes, for good: what a program has been told of stays there.
  *
- * Security. Here is all that keeps a guest from a device that its server could open. One that has taken over its server has the devices that
- * the sandbox gives it (--sandbox-device).
+ * Security. Here is all that keeps a guest from a device that its server could open. One that has taken over its server
+ * has the devices that the sandbox gives it (--sandbox-device).
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */

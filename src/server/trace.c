@@ -1,12 +1,14 @@
 /*
- * A call log with decoded arguments, for `hira trace`: while hirad says so (HIRA_GATE_TRACE), each call of a function that its pattern
- * matches becomes a line of JSON in a pipe that hirad has made for whoever asked. Nothing of it passes through hirad.
+ * A call log with decoded arguments, for `hira trace`: while hirad says so (HIRA_GATE_TRACE), each call of a function
+ * that its pattern matches becomes a line of JSON in a pipe that hirad has made for whoever asked. Nothing of it passes
+ * through hirad.
  *
- * What an argument is called and what it is comes from the specification: generated code tells the values once it has decoded them. A line is
- * at most PIPE_BUF long, so that those of all servers of a tenant stay whole; what does not fit of the arguments is left out.
+ * What an argument is called and what it is comes from the specification: generated code tells the values once it has
+ * decoded them. A line is at most PIPE_BUF long, so that those of all servers of a tenant stay whole; what does not fit
+ * of the arguments is left out.
  *
- * Whoever reads has a second to make room, once: a reader that is stopped costs no more than that, and the lines until it goes on, of which
- * the next line tells the number.
+ * Whoever reads has a second to make room, once: a reader that is stopped costs no more than that, and the lines until
+ * it goes on, of which the next line tells the number.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -21,8 +23,8 @@
 #include "server/internal.h"
 #include "server/turns.h"
 
-#define TRACE_END 200     /* of a line: room for how it ended */
-#define TRACE_STRING 120  /* characters of an argument that are shown */
+#define TRACE_END 200    /* of a line: room for how it ended */
+#define TRACE_STRING 120 /* characters of an argument that are shown */
 #define TRACE_WAIT_MS 1000
 
 struct hira_trace {
@@ -96,7 +98,8 @@ static bool put_id(struct hira_trace *trace, uint64_t id)
     if (!id || type >= hira_server_api.n_types)
         return put(trace, "null");
     uint32_t index = HIRA_ID_INDEX(id); /* # whom the guest has named, @ whom we have */
-    return put(trace, "\"%s%c%u\"", hira_server_api.types[type].name, index & HIRA_ID_SERVER ? '@' : '#', index & ~HIRA_ID_SERVER);
+    return put(trace, "\"%s%c%u\"", hira_server_api.types[type].name, index & HIRA_ID_SERVER ? '@' : '#',
+               index & ~HIRA_ID_SERVER);
 }
 
 static bool put_handles(struct hira_trace *trace, unsigned type, void *const *list, uint64_t bytes)
@@ -133,7 +136,12 @@ static bool put_value(struct hira_trace *trace, char kind, va_list *args)
     if (kind == 'p')
         return p ? put(trace, "\"%p\"", p) : put(trace, "null");
     uint64_t bytes = va_arg(*args, uint64_t);
-    return kind == 'a' ? put_handles(trace, type, p, bytes) : put_memory(trace, kind == 'r' ? "in" : kind == 'w' ? "out" : "inout", p, bytes);
+    return kind == 'a' ? put_handles(trace, type, p, bytes)
+                       : put_memory(trace,
+                                    kind == 'r'   ? "in"
+                                    : kind == 'w' ? "out"
+                                                  : "inout",
+                                    p, bytes);
 }
 
 /* ---- a call ---- */
@@ -142,13 +150,15 @@ struct hira_trace *hira_trace_begin(uint32_t function)
 {
     char pattern[HIRA_TRACE_MAX + 1] = "";
     const char *name = hira_server_api.functions[function].name;
-    if (!hira_gate_copy(pattern, offsetof(struct hira_limits, trace), HIRA_TRACE_MAX) || fnmatch(pattern, name, 0) || !has_pipe())
+    if (!hira_gate_copy(pattern, offsetof(struct hira_limits, trace), HIRA_TRACE_MAX) || fnmatch(pattern, name, 0) ||
+        !has_pipe())
         return NULL;
     struct hira_trace *trace = malloc(sizeof *trace);
     if (!trace)
         return NULL;
     *trace = (struct hira_trace){.began = hira_now_ns()};
-    put(trace, "{\"name\":\"%s\",\"api\":\"%s\",\"ts\":%llu,\"args\":{", name, hira_server_api.name, (unsigned long long)trace->began);
+    put(trace, "{\"name\":\"%s\",\"api\":\"%s\",\"ts\":%llu,\"args\":{", name, hira_server_api.name,
+        (unsigned long long)trace->began);
     return trace;
 }
 
@@ -160,7 +170,8 @@ void hira_trace_call(struct hira_serve *s, const char *format, ...)
     for (size_t n; *format && !trace->cut; format += n + (format[n] == ' ')) {
         n = strcspn(format, " ");
         size_t before = trace->n;
-        trace->cut = !put(trace, "%s\"%.*s\":", trace->some ? "," : "", (int)n - 2, format + 2) || !put_value(trace, *format, &args);
+        trace->cut = !put(trace, "%s\"%.*s\":", trace->some ? "," : "", (int)n - 2, format + 2) ||
+                     !put_value(trace, *format, &args);
         trace->some = true;
         if (trace->cut)
             trace->n = before;
@@ -188,18 +199,21 @@ static bool send_line(const char *line, size_t n)
 
 void hira_trace_end(struct hira_serve *s)
 {
-    static const char *const ends[] = {[HIRA_REPLY_FAILED] = "failed", [HIRA_REPLY_INVALID] = "invalid", [HIRA_REPLY_POISONED] = "poisoned"};
+    static const char *const ends[] = {
+        [HIRA_REPLY_FAILED] = "failed", [HIRA_REPLY_INVALID] = "invalid", [HIRA_REPLY_POISONED] = "poisoned"};
     struct hira_trace *trace = HIRA_STEAL(s->trace);
     if (!trace)
         return;
     uint64_t ns = hira_now_ns() - trace->began;
     char *end = trace->line + trace->n;
     size_t room = sizeof trace->line - trace->n;
-    const char *how = s->status < HIRA_ARRAY_SIZE(ends) && ends[s->status] ? ends[s->status] : s->failed ? "error" : "ok";
+    const char *how = s->status < HIRA_ARRAY_SIZE(ends) && ends[s->status] ? ends[s->status]
+                      : s->failed                                          ? "error"
+                                                                           : "ok";
     pthread_mutex_lock(&t.lock);
     int n = snprintf(end, room, "}%s,\"end\":\"%s\",\"code\":%lld,\"dur\":%llu,\"pid\":%u,\"lane\":%u,\"lost\":%lu}\n",
-                     trace->cut ? ",\"cut\":true" : "", how, (long long)s->code, (unsigned long long)ns, hira_server.hello->pid,
-                     s->lane->index, t.lost);
+                     trace->cut ? ",\"cut\":true" : "", how, (long long)s->code, (unsigned long long)ns,
+                     hira_server.hello->pid, s->lane->index, t.lost);
     if (n > 0 && (size_t)n < room && send_line(trace->line, trace->n + (size_t)n)) {
         pthread_mutex_unlock(&t.lock);
         bool another = has_pipe();

@@ -1,6 +1,7 @@
 /*
- * A clock that jumps, for hirad and its servers (LD_PRELOAD): the time since boot by as many nanoseconds as stand in the file $CLOCK_JUMP, as it
- * does where a virtual machine was stopped; the time of day by hours, forth and back, every tenth of a second.
+ * A clock that jumps, for hirad and its servers (LD_PRELOAD): the time since boot by as many nanoseconds as stand in
+ * the file $CLOCK_JUMP, as it does where a virtual machine was stopped; the time of day by hours, forth and back, every
+ * tenth of a second.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */

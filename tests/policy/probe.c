@@ -148,7 +148,8 @@ static int devices(void)
     put_devices("all", error, n, list);
     must(clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, NULL, &told) != error || told != n, "it counts as it lists");
     if (!error) {
-        must(clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 1, &one, &told) || one != list[0] || told != n, "one of them");
+        must(clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 1, &one, &told) || one != list[0] || told != n,
+             "one of them");
         must(clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, &one, NULL) != CL_INVALID_VALUE, "no room is an error");
     }
     n = 0;
