@@ -262,8 +262,8 @@ void router_measure(struct router *router, uint64_t ms);
 
 /* Reads the configuration again. 0, or negative with what is wrong: then nothing has changed. */
 int router_reload(struct router *router, char *error, size_t error_size);
-/* Answers a request of docs/protocol.md, section 6, by a text of the caller's; NULL: no memory. *ret_fd goes with it, -1: nothing does. */
-char *router_control(struct router *router, const char *request, uid_t uid, int *ret_fd);
+/* Answers a request of docs/protocol.md, section 6, in `text` by a text of the caller's; NULL: no memory. *ret_fd goes with it, -1: nothing does. */
+char *router_control(struct router *router, const char *text, uid_t uid, int *ret_fd);
 
 /* ---- apis: a zygote and its servers ---- */
 

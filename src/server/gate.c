@@ -29,9 +29,10 @@ static struct {
     uint8_t *denied;          /* by our function's index */
 } rules = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-void hira_gate_init(const struct hira_limits *limits, struct hira_shared *shares, struct hira_account *a, int router)
+void hira_gate_init(const struct hira_limits *limits, struct hira_shared *shares, struct hira_account *counts,
+                    int router)
 {
-    account = &a->gate;
+    account = &counts->gate;
     if (limits && shares) {
         hira_gate_limits = limits;
         shared = shares;

@@ -26,7 +26,7 @@
 #include "wire/account.h"
 
 /* Begins with a guest. Where nothing is limited, pages of this process's own. */
-void hira_gate_init(const struct hira_limits *limits, struct hira_shared *shared, struct hira_account *account,
+void hira_gate_init(const struct hira_limits *limits, struct hira_shared *shares, struct hira_account *counts,
                     int router);
 
 /* A call of this function of ours is about to be taken apart. False: it is denied. Waits, unless the function is
