@@ -14,7 +14,7 @@ import traceback
 
 FINIT_MODULE = 313
 libc = ctypes.CDLL(None, use_errno=True)
-HOST, ECHO, SINK, NOWHERE, CLOSED = 2, 7, 9, 1000, 11
+HOST, ECHO, SINK, NOWHERE, CLOSED = 2, 7, 9, 1000, 11  # as run.py has them
 
 
 def say(text):
