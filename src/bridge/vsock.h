@@ -22,7 +22,9 @@
 #include "bridge/loop.h"
 #include "bridge/virtqueue.h"
 
+#ifndef BRIDGE_STREAM_BUFFER /* small for fuzzing: to be filled by few packets */
 #define BRIDGE_STREAM_BUFFER (256u << 10)
+#endif
 #define BRIDGE_STREAMS_MAX 256u
 #define BRIDGE_RESETS_MAX 64u
 #define BRIDGE_PORTS_MAX 16u
