@@ -16,6 +16,14 @@ static char *back(cl_mem_flags flags, const void *host_ptr, size_t size)
     return block;
 }
 
+// Memory of the application's that the vendor cannot use where it is: what is sent of it is a copy, gone after the call.
+static cl_mem_flags flags_to_send(cl_mem_flags flags, const void *host_ptr, size_t size)
+{
+    return (flags & HOST_FLAGS) == CL_MEM_USE_HOST_PTR && host_ptr && !hira_in_arena(host_ptr, size)
+               ? (flags & ~(cl_mem_flags)CL_MEM_USE_HOST_PTR) | CL_MEM_COPY_HOST_PTR
+               : flags;
+}
+
 static cl_mem_flags flags_as_given(cl_mem memory, cl_mem_flags flags)
 {
     const struct cl_mem_state *state = state_cl_mem(memory);
@@ -407,7 +415,8 @@ static cl_mem guest_clCreateBuffer(cl_context context, cl_mem_flags flags, size_
         return NULL;
     char *block = back(flags, host_ptr, size);
     cl_mem_flags given =
-        block ? (flags & ~(cl_mem_flags)(CL_MEM_ALLOC_HOST_PTR | CL_MEM_COPY_HOST_PTR)) | CL_MEM_USE_HOST_PTR : flags;
+        block ? (flags & ~(cl_mem_flags)(CL_MEM_ALLOC_HOST_PTR | CL_MEM_COPY_HOST_PTR)) | CL_MEM_USE_HOST_PTR
+              : flags_to_send(flags, host_ptr, size);
     cl_mem made = flags & CL_MEM_USE_HOST_PTR && host_ptr && hira_shared_has(host_ptr)
                       ? hira_svm_buffer(context, flags, size, (cl_ulong)(uintptr_t)host_ptr, errcode_ret)
                       : remote_clCreateBuffer(context, given, size, block ? block : host_ptr, errcode_ret);
@@ -422,7 +431,8 @@ static cl_mem guest_clCreateBufferWithProperties(cl_context context, const cl_me
         return NULL;
     char *block = back(flags, host_ptr, size);
     cl_mem_flags given =
-        block ? (flags & ~(cl_mem_flags)(CL_MEM_ALLOC_HOST_PTR | CL_MEM_COPY_HOST_PTR)) | CL_MEM_USE_HOST_PTR : flags;
+        block ? (flags & ~(cl_mem_flags)(CL_MEM_ALLOC_HOST_PTR | CL_MEM_COPY_HOST_PTR)) | CL_MEM_USE_HOST_PTR
+              : flags_to_send(flags, host_ptr, size);
     cl_mem made =
         remote_clCreateBufferWithProperties(context, properties, given, size, block ? block : host_ptr, errcode_ret);
     remember(made, flags, block, host_ptr, size);
@@ -432,19 +442,26 @@ static cl_mem guest_clCreateBufferWithProperties(cl_context context, const cl_me
 static cl_mem guest_clCreateImage(cl_context context, cl_mem_flags flags, const cl_image_format *image_format,
                                   const cl_image_desc *image_desc, void *host_ptr, cl_int *errcode_ret)
 {
-    return image_refused(context, flags, image_format, image_desc, host_ptr, errcode_ret)
-               ? NULL
-               : remote_clCreateImage(context, flags, image_format, image_desc, host_ptr, errcode_ret);
+    if (image_refused(context, flags, image_format, image_desc, host_ptr, errcode_ret))
+        return NULL;
+    cl_mem made = remote_clCreateImage(
+        context, flags_to_send(flags, host_ptr, image_size(flags, image_format, image_desc)), image_format, image_desc,
+        host_ptr, errcode_ret);
+    note_image(made, flags, image_desc, host_ptr);
+    return made;
 }
 
 static cl_mem guest_clCreateImageWithProperties(cl_context context, const cl_mem_properties *properties,
                                                 cl_mem_flags flags, const cl_image_format *image_format,
                                                 const cl_image_desc *image_desc, void *host_ptr, cl_int *errcode_ret)
 {
-    return image_refused(context, flags, image_format, image_desc, host_ptr, errcode_ret)
-               ? NULL
-               : remote_clCreateImageWithProperties(context, properties, flags, image_format, image_desc, host_ptr,
-                                                    errcode_ret);
+    if (image_refused(context, flags, image_format, image_desc, host_ptr, errcode_ret))
+        return NULL;
+    cl_mem made = remote_clCreateImageWithProperties(
+        context, properties, flags_to_send(flags, host_ptr, image_size(flags, image_format, image_desc)), image_format,
+        image_desc, host_ptr, errcode_ret);
+    note_image(made, flags, image_desc, host_ptr);
+    return made;
 }
 
 static cl_mem guest_clCreateImage2D(cl_context context, cl_mem_flags flags, const cl_image_format *image_format,

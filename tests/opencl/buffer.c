@@ -176,6 +176,26 @@ static void use_host_ptr(void)
 }
 
 /* A host pointer that is aligned for nothing but an int. */
+/* Whatever else is transferred, the buffer keeps its contents. */
+static void use_host_ptr_kept(void)
+{
+    struct t_cl cl = t_open();
+    static _Alignas(4096) cl_int host[16 * N], other[16 * N];
+    cl_mem buffer, second = t_ints(&cl, 16 * N);
+
+    fill_ints(host, 16 * N, 1000);
+    buffer = MAKE(clCreateBuffer(cl.context, CL_MEM_USE_HOST_PTR, sizeof host, host, &t_error));
+    for (cl_int i = 0; i < 20; i++) {
+        fill_ints(other, 16 * N, i);
+        OK(clEnqueueWriteBuffer(cl.queue, second, CL_TRUE, 0, sizeof other, other, 0, NULL, NULL));
+    }
+    OK(clEnqueueReadBuffer(cl.queue, buffer, CL_TRUE, 0, sizeof other, other, 0, NULL, NULL));
+    t_say("kept %s", memcmp(host, other, sizeof host) ? "no" : "yes");
+    OK(clReleaseMemObject(second));
+    OK(clReleaseMemObject(buffer));
+    t_close(&cl);
+}
+
 static void use_host_ptr_unaligned(void)
 {
     static _Alignas(4096) cl_int host[N + 1];
@@ -928,8 +948,8 @@ static void edges_of_rects(void)
     t_close(&cl);
 }
 
-T_MAIN(T(info), T(flags), T(create_errors), T(with_properties), T(use_host_ptr), T(use_host_ptr_unaligned),
-       T(alloc_host_ptr), T(copy_host_ptr), T(sub_buffer), T(sub_buffer_flags), T(sub_buffer_errors),
+T_MAIN(T(info), T(flags), T(create_errors), T(with_properties), T(use_host_ptr), T(use_host_ptr_kept),
+       T(use_host_ptr_unaligned), T(alloc_host_ptr), T(copy_host_ptr), T(sub_buffer), T(sub_buffer_flags), T(sub_buffer_errors),
        T(sub_buffer_of_host_ptr), T(read_write), T(read_write_finish), T(read_write_large), T(read_write_errors),
        T(host_access_flags), T(rect), T(rect_default_pitch), T(rect_tiles), T(rect_errors), T(copy), T(fill), T(map_whole),
        T(map_partial), T(map_several), T(map_overlapping), T(map_invalidate), T(map_non_blocking), T(map_sub_buffer),
