@@ -8,7 +8,7 @@
 static char *back(cl_mem_flags flags, const void *host_ptr, size_t size)
 {
     char *block = flags & CL_MEM_ALLOC_HOST_PTR && !(flags & CL_MEM_USE_HOST_PTR) && size && size < 1ull << 40 &&
-                          !(flags & CL_MEM_COPY_HOST_PTR) == !host_ptr
+                          !(flags & CL_MEM_COPY_HOST_PTR) == !host_ptr && !hira_remote()
                       ? hira_arena_get(size)
                       : NULL;
     if (block && host_ptr)

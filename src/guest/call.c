@@ -17,7 +17,8 @@
 #include "channel/stream.h"
 #include "guest/internal.h"
 
-#define DEPS_ROOM ((2 * HIRA_DEPS_MAX + 1) * 8) /* kept free at the end of a record */
+#define TAIL_ROOM ((2 * HIRA_DEPS_MAX + 1 + 2 * MEMORIES_MAX + 1) * 8) /* kept free at the end of a record */
+#define MEMORIES_MAX (HIRA_TEMPS_MAX + 1) /* the temporaries, and the record itself when it has moved */
 #define FULL_NS (10ull * 1000000000)            /* how long a call waits for commands to give memory back, if none does */
 #define REPLY_ROOM (HIRA_REPLY_SIZE / 2)        /* inline results; the rest of a reply is for what the vendor printed */
 
@@ -63,7 +64,7 @@ bool hira_call_begin(struct hira_call *c, unsigned function, unsigned how)
         return begin_nothing(c);
     }
     c->p = c->record->words;
-    c->end = (uint64_t *)((char *)c->record + HIRA_RECORD_MAX - DEPS_ROOM);
+    c->end = (uint64_t *)((char *)c->record + HIRA_RECORD_MAX - TAIL_ROOM);
     c->reply_room = REPLY_ROOM;
     c->function = (uint16_t)function;
     c->async = how & HIRA_CALL_ASYNC && !hira_unlikely(hira_connection.strict && function < hira_guest_api.n_functions);
@@ -233,7 +234,7 @@ static uint64_t alloc_later(struct hira_call *c, uint64_t size, uint64_t align)
     if (c->spill == HIRA_ARENA_NONE) {
         memcpy(c->record->words, kept, used);
         c->p = (uint64_t *)((char *)c->record->words + used);
-        c->end = (uint64_t *)((char *)c->record + HIRA_RECORD_MAX - DEPS_ROOM);
+        c->end = (uint64_t *)((char *)c->record + HIRA_RECORD_MAX - TAIL_ROOM);
     }
     return block;
 }
@@ -252,7 +253,7 @@ static struct hira_temp *new_temp(struct hira_call *c, void *to, uint64_t size)
     if (rows)
         memcpy((char *)hira_arena_at(arena(), block, size + more) + HIRA_ALIGN_UP(size, 8ul), &c->rows, sizeof c->rows);
     struct hira_temp *t = &c->temps[c->n_temps++];
-    *t = (struct hira_temp){block, to, size, rows};
+    *t = (struct hira_temp){block, to, size, rows, !to};
     return t;
 }
 
@@ -262,11 +263,12 @@ static void put_block(struct hira_call *c, const struct hira_temp *t)
     hira_put_word(c, t->block);
 }
 
-/* Application memory that lies in the arena is used where it is, unless the call returns before the vendor reads it. */
+/* Application memory that lies in the arena is used where it is, unless the call returns before the vendor reads it. To another host it
+ * goes by a block like any other: of what lies where the application reads and writes nobody knows when it is whole. */
 static bool put_in_place(struct hira_call *c, const void *data, uint64_t size)
 {
     uint64_t offset;
-    if (!hira_arena_offset(arena(), data, size, &offset))
+    if (hira_connection.remote || !hira_arena_offset(arena(), data, size, &offset))
         return false;
     hira_put_word(c, HIRA_MEM_WORD(HIRA_MEM_ARENA, size));
     hira_put_word(c, offset);
@@ -356,7 +358,7 @@ static bool put_stream(struct hira_call *c, void *data, uint64_t size, bool stre
 {
     uint64_t offset;
     if (!stream || !data || size < HIRA_STREAM_LEAST || size > HIRA_MEM_LENGTH_MAX || c->async || c->until_done || c->failed ||
-        c->stream.block != HIRA_ARENA_NONE || hira_arena_offset(arena(), data, size, &offset))
+        hira_connection.remote || c->stream.block != HIRA_ARENA_NONE || hira_arena_offset(arena(), data, size, &offset))
         return false;
     uint64_t block = hira_arena_alloc(arena(), HIRA_STREAM_SIZE, 4096);
     if (block == HIRA_ARENA_NONE)
@@ -364,7 +366,7 @@ static bool put_stream(struct hira_call *c, void *data, uint64_t size, bool stre
     struct hira_stream *s = hira_arena_at(arena(), block, HIRA_STREAM_SIZE);
     atomic_store_explicit(&s->produced, 0, memory_order_relaxed);
     atomic_store_explicit(&s->consumed, 0, memory_order_relaxed);
-    c->stream = (struct hira_temp){block, data, size, false};
+    c->stream = (struct hira_temp){block, data, size, false, false};
     c->stream_out = out;
     hira_put_word(c, HIRA_MEM_WORD(HIRA_MEM_STREAM, size));
     hira_put_word(c, block);
@@ -416,6 +418,7 @@ void hira_put_inout(struct hira_call *c, void *data, uint64_t size, bool payload
     } else {
         struct hira_temp *t = &c->temps[c->n_temps - 1];
         memcpy(hira_arena_at(arena(), t->block, size), data, size);
+        t->in = true;
         put_block(c, t);
     }
 }
@@ -508,6 +511,29 @@ static bool give_up(struct hira_call *c)
     return false;
 }
 
+static uint64_t *put_memory(uint64_t *p, uint64_t offset, uint64_t size_and_how)
+{
+    p[0] = offset;
+    p[1] = size_and_how;
+    return p + 2;
+}
+
+/* What the record names of the arena, for a relay to carry. NULL: nothing. */
+static uint64_t *put_memories(const struct hira_call *c, uint64_t *p)
+{
+    uint64_t *begin = p, cell = c->until_done ? HIRA_MEMORY_CELL : 0;
+    if (c->spill != HIRA_ARENA_NONE)
+        p = put_memory(p, c->spill, HIRA_MEMORY_IN | c->record->words[1]);
+    for (unsigned i = 0; i < c->n_temps; i++) {
+        const struct hira_temp *t = &c->temps[i];
+        p = put_memory(p, t->block, t->size | cell | (t->in ? HIRA_MEMORY_IN : 0) | (t->to ? HIRA_MEMORY_OUT : 0));
+    }
+    if (p == begin)
+        return NULL;
+    *p = (uint64_t)(p - begin) / 2;
+    return p + 1;
+}
+
 static void publish(struct hira_call *c, unsigned flags)
 {
     struct hira_record *record = c->record;
@@ -524,6 +550,11 @@ static void publish(struct hira_call *c, unsigned flags)
         p += 2 * c->n_deps;
         *p++ = c->n_deps;
         flags |= HIRA_RECORD_DEPS;
+    }
+    uint64_t *end = hira_unlikely(hira_connection.remote) ? put_memories(c, p) : NULL;
+    if (end) {
+        p = end;
+        flags |= HIRA_RECORD_MEMORY;
     }
     record->function = c->function;
     record->flags = (uint16_t)flags;

@@ -48,6 +48,11 @@ bool hira_limited(void)
     return hira_connection.limited;
 }
 
+bool hira_remote(void)
+{
+    return hira_connect() && hira_connection.remote;
+}
+
 bool hira_inside_server(void)
 {
     const char *mark = getenv("HIRA_SERVER");
@@ -209,6 +214,7 @@ int hira_take_welcome(struct hira_connection *k, union hira_welcome_message *m, 
         return -ENOMEM;
     memcpy(k->known, m->bytes + sizeof m->welcome, map_size);
     k->limited = m->welcome.flags & HIRA_WELCOME_LIMITED;
+    k->remote = m->welcome.flags & HIRA_WELCOME_REMOTE;
     k->max_lanes = HIRA_MIN(m->welcome.max_lanes, HIRA_LANES_MAX);
     error = hira_arena_init(&k->arena, hira_address_space(HIRA_MIN(m->welcome.max_arena, HIRA_ARENA_MAX)));
     if (error)

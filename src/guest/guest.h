@@ -111,6 +111,7 @@ struct hira_temp {
     void *to;         /* application memory to fill when done, or NULL */
     uint64_t size;
     bool rows;        /* a struct hira_rows stands behind the block's contents: only they are filled */
+    bool in;          /* what is there goes with the record */
 };
 
 /* What is read of an in memory, or written of an out memory, in bytes; pitches of 0 are those of packed rows. */
@@ -383,7 +384,7 @@ const void *hira_up_memory(struct hira_upcall *u, uint64_t *ret_size);
 void hira_put_options(struct hira_call *c, const char *options, const char *flag);
 void hira_note_includes(const char *text, size_t size); /* a source that options may be put for */
 
-/* Arena memory for spec code (mapped buffers). NULL when the limit is reached. */
+/* Arena memory for spec code (mapped buffers). NULL when the limit is reached. In arena: whether the server sees what is there, too. */
 void *hira_arena_get(uint64_t size);
 void hira_arena_put(void *p);
 bool hira_in_arena(const void *p, uint64_t size);
@@ -470,5 +471,8 @@ bool hira_inside_server(void);
 
 /* Whether device memory is limited here: then calls that take some wait for their answer, which may be that there is none left. */
 bool hira_limited(void);
+
+/* Whether the server is on another host: then it does not see what is written to the arena, but what calls name of it, when they do. */
+bool hira_remote(void);
 
 #endif

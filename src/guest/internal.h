@@ -43,6 +43,7 @@ struct hira_connection {
     _Atomic bool dead;
     bool strict;                   /* HIRA_STRICT=1: every call synchronous */
     bool limited;                  /* see hira_limited() */
+    bool remote;                   /* see hira_remote() */
     uint8_t *known;                /* bit per function: the server has it */
     uint32_t max_lanes;
     pthread_mutex_t control;       /* one request on the socket at a time; also the list of free lanes */

@@ -34,7 +34,7 @@ void *hira_arena_get(uint64_t size)
 bool hira_in_arena(const void *p, uint64_t size)
 {
     uint64_t offset;
-    return hira_arena_offset(&hira_connection.arena, p, size, &offset);
+    return !hira_connection.remote && hira_arena_offset(&hira_connection.arena, p, size, &offset);
 }
 
 /* The server may still read what the last asynchronous record of this thread named: the block is lent to that record. */

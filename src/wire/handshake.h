@@ -19,6 +19,7 @@
  *                                                   Then for each child with a guest CHILD, as FORKED without a pidfd; then
  *                                                   EXITED as ever, and hirad may send END. Or hirad answers REFUSED
  *   server -> hirad    READY | REFUSED              vendor initialized: may be handed a guest; or why not, before it exits
+ *   relay -> hirad    BEHALF                       for whom the HELLO is that comes next
  *   operator -> hirad  STATUS                       answered with STATUS_TEXT, JSON behind the header
  *   operator -> hirad  KILL                         end the servers of a guest; answered with KILLED
  *
@@ -76,6 +77,7 @@ enum hira_message_type {
     HIRA_MSG_CONTROL,
     HIRA_MSG_CONTROL_TEXT,
     HIRA_MSG_TRACE,         /* + the writing end of a pipe: where a server writes its calls down, while HIRA_GATE_TRACE is set */
+    HIRA_MSG_BEHALF,
 };
 
 struct hira_message {
@@ -108,6 +110,7 @@ struct hira_welcome {
 };
 
 #define HIRA_WELCOME_LIMITED 1u /* device memory is limited: calls that take some wait for their answer */
+#define HIRA_WELCOME_REMOTE 2u  /* from a relay: the arena is not the server's memory, records say what they name of it */
 
 struct hira_refused {
     struct hira_message head;
@@ -160,6 +163,12 @@ struct hira_serving {          /* SERVING, CHILD (+ descriptors) */
     uint64_t since;            /* when it got its guest, CLOCK_MONOTONIC in ms: the same clock for every hirad since boot */
     char name[32];             /* of the guest's program, NUL-terminated */
     char tenant[HIRA_TENANT_MAX]; /* NUL-terminated */
+};
+
+struct hira_behalf {
+    struct hira_message head;
+    char name[HIRA_TENANT_MAX]; /* NUL-terminated: who the peer has proven to be; "": whoever the relay is */
+    char peer[64];              /* NUL-terminated: where it is, for logs */
 };
 
 struct hira_rejoin {

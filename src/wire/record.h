@@ -19,6 +19,9 @@
  *
  * A record that names objects changed by other lanes ends with its dependencies: {lane, sequence} pairs and their number.
  *
+ * To a server that does not share the guest's memory a relay carries the record (HIRA_WELCOME_REMOTE). Then it ends with the places of
+ * the arena that it names, struct hira_record_memory each, and their number, behind the dependencies; the server never sees these.
+ *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
 #ifndef HIRA_WIRE_RECORD_H
@@ -39,7 +42,18 @@ enum {
     HIRA_RECORD_SPILLED = 2, /* words[0], words[1]: arena offset and bytes of the payload that did not fit the ring */
     HIRA_RECORD_DEPS = 4,    /* ends with dependencies */
     HIRA_RECORD_QUIET = 8,   /* the reply tells nothing of commands: completions need not be looked for */
+    HIRA_RECORD_MEMORY = 16, /* ends with memories: for a relay, which takes them off */
 };
+
+/* A place of the arena that a record names. */
+struct hira_record_memory {
+    uint64_t offset;
+    uint64_t size_and_how; /* HIRA_MEMORY_*, and the bytes */
+};
+#define HIRA_MEMORY_IN (1ull << 63)   /* the server reads it */
+#define HIRA_MEMORY_OUT (1ull << 62)  /* and writes it: by its reply, or, */
+#define HIRA_MEMORY_CELL (1ull << 61) /* where it has a completion word, until that is set */
+#define HIRA_MEMORY_SIZE(word) ((word) & ~(HIRA_MEMORY_IN | HIRA_MEMORY_OUT | HIRA_MEMORY_CELL))
 
 enum { HIRA_MEM_NULL, HIRA_MEM_INLINE, HIRA_MEM_ARENA, HIRA_MEM_BLOCK, HIRA_MEM_STREAM };
 #define HIRA_MEM_KIND(word) ((unsigned)((word) & 7))
