@@ -21,7 +21,7 @@ static const struct verb {
     {"spec", "coverage", "[--json] SPEC", "which functions are complete, and by what", cli_spec_coverage},
     {"spec", "format", "[--write | --check] SPEC...", "print a specification in its canonical layout", cli_spec_format},
     {NULL, "build", "[-o DIR] SPEC", "make the virtual stack", cli_build},
-    {NULL, "run", "[--api NAME] [--strict] PROGRAM...", "run a program under Hira", cli_run},
+    {NULL, "run", "[--api NAME] [--strict] [--on HOST] PROGRAM...", "run a program under Hira", cli_run},
     {NULL, "stat", "PROGRAM...", "run a program under Hira, and say which functions took how long", cli_stat},
     {NULL, "trace", "[OPTION...] TENANT | -- PROGRAM...", "a log of calls, with their arguments", cli_trace},
     {NULL, "top", "[--times N]", "tenants as they are now", cli_top},
@@ -45,6 +45,10 @@ static const struct details {
             "  --vendor-icd FILE  the vendor's driver that serves the program; a private hirad\n"
             "  --lib-dir DIR      the folder with the guest library\n"
             "  --server-dir DIR   the folder with hira-server-API; a private hirad\n"
+            "  --on HOST[:PORT]   the hirad of another host that listens there (hira-relay(8))\n"
+            "  --psk FILE         for --on: NAME:KEY, as that host knows it\n"
+            "  --cert FILE, --key FILE, --ca FILE   or certificates\n"
+            "  --plain            or no encryption, on this machine only\n"
             "Exit status: the program's; 127 not found, 126 not executable, 125 hira run failed.\n"},
     {"status", "  --json             all there is to know\n  --socket PATH      of this hirad\n"},
     {"trace", "  --functions GLOB   only calls of these\n"

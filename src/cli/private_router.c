@@ -25,33 +25,25 @@
 #define LAST_MS 100      /* from its hang-up to its end */
 #define LINE_FD 3
 
+#define ARGUMENTS_MAX 24
+
 /* In the child: the router gets a session of its own, so that a terminal's signals reach the application alone. */
-static _Noreturn void become_router(int line, const char *api, const char *server_dir)
+static _Noreturn void become_router(int line, char **args)
 {
-    char path[HIRA_PATH_MAX], fd[] = "3";
-    char *args[12] = {"hirad", "--private", fd, "--log-level", getenv("HIRA_DEBUG") ? "debug" : "error"};
-    size_t n = 5;
+    char path[HIRA_PATH_MAX];
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     setsid();
     HIRA_AUTOCLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (api) {
-        args[n++] = "--api";
-        args[n++] = (char *)api;
-    }
-    if (server_dir) {
-        args[n++] = "--server-dir";
-        args[n++] = (char *)server_dir;
-    }
     if (dup2(null, STDIN_FILENO) >= 0 && dup2(STDERR_FILENO, STDOUT_FILENO) >= 0 &&
         (line == LINE_FD ? fcntl(line, F_SETFD, 0) : dup2(line, LINE_FD)) >= 0) {
-        if (hira_path_program("hirad", path, sizeof path) == 0)
+        if (hira_path_program(args[0], path, sizeof path) == 0)
             execv(path, args);
         else
-            execvp("hirad", args);
+            execvp(args[0], args);
     }
-    dprintf(LINE_FD, "FAILED hirad cannot be run: %s\n", strerror(errno));
+    dprintf(LINE_FD, "FAILED %s cannot be run: %s\n", args[0], strerror(errno));
     _exit(127);
 }
 
@@ -74,8 +66,7 @@ static void read_line(int fd, char *line, size_t size)
     line[n] = 0;
 }
 
-int cli_private_router_start(struct cli_private_router *r, const char *api, const char *server_dir, char *error,
-                             size_t size)
+static int start(struct cli_private_router *r, char **args, char *error, size_t size)
 {
     int ends[2];
     char line[512];
@@ -86,7 +77,7 @@ int cli_private_router_start(struct cli_private_router *r, const char *api, cons
     }
     r->pid = fork();
     if (r->pid == 0)
-        become_router(ends[1], api, server_dir);
+        become_router(ends[1], args);
     close(ends[1]);
     r->line = ends[0];
     if (r->pid < 0) {
@@ -101,9 +92,33 @@ int cli_private_router_start(struct cli_private_router *r, const char *api, cons
     if (!strncmp(line, "FAILED ", 7))
         snprintf(error, size, "%s", line + 7);
     else
-        snprintf(error, size, "the private router did not come up within %d s", READY_MS / 1000);
+        snprintf(error, size, "%s did not come up within %d s", args[0], READY_MS / 1000);
     cli_private_router_stop(r);
     return -1;
+}
+
+int cli_private_router_start(struct cli_private_router *r, const char *api, const char *server_dir, char *error,
+                             size_t size)
+{
+    char *args[ARGUMENTS_MAX] = {"hirad", "--private", "3", "--log-level", getenv("HIRA_DEBUG") ? "debug" : "error"};
+    size_t n = 5;
+    if (api) {
+        args[n++] = "--api";
+        args[n++] = (char *)api;
+    }
+    if (server_dir) {
+        args[n++] = "--server-dir";
+        args[n++] = (char *)server_dir;
+    }
+    return start(r, args, error, size);
+}
+
+int cli_private_relay_start(struct cli_private_router *r, char *const *options, char *error, size_t size)
+{
+    char *args[ARGUMENTS_MAX] = {"hira-relay", "--private", "3"};
+    for (size_t n = 3; *options && n < ARGUMENTS_MAX - 1; n++)
+        args[n] = *options++;
+    return start(r, args, error, size);
 }
 
 /* Of a router that was killed: what it would have removed. */

@@ -27,6 +27,8 @@ enum { RUN_FAILED = 125, RUN_NOT_EXECUTABLE = 126, RUN_NOT_FOUND = 127 };
 
 struct run_options {
     const char *socket, *api, *lib_dir, *server_dir, *vendor_icd;
+    const char *on, *remote[16]; /* another host, and options for the relay that leads there */
+    unsigned n_remote;
     bool strict;
     const struct cli_observer *observer; /* with a router of its own; NULL: nobody looks */
 };
@@ -89,6 +91,14 @@ static bool answers(const char *socket)
 static int find_router(const struct run_options *o, struct cli_private_router *router, char *socket, size_t size)
 {
     char error[512];
+    if (o->on) {
+        if (cli_private_relay_start(router, (char *const *)o->remote, error, sizeof error) < 0) {
+            fprintf(stderr, "hira run: %s\n", error);
+            return -1;
+        }
+        snprintf(socket, size, "%s", router->socket);
+        return 0;
+    }
     if (o->socket) {
         snprintf(socket, size, "%s", o->socket);
         if (answers(socket))
@@ -184,18 +194,36 @@ static int run(const struct run_options *o, char **argv)
     return status;
 }
 
+/* Handed on as it is: the relay knows what is right. */
+static void take_remote(struct run_options *o, const char *name, const char *value)
+{
+    static char words[8][HIRA_PATH_MAX];
+    if (o->n_remote == HIRA_ARRAY_SIZE(words))
+        return;
+    if (!strcmp(name, "on"))
+        o->on = value;
+    char *word = words[o->n_remote];
+    snprintf(word, sizeof words[0], "--%s%s%s", name, value ? "=" : "", value ? value : "");
+    o->remote[o->n_remote++] = word;
+}
+
 static int run_verb(const char *verb, const struct cli_observer *observer, int argc, char **argv)
 {
     static const struct option options[] = {
         {"socket", required_argument, NULL, 's'},  {"api", required_argument, NULL, 'a'},
         {"lib-dir", required_argument, NULL, 'l'}, {"server-dir", required_argument, NULL, 'd'},
         {"strict", no_argument, NULL, 'S'},        {"vendor-icd", required_argument, NULL, 'v'},
+        {"on", required_argument, NULL, 'o'},      {"psk", required_argument, NULL, 'r'},
+        {"cert", required_argument, NULL, 'r'},    {"key", required_argument, NULL, 'r'},
+        {"ca", required_argument, NULL, 'r'},      {"plain", optional_argument, NULL, 'r'},
         {0}};
     const char *vendor_icd = getenv("HIRA_VENDOR_ICD");
     struct run_options o = {.vendor_icd = vendor_icd && *vendor_icd ? vendor_icd : NULL, .observer = observer};
-    for (int c; (c = getopt_long(argc, argv, "+", options, NULL)) != -1;) {
+    for (int c, index; (c = getopt_long(argc, argv, "+", options, &index)) != -1;) {
         if (c == 's')
             o.socket = optarg;
+        else if (c == 'o' || c == 'r')
+            take_remote(&o, options[index].name, optarg);
         else if (c == 'a')
             o.api = optarg;
         else if (c == 'l')
@@ -210,6 +238,14 @@ static int run_verb(const char *verb, const struct cli_observer *observer, int a
             cli_usage(verb, "unknown option");
             return RUN_FAILED;
         }
+    }
+    if (o.n_remote && !o.on) {
+        cli_usage(verb, "keys are for another host: --on HOST");
+        return RUN_FAILED;
+    }
+    if (o.on && (observer || o.socket || o.server_dir)) {
+        cli_usage(verb, "the servers are that host's");
+        return RUN_FAILED;
     }
     if (observer && o.socket) {
         cli_usage(verb, "it has a router of its own");

@@ -17,7 +17,8 @@ int cli_router_status(const char *path, json_t **ret_status);
 json_int_t cli_json_number(const json_t *object, const char *name);
 const char *cli_json_text(const json_t *object, const char *name);
 
-/* A private router: lives as long as it is wanted, see hirad(8), --private. */
+/* A private router: lives as long as it is wanted, see hirad(8), --private. Or what stands for one where another host serves: a relay, see
+ * hira-relay(8). */
 struct cli_private_router {
     int line; /* -1: none */
     int pid;
@@ -27,6 +28,8 @@ struct cli_private_router {
 /* 0, or -1 with a sentence. `api` and `server_dir` may be NULL. */
 int cli_private_router_start(struct cli_private_router *router, const char *api, const char *server_dir, char *error,
                              size_t error_size);
+/* The same of a relay, with these options; they end with NULL. */
+int cli_private_relay_start(struct cli_private_router *router, char *const *options, char *error, size_t error_size);
 /* Waits a bounded time until it has tidied up; one that still serves guests that outlive us is left to do so later. */
 void cli_private_router_stop(struct cli_private_router *router);
 

@@ -139,6 +139,18 @@ static int check_socket(cfg_t *cfg, cfg_opt_t *opt)
     return -1;
 }
 
+static int check_peer(cfg_t *cfg, cfg_opt_t *opt)
+{
+    const char *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+    char name[HIRA_TENANT_MAX] = "";
+    if (value && strlen(value) <= CONFIG_PEER_MAX)
+        memcpy(name, value, strlen(value));
+    if (hira_tenant_valid(name))
+        return 0;
+    cfg_error(cfg, "peers: a name of at most %u letters, digits, '-', '_', '.', not '%s'", CONFIG_PEER_MAX, value ? value : "");
+    return -1;
+}
+
 static int check_api(cfg_t *cfg, cfg_opt_t *opt)
 {
     const char *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
@@ -229,8 +241,8 @@ static int take_members(struct config_tenant *t, cfg_t *section)
     char error[200];
     uint64_t number;
     unsigned users = cfg_size(section, "users"), groups = cfg_size(section, "groups"),
-             sockets = cfg_size(section, "sockets");
-    if (users > CONFIG_MEMBERS_MAX || groups > CONFIG_MEMBERS_MAX || sockets > CONFIG_MEMBERS_MAX ||
+             sockets = cfg_size(section, "sockets"), peers = cfg_size(section, "peers");
+    if (users > CONFIG_MEMBERS_MAX || groups > CONFIG_MEMBERS_MAX || sockets > CONFIG_MEMBERS_MAX || peers > CONFIG_MEMBERS_MAX ||
         cfg_size(section, "apis") > CONFIG_APIS_MAX)
         return -E2BIG;
     for (unsigned i = 0; i < users; i++)
@@ -240,8 +252,11 @@ static int take_members(struct config_tenant *t, cfg_t *section)
         if (config_group(cfg_getnstr(section, "groups", i), &number, error, sizeof error) == 0)
             t->groups[t->n_groups++] = (gid_t)number;
     t->sockets = calloc(sockets + 1, sizeof *t->sockets);
-    if (!t->sockets)
+    t->peers = calloc(peers + 1, sizeof *t->peers);
+    if (!t->sockets || !t->peers)
         return -ENOMEM;
+    for (; t->n_peers < peers; t->n_peers++)
+        snprintf(t->peers[t->n_peers], sizeof *t->peers, "%s", cfg_getnstr(section, "peers", t->n_peers));
     for (; t->n_sockets < sockets; t->n_sockets++)
         snprintf(t->sockets[t->n_sockets], sizeof *t->sockets, "%s", cfg_getnstr(section, "sockets", t->n_sockets));
     for (; t->n_apis < cfg_size(section, "apis"); t->n_apis++)
@@ -301,7 +316,8 @@ static void set_checks(cfg_t *cfg)
                   {"calls", check_count},       {"calls_burst", check_count}, {"bytes", check_bytes},
                   {"bytes_burst", check_bytes}, {"device_ms", check_time},    {"device_ms_burst", check_time_burst},
                   {"memory", check_bytes},      {"users", check_user},        {"groups", check_group},
-                  {"sockets", check_socket},    {"apis", check_api},          {"devices", check_device}};
+                  {"sockets", check_socket},    {"peers", check_peer},        {"apis", check_api},
+                  {"devices", check_device}};
     static const char *const sections[] = {"tenant", "default"};
     char name[64];
     for (size_t k = 0; k < HIRA_ARRAY_SIZE(sections); k++)
@@ -322,6 +338,7 @@ static cfg_t *parser(void)
                                  CFG_STR_LIST("users", "{}", CFGF_NONE),
                                  CFG_STR_LIST("groups", "{}", CFGF_NONE),
                                  CFG_STR_LIST("sockets", "{}", CFGF_NONE),
+                                 CFG_STR_LIST("peers", "{}", CFGF_NONE),
                                  CFG_STR_LIST("apis", "{}", CFGF_NONE),
                                  CFG_STR_LIST("allow", "{}", CFGF_NONE),
                                  CFG_STR_LIST("deny", "{}", CFGF_NONE),
@@ -436,10 +453,13 @@ void config_free(struct config *config)
 {
     if (!config)
         return;
-    for (unsigned i = 0; config->tenants && i <= config->n_tenants; i++)
+    for (unsigned i = 0; config->tenants && i <= config->n_tenants; i++) {
         free(config->tenants[i].sockets);
+        free(config->tenants[i].peers);
+    }
     free(config->tenants);
     free(config->rest.sockets);
+    free(config->rest.peers);
     free(config);
 }
 
@@ -483,6 +503,15 @@ const struct config_tenant *config_find(const struct config *config, const char 
     return &config->rest;
 }
 
+const struct config_tenant *config_find_peer(const struct config *config, const char *peer)
+{
+    for (unsigned i = 0; i < config->n_tenants; i++)
+        for (unsigned k = 0; k < config->tenants[i].n_peers; k++)
+            if (!strcmp(config->tenants[i].peers[k], peer))
+                return &config->tenants[i];
+    return &config->rest;
+}
+
 const struct config_tenant *config_named(const struct config *config, const char *name)
 {
     for (unsigned i = 0; i < config->n_tenants; i++)
@@ -496,8 +525,8 @@ int config_check(const struct config *config, char *error, size_t error_size)
     uint64_t sum = 0;
     for (unsigned i = 0; i < config->n_tenants; i++) {
         const struct config_tenant *t = &config->tenants[i];
-        if (!t->n_users && !t->n_groups && !t->n_sockets) {
-            snprintf(error, error_size, "tenant %s: nobody is one: users, groups or sockets are missing", t->name);
+        if (!t->n_users && !t->n_groups && !t->n_sockets && !t->n_peers) {
+            snprintf(error, error_size, "tenant %s: nobody is one: users, groups, sockets or peers are missing", t->name);
             return -EINVAL;
         }
         if (t->refuse) {

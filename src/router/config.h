@@ -22,6 +22,7 @@
 #define CONFIG_SIZE_MAX (4u << 20) /* bytes of the file: a thousand lines a tenant would fit for all of them */
 #define CONFIG_QUANTUM_MS 10       /* ten calls of a millisecond; handing a turn over costs a hundredth of it */
 #define CONFIG_SOCKET_MAX 108      /* a unix socket's name */
+#define CONFIG_PEER_MAX 26u        /* a name from another host: "peer-" before it makes it a tenant's */
 
 /* What a tenant may use. Rates of 0: not limited. */
 struct config_tenant {
@@ -37,7 +38,8 @@ struct config_tenant {
     uid_t users[CONFIG_MEMBERS_MAX];
     gid_t groups[CONFIG_MEMBERS_MAX];
     char (*sockets)[CONFIG_SOCKET_MAX];
-    unsigned n_users, n_groups, n_sockets;
+    char (*peers)[HIRA_TENANT_MAX]; /* names that guests of other hosts have proven */
+    unsigned n_users, n_groups, n_sockets, n_peers;
     char apis[CONFIG_APIS_MAX][HIRA_API_NAME_MAX];
     unsigned n_apis;            /* 0: all */
     char rules[HIRA_RULES_MAX]; /* as in struct hira_limits */
@@ -63,6 +65,8 @@ void config_free(struct config *config); /* NULL allowed */
 
 /* Who somebody is; the first tenant that names the socket, the user, the group, in this order; else `rest`. */
 const struct config_tenant *config_find(const struct config *config, const char *socket, uid_t uid, gid_t gid);
+/* The same of a guest from another host, by the name that it has proven. */
+const struct config_tenant *config_find_peer(const struct config *config, const char *peer);
 const struct config_tenant *config_named(const struct config *config, const char *name);
 
 /* Changes one setting of a tenant, `name` and `value` as in the file. 0, or negative with a sentence. */

@@ -117,10 +117,15 @@ static void on_former(void *context)
         former_gone(f);
 }
 
+bool router_is_own(const struct router *router, pid_t pid, uid_t uid)
+{
+    return uid == geteuid() && pid > 0 && !is_server(router, pid) && !is_server(router, parent_of(pid));
+}
+
 /* Why it is not heard, or NULL. */
 static const char *objection(const struct router_guest *g, const struct router_api *api)
 {
-    if (g->uid != geteuid() || g->pid <= 0 || is_server(g->router, g->pid) || is_server(g->router, parent_of(g->pid)))
+    if (!router_is_own(g->router, g->pid, g->uid))
         return "is no zygote of this user's";
     if (!api)
         return "is of an API that is not served here";

@@ -101,11 +101,14 @@ static void on_waiting(void *context)
 static bool find_tenant(struct router_guest *g, const struct router_api *api)
 {
     int error;
-    g->tenant = router_tenant_of(g->router, g->door, g->uid, g->gid, &error);
+    g->tenant = g->behalf[0] ? router_tenant_behalf(g->router, g->behalf, &error)
+                             : router_tenant_of(g->router, g->door, g->uid, g->gid, &error);
     if (g->tenant && router_tenant_may_use(g->tenant, api->name))
         return true;
     if (g->tenant)
         router_guest_refuse(g, EACCES, "tenant %s may not use %s", g->tenant->name, api->name);
+    else if (error == -EACCES && g->behalf[0])
+        router_guest_refuse(g, EACCES, "%s is no tenant of this router", g->behalf);
     else if (error == -EACCES)
         router_guest_refuse(g, EACCES, "user %u is no tenant of this router", g->uid);
     else
@@ -232,6 +235,22 @@ static void answer_kill(struct router_guest *g)
     router_guest_destroy(g);
 }
 
+/* A relay says for whom it is a guest: its HELLO comes next. */
+static void on_behalf(struct router_guest *g)
+{
+    struct router *router = g->router;
+    struct hira_behalf *b = (struct hira_behalf *)router->buffer;
+    b->peer[sizeof b->peer - 1] = 0;
+    if (g->behalf[0] || (b->name[0] && !hira_tenant_valid(b->name)) || !router_is_own(router, g->pid, g->uid)) {
+        router_guest_refuse(g, EACCES, "who says it speaks for somebody else is no relay of this user's");
+        return;
+    }
+    memcpy(g->behalf, b->name, sizeof g->behalf);
+    hira_log(&router->log, HIRA_LOG_INFO, "router", (uint32_t)g->pid, "%s from %s comes by process %d",
+             b->name[0] ? b->name : "a guest", b->peer, (int)g->pid);
+    router_alarm_set(&router->loop, &g->deadline, router->options.hello_timeout_ms, hello_timeout, g);
+}
+
 /* What is said by others than guests. False: it was none of that. */
 static bool is_other(struct router_guest *g, size_t size)
 {
@@ -244,6 +263,8 @@ static bool is_other(struct router_guest *g, size_t size)
         answer_control(g, size);
     else if (hira_message_check(buffer, size, HIRA_MSG_REJOIN, sizeof(struct hira_rejoin)) == 0)
         router_former_accept(g);
+    else if (hira_message_check(buffer, size, HIRA_MSG_BEHALF, sizeof(struct hira_behalf)) == 0)
+        on_behalf(g);
     else
         return false;
     return true;

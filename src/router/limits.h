@@ -52,6 +52,9 @@
 /* Options for zygotes on hirad's command line: two words each, devices and paths may be many. */
 #define ROUTER_SANDBOX_MAX 130
 
+/* Options for hira-relay on hirad's command line, a word each: where to listen, and keys. */
+#define ROUTER_REMOTE_MAX 8
+
 /* Initializing a device takes seconds at most, also when kernels are loaded from disk. */
 #define ROUTER_START_TIMEOUT_MS 30000
 

@@ -52,6 +52,7 @@ static void begin_end(struct router *router)
 {
     struct hira_list *pos, *next;
     router->ending = true;
+    router_remote_stop(router);
     router_unlisten(router);
     hira_list_for_each (pos, next, &router->half_open)
         router_guest_refuse(hira_list_entry(pos, struct router_guest, link), ESHUTDOWN, "hirad is ending");
@@ -294,6 +295,8 @@ static int start(struct router *router, int private_fd, char *error, size_t size
     if (!ret)
         router_doors_open(router);
     if (!ret)
+        ret = router_remote_start(router);
+    if (!ret)
         ret = router_calls_watch(router);
     if (!ret && router->private &&
         !(router->starter = router_watch_start(&router->loop, private_fd, on_starter, router)))
@@ -387,6 +390,7 @@ enum {
     OPT_SANDBOX,
     OPT_CONFIG,
     OPT_CHECK,
+    OPT_REMOTE,
     OPT_HELP,
     OPT_VERSION
 };
@@ -413,6 +417,13 @@ static const struct option options[] = {{"socket", required_argument, NULL, OPT_
                                         {"cache-dir", required_argument, NULL, OPT_SANDBOX},
                                         {"config", required_argument, NULL, OPT_CONFIG},
                                         {"check", no_argument, NULL, OPT_CHECK},
+                                        {"listen", required_argument, NULL, OPT_REMOTE},
+                                        {"psk", required_argument, NULL, OPT_REMOTE},
+                                        {"cert", required_argument, NULL, OPT_REMOTE},
+                                        {"key", required_argument, NULL, OPT_REMOTE},
+                                        {"ca", required_argument, NULL, OPT_REMOTE},
+                                        {"plain", optional_argument, NULL, OPT_REMOTE},
+                                        {"grace", required_argument, NULL, OPT_REMOTE},
                                         {"private", required_argument, NULL, OPT_PRIVATE},
                                         {"help", no_argument, NULL, OPT_HELP},
                                         {"version", no_argument, NULL, OPT_VERSION},
@@ -446,6 +457,9 @@ static const char help_text[] =
     "/etc/hira/hirad.conf\n"
     "                        for root, if there is one)\n"
     "  --check               reads the configuration, says what is wrong, and ends\n"
+    "  --listen ADDRESS[:PORT]\n"
+    "                        serves guests of other hosts as well, over TLS: see hira-relay(8), also for --psk, --cert,\n"
+    "                        --key, --ca, --plain, --grace\n"
     "  --log-level LEVEL     error, warning, info (default) or debug, on standard error\n"
     "  --log-json            a JSON object a line\n"
     "  --private FD          for hira run\n"
@@ -549,6 +563,20 @@ static int take_sandbox(struct router_options *o, int index, const char *value)
     return 0;
 }
 
+/* Handed on: hira-relay knows what is right. */
+static int take_remote(struct router_options *o, int index, const char *value)
+{
+    static char words[ROUTER_REMOTE_MAX][HIRA_PATH_MAX];
+    if (o->n_remote == ROUTER_REMOTE_MAX) {
+        fputs("hirad: too many options for other hosts\n", stderr);
+        return -E2BIG;
+    }
+    char *word = words[o->n_remote];
+    snprintf(word, sizeof words[0], "--%s%s%s", options[index].name, value ? "=" : "", value ? value : "");
+    o->remote[o->n_remote++] = word;
+    return 0;
+}
+
 static int take_option(struct router *router, int option, int index, int *private_fd)
 {
     struct router_options *o = &router->options;
@@ -562,6 +590,8 @@ static int take_option(struct router *router, int option, int index, int *privat
         return 0;
     case OPT_SANDBOX:
         return take_sandbox(o, index, optarg);
+    case OPT_REMOTE:
+        return take_remote(o, index, optarg);
     case OPT_API:
         return take_api(o, optarg);
     case OPT_WARM:

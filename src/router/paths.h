@@ -2,8 +2,8 @@
  * Where the parts of an installation lie, found from the place of the running program: an installation can be moved,
  * and a build folder works as it stands.
  *
- *   installed   PREFIX/bin/{hira,hirad}   PREFIX/libexec/hira/hira-server-API   PREFIX/lib/hira/API/
- *   built       BUILD/src/{cli/hira,router/hirad}   BUILD/specs/API/hira-server-API   BUILD/specs/API/
+ *   installed   PREFIX/bin/{hira,hirad,hira-relay}   PREFIX/libexec/hira/hira-server-API   PREFIX/lib/hira/API/
+ *   built       BUILD/src/{cli/hira,router/hirad,remote/hira-relay}   BUILD/specs/API/hira-server-API   BUILD/specs/API/
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -30,7 +30,7 @@ int hira_path_guest_library(const char *dir, const char *api, char *path, size_t
 /* Calls `found` for each API that has a guest library in an installation. */
 void hira_path_each_guest_library(void (*found)(void *context, const char *api), void *context);
 
-/* Another program of ours ("hirad"). 0, -ENOENT, -ENAMETOOLONG. */
+/* Another program of ours ("hirad", "hira-relay"). 0, -ENOENT, -ENAMETOOLONG. */
 int hira_path_program(const char *name, char *path, size_t size);
 
 #endif

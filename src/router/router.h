@@ -29,6 +29,8 @@ struct router_options {
     char work_dir[HIRA_PATH_MAX];
     const char *sandbox[ROUTER_SANDBOX_MAX]; /* options handed on to zygotes as they are; NULL-terminated */
     unsigned n_sandbox;
+    const char *remote[ROUTER_REMOTE_MAX + 1]; /* the same for hira-relay; none: no other hosts are served */
+    unsigned n_remote;
     uid_t server_uid, server_uids; /* root's: users of servers, from one on so many */
     unsigned warm, max_guests;
     unsigned connect_rate, start_rate; /* a second: see limits.h; 0: no limit */
@@ -99,6 +101,7 @@ struct router {
     struct router_alarm *unmeasure;
     struct router_metrics *metrics; /* NULL: they are not served */
     struct hira_list doors;         /* sockets of tenants: see listen.c */
+    struct router_remote *remote;   /* who listens for other hosts; NULL: nobody */
     struct router_turns turns;
     uint64_t n_seen;
     unsigned n_half_open, n_waiting, n_serving;
@@ -218,6 +221,8 @@ void router_trace_end(struct router_tenant *tenant);
 
 /* Who somebody is. Made at first use, which may be the end of others that nobody needs any more. NULL: refused, or out of memory: *ret_error. `socket` may be NULL. */
 struct router_tenant *router_tenant_of(struct router *router, const char *socket, uid_t uid, gid_t gid, int *ret_error);
+/* The same of somebody from another host, by the name that a relay has found proven. */
+struct router_tenant *router_tenant_behalf(struct router *router, const char *peer, int *ret_error);
 /* By name: one of the configuration, or one that was made already. */
 struct router_tenant *router_tenant_named(struct router *router, const char *name, uid_t uid);
 struct router_tenant *router_tenant_known(const struct router *router, const char *name);
@@ -399,6 +404,8 @@ struct router_former {
     pid_t pid;
 };
 
+/* Whether this process is of hirad's own user, and neither a server nor started by one: who may speak for others. */
+bool router_is_own(const struct router *router, pid_t pid, uid_t uid);
 /* A REJOIN came from this connection, in router->buffer. */
 void router_former_accept(struct router_guest *guest);
 void router_former_destroy(struct router_former *former);
@@ -417,6 +424,7 @@ struct router_guest {
     gid_t gid;
     char name[32];    /* of its program; a hint for people */
     const char *door; /* the tenant's socket that it came by, or NULL */
+    char behalf[HIRA_TENANT_MAX]; /* the peer that a relay speaks for, or "" */
     char *message;    /* space for struct hira_adopt, then the HELLO */
     size_t hello_size;
 };
@@ -437,6 +445,10 @@ void router_unlisten(struct router *router);
  * logged. */
 void router_doors_open(struct router *router);
 void router_doors_close(struct router *router);
+
+/* Has other hosts' guests listened for, if that is wanted. 0 or -ENOMEM; what fails later is logged, and tried again. */
+int router_remote_start(struct router *router);
+void router_remote_stop(struct router *router);
 
 /* Reads `fd` (taken over) to its end, into the log. */
 void router_lines_start(struct router_lines *lines, const struct router *router, const char *component, uint32_t pid,

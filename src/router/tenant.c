@@ -232,8 +232,9 @@ static struct router_tenant *tenant_new(struct router *router, const char *name,
     hira_list_append(&t->pages, &pages->link);
     if (settings) {
         *t->settings = *settings;
-        t->settings->sockets = NULL; /* the configuration's */
-        t->settings->n_sockets = 0;
+        t->settings->sockets = NULL; /* the configuration's, as is what follows */
+        t->settings->peers = NULL;
+        t->settings->n_sockets = t->settings->n_peers = 0;
     }
     policy_add(&router->turns.policy, &t->client);
     hira_list_append(&router->tenants, &t->link);
@@ -288,6 +289,21 @@ struct router_tenant *router_tenant_of(struct router *router, const char *socket
     return router_tenant_named(router, own ? name : settings->name, uid);
 }
 
+struct router_tenant *router_tenant_behalf(struct router *router, const char *peer, int *ret_error)
+{
+    char name[HIRA_TENANT_MAX];
+    const struct config *config = router->config;
+    const struct config_tenant *settings = config ? config_find_peer(config, peer) : NULL;
+    bool own = !settings || settings == &config->rest;
+    *ret_error = -ENOMEM;
+    if ((settings && own && settings->refuse) || strlen(peer) > CONFIG_PEER_MAX) {
+        *ret_error = -EACCES;
+        return NULL;
+    }
+    snprintf(name, sizeof name, "peer-%.*s", (int)CONFIG_PEER_MAX, peer);
+    return router_tenant_named(router, own ? name : settings->name, uid_of(name));
+}
+
 bool router_tenant_may_use(const struct router_tenant *t, const char *api)
 {
     const struct config_tenant *s = t->settings;
@@ -320,14 +336,15 @@ void router_tenants_configure(struct router *router)
     for (struct hira_list *pos = router->tenants.next; pos != &router->tenants; pos = pos->next) {
         struct router_tenant *t = hira_list_entry(pos, struct router_tenant, link);
         const struct config_tenant *s = router->config ? config_named(router->config, t->name) : NULL;
-        if (!s && router->config && !strncmp(t->name, "user-", 5))
+        if (!s && router->config && (!strncmp(t->name, "user-", 5) || !strncmp(t->name, "peer-", 5)))
             s = &router->config->rest;
         if (s && !t->settings)
             t->settings = calloc(1, sizeof *s);
         if (s && t->settings) {
             *t->settings = *s;
             t->settings->sockets = NULL;
-            t->settings->n_sockets = 0;
+            t->settings->peers = NULL;
+            t->settings->n_sockets = t->settings->n_peers = 0;
             t->changed = false;
         }
         router_tenant_apply(t);

@@ -1,0 +1,302 @@
+/*
+ * The accelerator's side of a session: a guest to hirad and to the server, and the near relay's peer.
+ *
+ * One process for each peer. A session waits for its next connection when one is lost: whoever takes that in (another
+ * process, which has read its preface) hands it over by a socket that is named after the session.
+ *
+ * Security. Whoever knows the session's name can have a connection brought here; but it is this session's only once it
+ * has shown to be the same peer. A peer that breaks a rule loses its session, and hurts nobody else's.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "remote/session.h"
+
+struct far {
+    struct relay_session session; /* first */
+    char peer[64], identity[HIRA_TENANT_MAX];
+    int door; /* where the next connection is brought */
+    pthread_mutex_t lock;
+    pthread_cond_t came;
+    int next; /* it, or -1 */
+};
+
+static void say(const struct far *f, const char *text)
+{
+    fprintf(stderr, "%s%s%s: %s\n", f->peer, f->identity[0] ? ", " : "", f->identity, text);
+}
+
+/* ---- the next connection ---- */
+
+static socklen_t door_name(const uint8_t *session, struct sockaddr_un *ret)
+{
+    *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+    int n = snprintf(ret->sun_path + 1, sizeof ret->sun_path - 1, "hira-relay-");
+    for (int i = 0; i < RELAY_SESSION_SIZE; i++)
+        n += snprintf(ret->sun_path + 1 + n, sizeof ret->sun_path - 1 - (size_t)n, "%02x", session[i]);
+    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
+}
+
+static int open_door(const uint8_t *session)
+{
+    struct sockaddr_un name;
+    socklen_t size = door_name(session, &name);
+    HIRA_AUTOCLOSE int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&name, size) < 0 || listen(fd, 4) < 0)
+        return -errno;
+    return HIRA_STEAL_FD(fd);
+}
+
+static bool of_this_user(int fd)
+{
+    struct ucred who;
+    socklen_t size = sizeof who;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 && who.uid == geteuid();
+}
+
+/* Brings a connection to its session. 0, or -ENOENT: there is none. */
+static int bring(const uint8_t *session, int connection)
+{
+    struct sockaddr_un name;
+    socklen_t size = door_name(session, &name);
+    HIRA_AUTOCLOSE int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&name, size) < 0 || !of_this_user(fd))
+        return -ENOENT;
+    return hira_fd_send(fd, "", 1, &connection, 1);
+}
+
+/* Somebody brings one: the one before is given up, whatever it looks like from here. */
+static void on_door(struct far *f)
+{
+    char byte;
+    int fd = -1;
+    size_t n = 1;
+    HIRA_AUTOCLOSE int from = accept4(f->door, NULL, NULL, SOCK_CLOEXEC);
+    const struct timeval soon = {1, 0};
+    if (from < 0 || !of_this_user(from) || setsockopt(from, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon) < 0 ||
+        hira_fd_receive(from, &byte, 1, &fd, &n, 0) <= 0 || !n)
+        return;
+    relay_link_drop(&f->session.link); /* in this order: the next one is not to be given up for the one before */
+    pthread_mutex_lock(&f->lock);
+    hira_fd_closep(&f->next);
+    f->next = fd;
+    pthread_cond_signal(&f->came);
+    pthread_mutex_unlock(&f->lock);
+}
+
+static int wait_next(struct far *f, const struct timespec *end)
+{
+    int error = 0;
+    pthread_mutex_lock(&f->lock);
+    while (f->next < 0 && !error && !atomic_load(&f->session.ending))
+        error = pthread_cond_timedwait(&f->came, &f->lock, end);
+    int fd = HIRA_STEAL_FD(f->next);
+    pthread_mutex_unlock(&f->lock);
+    return fd;
+}
+
+static bool again(void *context, struct relay_pipe *pipe)
+{
+    struct far *f = context;
+    const struct relay_options *o = f->session.options;
+    char error[RELAY_ERROR_MAX];
+    struct timespec end;
+    if (atomic_load(&f->session.ending))
+        return false;
+    say(f, "the connection is lost; the session waits for the next");
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += o->grace_ms / 1000 + 1;
+    for (int fd; (fd = wait_next(f, &end)) >= 0;) {
+        if (relay_pipe_accept(pipe, fd, &o->keys, error, sizeof error) < 0)
+            continue;
+        if (!strcmp(pipe->identity, f->identity))
+            return true;
+        relay_pipe_close(pipe);
+    }
+    return false;
+}
+
+__attribute__((noreturn)) static void over(void *context, const char *why)
+{
+    struct far *f = context;
+    if (*why && !atomic_load(&f->session.ending))
+        say(f, why);
+    _exit(0);
+}
+
+static const struct relay_owner owner = {relay_session_frame, relay_session_place, again, over};
+
+/* ---- control messages ---- */
+
+static int on_lane(struct relay_session *s, const struct hira_lane_message *lane, int fd)
+{
+    if (fd < 0 || lane->index >= HIRA_LANES_MAX)
+        return -EBADMSG;
+    return lane->callbacks ? relay_session_add_source(s, RELAY_REVERSE, fd, true)
+                           : relay_session_add_sink(s, lane->index, fd, true);
+}
+
+static int on_segment(struct relay_session *s, const struct hira_segment_message *segment, int fd)
+{
+    if (fd < 0 || !s->memory.arena.base || segment->base != s->memory.arena.committed)
+        return -EBADMSG;
+    return hira_arena_map(&s->memory.arena, fd, segment->size);
+}
+
+/* What hirad or the server says. */
+static void on_server(struct relay_session *s)
+{
+    static union {
+        struct hira_welcome welcome;
+        struct hira_lane_message lane;
+        struct hira_segment_message segment;
+        char bytes[sizeof(struct hira_welcome) + HIRA_FUNCTIONS_MAX];
+    } m;
+    HIRA_AUTOCLOSE int fd = -1;
+    size_t n_fds = 1;
+    ssize_t n = hira_fd_receive(s->local, &m, sizeof m, &fd, &n_fds, 0);
+    int error = 0;
+    if (n <= 0)
+        relay_session_end(s, "");
+    if (hira_message_check(&m, (size_t)n, HIRA_MSG_WELCOME, sizeof m.welcome) == 0)
+        error = s->memory.arena.base
+                    ? -EBADMSG
+                    : hira_arena_init(&s->memory.arena, HIRA_MIN(m.welcome.max_arena, (uint64_t)HIRA_ARENA_MAX));
+    else if (hira_message_check(&m, (size_t)n, HIRA_MSG_LANE, sizeof m.lane) == 0)
+        error = on_lane(s, &m.lane, fd);
+    else if (hira_message_check(&m, (size_t)n, HIRA_MSG_SEGMENT, sizeof m.segment) == 0)
+        error = on_segment(s, &m.segment, fd);
+    if (error)
+        relay_session_end(s, "this host has no memory left for it");
+    relay_session_send_control(s, &m, (size_t)n);
+}
+
+/* What the guest asks for. One that is not answered yet is not followed by another: the link's reader refuses that. */
+static int on_peer(struct relay_session *s)
+{
+    size_t size = relay_session_control(s);
+    int error = 0;
+    if (size && hira_message_check(s->control, size, HIRA_MSG_OPEN_LANE, sizeof(struct hira_lane_message)) < 0 &&
+        hira_message_check(s->control, size, HIRA_MSG_GROW, sizeof(struct hira_segment_message)) < 0)
+        error = -EBADMSG;
+    else if (size)
+        error = hira_fd_send(s->local, s->control, size, NULL, 0);
+    relay_session_control_taken(s);
+    return error;
+}
+
+static void serve(struct far *f)
+{
+    struct relay_session *s = &f->session;
+    for (;;) {
+        struct pollfd p[] = {{s->local, POLLIN, 0}, {s->event, POLLIN, 0}, {f->door, POLLIN, 0}};
+        if (poll(p, 3, -1) < 0)
+            continue;
+        if (p[2].revents)
+            on_door(f);
+        if (p[1].revents && on_peer(s) == -EBADMSG)
+            relay_session_end(s, "the peer breaks the rules");
+        if (p[0].revents)
+            on_server(s);
+    }
+}
+
+/* ---- beginning ---- */
+
+/* Its HELLO, which it says at once. */
+static size_t wait_hello(struct relay_session *s)
+{
+    struct pollfd p = {s->event, POLLIN, 0};
+    return poll(&p, 1, RELAY_HANDSHAKE_MS) == 1 ? relay_session_control(s) : 0;
+}
+
+static void introduce(struct far *f, size_t size)
+{
+    struct relay_session *s = &f->session;
+    struct hira_behalf behalf = {.head = hira_message_head(HIRA_MSG_BEHALF, sizeof behalf)};
+    memcpy(behalf.name, f->identity, sizeof behalf.name);
+    memcpy(behalf.peer, f->peer, sizeof behalf.peer);
+    s->local = hira_socket_connect(s->options->socket);
+    int error = s->local < 0 ? s->local : hira_fd_send(s->local, &behalf, sizeof behalf, NULL, 0);
+    if (!error)
+        error = hira_fd_send(s->local, s->control, size, NULL, 0);
+    relay_session_control_taken(s);
+    if (error) {
+        const struct hira_refused refused = {.head = hira_message_head(HIRA_MSG_REFUSED, sizeof refused),
+                                             .error = ENOENT,
+                                             .text = "no hirad answers on that host"};
+        say(f, "no hirad answers");
+        relay_session_send_control(s, &refused, sizeof refused);
+        relay_session_end(s, "");
+    }
+}
+
+/* False: it is refused, and told so. */
+static bool greet(struct far *f, const struct relay_options *o, int connection, uint8_t *session, char *error,
+                  size_t size)
+{
+    struct relay_preface theirs;
+    static const uint8_t none[RELAY_SESSION_SIZE];
+    int ret = relay_pipe_greet(connection, &theirs, error, size);
+    bool wants_plain = theirs.security == RELAY_PLAIN;
+    if (!ret && wants_plain != o->keys.plain)
+        ret = (snprintf(error, size,
+                        o->keys.plain ? "this host speaks without encryption only (--plain)"
+                                      : "this host speaks TLS only"),
+               -EACCES);
+    if (!ret && memcmp(theirs.session, none, sizeof none)) {
+        ret = bring(theirs.session, connection);
+        if (!ret)
+            _exit(0);
+        snprintf(error, size, "the session is over");
+    }
+    if (ret) {
+        relay_pipe_refuse(connection, -ret, error);
+        return false;
+    }
+    if (getrandom(session, RELAY_SESSION_SIZE, 0) != RELAY_SESSION_SIZE)
+        abort();
+    f->door = open_door(session);
+    return true;
+}
+
+void relay_far(const struct relay_options *options, int connection, const char *peer)
+{
+    static struct far f = {.door = -1, .next = -1, .lock = PTHREAD_MUTEX_INITIALIZER, .came = PTHREAD_COND_INITIALIZER};
+    uint8_t session[RELAY_SESSION_SIZE];
+    struct relay_pipe pipe = {.fd = -1};
+    char error[RELAY_ERROR_MAX];
+    snprintf(f.peer, sizeof f.peer, "%s", peer);
+    int ret = relay_session_init(&f.session, options);
+    if (ret || !greet(&f, options, connection, session, error, sizeof error)) {
+        say(&f, error);
+        _exit(1);
+    }
+    ret = relay_pipe_accept(&pipe, connection, &options->keys, error, sizeof error);
+    memcpy(f.identity, pipe.identity, sizeof f.identity);
+    if (!ret)
+        ret = relay_link_start(&f.session.link, &pipe, session, &owner, &f, error, sizeof error);
+    if (ret) {
+        say(&f, error);
+        _exit(1);
+    }
+    size_t size = wait_hello(&f.session);
+    if (!size || hira_hello_check(f.session.control, size) < 0) {
+        say(&f, "it did not say what it wants");
+        _exit(1);
+    }
+    relay_proven();
+    introduce(&f, size);
+    serve(&f);
+    _exit(0);
+}

@@ -1,0 +1,369 @@
+/* A session's frames. See link.h.
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0 */
+#include "remote/link.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+#define BUFFER_SIZE (2 * RELAY_PIECE) /* the largest frame but data, and the beginning of the next */
+#define UNSAID_BYTES (1u << 20)
+
+struct relay_kept {
+    struct relay_kept *next;
+    struct relay_frame head;
+    const void *payload; /* below, or where it stays */
+    char copy[];
+};
+
+/* ---- sending ---- */
+
+/* The reader sees it too. Lock held. */
+static void lose(struct relay_link *l)
+{
+    if (l->up)
+        shutdown(l->pipe.fd, SHUT_RDWR);
+    l->up = false;
+    l->n_batch = 0; /* all of it is kept */
+}
+
+static void flush(struct relay_link *l)
+{
+    const struct iovec all = {l->batch, l->n_batch};
+    if (l->up && l->n_batch && relay_pipe_send(&l->pipe, &all, 1) < 0)
+        lose(l);
+    l->n_batch = 0;
+}
+
+/* Lock held. */
+static void put(struct relay_link *l, struct relay_frame *head, const void *payload, unsigned how)
+{
+    head->received = atomic_load_explicit(&l->received, memory_order_acquire);
+    atomic_store_explicit(&l->said, head->received, memory_order_relaxed);
+    if (l->n_batch + sizeof *head + head->size > sizeof l->batch)
+        flush(l);
+    if (!l->up)
+        return;
+    if (sizeof *head + head->size <= sizeof l->batch) {
+        memcpy(l->batch + l->n_batch, head, sizeof *head);
+        if (head->size)
+            memcpy(l->batch + l->n_batch + sizeof *head, payload, head->size);
+        l->n_batch += sizeof *head + head->size;
+        if (!(how & RELAY_MORE))
+            flush(l);
+        return;
+    }
+    const struct iovec parts[] = {{head, sizeof *head}, {(void *)payload, head->size}};
+    if (relay_pipe_send(&l->pipe, parts, 2) < 0)
+        lose(l);
+}
+
+static struct relay_kept *keep(const struct iovec *parts, int n, unsigned how)
+{
+    size_t size = 0, at = 0;
+    for (int i = 0; i < n; i++)
+        size += parts[i].iov_len;
+    struct relay_kept *k = malloc(sizeof *k + (how & RELAY_STAYS ? 0 : size));
+    if (!k)
+        return NULL;
+    *k = (struct relay_kept){.head.size = (uint32_t)size, .payload = how & RELAY_STAYS ? parts[0].iov_base : k->copy};
+    for (int i = 0; i < n && !(how & RELAY_STAYS); at += parts[i++].iov_len)
+        if (parts[i].iov_len)
+            memcpy(k->copy + at, parts[i].iov_base, parts[i].iov_len);
+    return k;
+}
+
+static size_t weight(const struct relay_kept *k)
+{
+    return sizeof *k + (k->payload == k->copy ? k->head.size : 0);
+}
+
+void relay_link_send(struct relay_link *l, uint16_t type, uint16_t lane, uint64_t argument, const struct iovec *parts,
+                     int n, unsigned how)
+{
+    struct relay_kept *k = keep(parts, n, how);
+    if (!k)
+        l->owner->over(l->context, "out of memory");
+    k->head.type = type;
+    k->head.lane = lane;
+    k->head.argument = argument;
+    pthread_mutex_lock(&l->lock);
+    while (l->kept > RELAY_KEPT_MAX) {
+        flush(l);
+        pthread_cond_wait(&l->room, &l->lock);
+    }
+    k->head.number = ++l->sent;
+    *l->last = k;
+    l->last = &k->next;
+    l->kept += weight(k);
+    put(l, &k->head, k->payload, how);
+    pthread_mutex_unlock(&l->lock);
+}
+
+void relay_link_flush(struct relay_link *l)
+{
+    pthread_mutex_lock(&l->lock);
+    flush(l);
+    pthread_mutex_unlock(&l->lock);
+}
+
+void relay_link_drop(struct relay_link *l)
+{
+    pthread_mutex_lock(&l->lock);
+    lose(l);
+    pthread_mutex_unlock(&l->lock);
+}
+
+void relay_link_bye(struct relay_link *l, const char *why)
+{
+    const struct iovec text = {(void *)why, HIRA_MIN(strlen(why), 255u)};
+    relay_link_send(l, RELAY_BYE, 0, 0, &text, 1, 0);
+    pthread_mutex_lock(&l->lock);
+    if (l->up)
+        shutdown(l->pipe.fd, SHUT_WR);
+    pthread_mutex_unlock(&l->lock);
+}
+
+/* Acknowledges what came, where nothing goes back by itself. */
+static void *acknowledge(void *context)
+{
+    struct relay_link *l = context;
+    pthread_mutex_lock(&l->lock);
+    for (;;) {
+        pthread_cond_wait(&l->idle, &l->lock);
+        struct relay_frame head = {.type = RELAY_ACK};
+        put(l, &head, "", 0);
+    }
+    return NULL;
+}
+
+/* ---- what came ---- */
+
+/* Lock held. False: the peer has got what was never sent. */
+static bool forget(struct relay_link *l, uint64_t received)
+{
+    if (received > l->sent)
+        return false;
+    bool full = l->kept > RELAY_KEPT_MAX;
+    while (l->first && l->first->head.number <= received) {
+        struct relay_kept *k = l->first;
+        l->first = k->next;
+        if (!l->first)
+            l->last = &l->first;
+        l->kept -= weight(k);
+        free(k);
+    }
+    if (full && l->kept <= RELAY_KEPT_MAX)
+        pthread_cond_broadcast(&l->room);
+    return true;
+}
+
+static bool take_received(struct relay_link *l, uint64_t received)
+{
+    pthread_mutex_lock(&l->lock);
+    bool ok = forget(l, received);
+    pthread_mutex_unlock(&l->lock);
+    return ok;
+}
+
+/* At least `need` bytes are in the buffer. 0 or -errno: the connection is lost. */
+static int fill(struct relay_link *l, size_t need)
+{
+    if (l->begin == l->end)
+        l->begin = l->end = 0;
+    if (BUFFER_SIZE - l->begin < need) {
+        memmove(l->buffer, l->buffer + l->begin, l->end - l->begin);
+        l->end -= l->begin;
+        l->begin = 0;
+    }
+    while (l->end - l->begin < need) {
+        ssize_t n = relay_pipe_receive(&l->pipe, l->buffer + l->end, BUFFER_SIZE - l->end);
+        if (n <= 0)
+            return n ? (int)n : -EPIPE;
+        l->end += (size_t)n;
+    }
+    return 0;
+}
+
+/* What is not in the buffer yet comes straight to its place. */
+static int read_to(struct relay_link *l, char *to, size_t size)
+{
+    size_t here = HIRA_MIN(size, l->end - l->begin);
+    memcpy(to, l->buffer + l->begin, here);
+    l->begin += here;
+    return relay_pipe_receive_all(&l->pipe, to + here, size - here);
+}
+
+enum { LOST = 1 }; /* a connection; negative: the peer breaks the rules */
+
+static int read_data(struct relay_link *l, const struct relay_frame *f, char *scratch)
+{
+    bool known = f->number <= atomic_load_explicit(&l->received, memory_order_relaxed);
+    char *to = l->owner->place(l->context, f->argument, f->size);
+    if (!to)
+        return -EBADMSG;
+    return read_to(l, known ? scratch : to, f->size) < 0 ? LOST : 0;
+}
+
+static void count(struct relay_link *l, const struct relay_frame *f)
+{
+    atomic_store_explicit(&l->received, f->number, memory_order_release);
+    l->unsaid_bytes += f->size;
+    if (f->number - atomic_load_explicit(&l->said, memory_order_relaxed) < RELAY_ACKNOWLEDGE_FRAMES &&
+        l->unsaid_bytes < UNSAID_BYTES)
+        return;
+    l->unsaid_bytes = 0;
+    pthread_mutex_lock(&l->lock);
+    pthread_cond_signal(&l->idle);
+    pthread_mutex_unlock(&l->lock);
+}
+
+/* One frame: 0, LOST, or -errno. */
+static int read_frame(struct relay_link *l, char *scratch)
+{
+    struct relay_frame f;
+    if (fill(l, sizeof f) < 0)
+        return LOST;
+    memcpy(&f, l->buffer + l->begin, sizeof f);
+    l->begin += sizeof f;
+    uint64_t before = atomic_load_explicit(&l->received, memory_order_relaxed);
+    int error = relay_frame_check(&f);
+    if (error || f.type == RELAY_SESSION || (f.number && f.number > before + 1) || !take_received(l, f.received))
+        return -EBADMSG;
+    if (f.type == RELAY_DATA)
+        error = read_data(l, &f, scratch);
+    else if (f.size && (fill(l, f.size) < 0 || read_to(l, scratch, f.size) < 0))
+        error = LOST;
+    if (error || !f.number || f.number <= before)
+        return error;
+    if (f.type != RELAY_DATA)
+        error = l->owner->frame(l->context, &f, scratch);
+    if (!error)
+        count(l, &f);
+    return error;
+}
+
+/* ---- connections ---- */
+
+/* Both sides say which session it is and what has come. The host's side speaks second: what it says is the name. */
+static int meet(struct relay_link *l, struct relay_pipe *pipe, bool host, bool first, uint64_t *ret_received)
+{
+    struct {
+        struct relay_frame head;
+        uint8_t session[RELAY_SESSION_SIZE];
+    } mine = {.head = {.size = RELAY_SESSION_SIZE, .type = RELAY_SESSION, .received = atomic_load(&l->received)}},
+      theirs;
+    const struct iovec all = {&mine, sizeof mine};
+    memcpy(mine.session, l->session, sizeof mine.session);
+    int error = host ? 0 : relay_pipe_send(pipe, &all, 1);
+    if (!error)
+        error = relay_pipe_receive_all(pipe, &theirs, sizeof theirs);
+    if (!error && (theirs.head.type != RELAY_SESSION || relay_frame_check(&theirs.head) < 0))
+        error = -EBADMSG;
+    if (!error && host)
+        error = relay_pipe_send(pipe, &all, 1);
+    if (!error && !host && first)
+        memcpy(l->session, theirs.session, sizeof l->session);
+    *ret_received = error ? 0 : theirs.head.received;
+    return error;
+}
+
+/* 0, LOST, or -errno. */
+static int go_on(struct relay_link *l, struct relay_pipe *pipe, uint64_t received)
+{
+    pthread_mutex_lock(&l->lock);
+    bool ok = forget(l, received);
+    relay_pipe_close(&l->pipe);
+    l->pipe = *pipe;
+    *pipe = (struct relay_pipe){.fd = -1};
+    l->n_batch = 0;
+    l->up = ok;
+    for (struct relay_kept *k = l->first; ok && k; k = k->next)
+        put(l, &k->head, k->payload, k->next ? RELAY_MORE : 0);
+    pthread_mutex_unlock(&l->lock);
+    l->begin = l->end = 0;
+    return ok ? 0 : -EBADMSG;
+}
+
+static int reconnect(struct relay_link *l, bool host)
+{
+    struct relay_pipe pipe = {.fd = -1};
+    uint64_t received;
+    pthread_mutex_lock(&l->lock);
+    lose(l);
+    pthread_mutex_unlock(&l->lock);
+    for (;;) {
+        if (!l->owner->again(l->context, &pipe))
+            return -EPIPE;
+        if (meet(l, &pipe, host, false, &received) == 0)
+            return go_on(l, &pipe, received);
+        relay_pipe_close(&pipe);
+    }
+}
+
+struct reader {
+    struct relay_link *link;
+    bool host;
+};
+
+static void *read_all(void *context)
+{
+    struct reader r = *(struct reader *)context;
+    struct relay_link *l = r.link;
+    char *scratch = malloc(RELAY_PIECE);
+    int error = scratch ? 0 : -ENOMEM;
+    free(context);
+    while (!error) {
+        error = read_frame(l, scratch);
+        if (error == LOST)
+            error = reconnect(l, r.host);
+    }
+    l->owner->over(l->context, error == -EPIPE    ? "the connection is lost"
+                               : error == -ENOMEM ? "out of memory"
+                                                  : "the peer breaks the rules");
+    return NULL;
+}
+
+static bool start_thread(void *(*run)(void *), void *context)
+{
+    pthread_t thread;
+    bool ok = context && pthread_create(&thread, NULL, run, context) == 0;
+    if (ok)
+        pthread_detach(thread);
+    return ok;
+}
+
+int relay_link_start(struct relay_link *l, struct relay_pipe *pipe, const uint8_t *session,
+                     const struct relay_owner *owner, void *context, char *error, size_t size)
+{
+    uint64_t received;
+    *l = (struct relay_link){.owner = owner,
+                             .context = context,
+                             .lock = PTHREAD_MUTEX_INITIALIZER,
+                             .room = PTHREAD_COND_INITIALIZER,
+                             .idle = PTHREAD_COND_INITIALIZER,
+                             .pipe.fd = -1};
+    l->last = &l->first;
+    l->buffer = malloc(BUFFER_SIZE);
+    struct reader *r = malloc(sizeof *r);
+    if (session)
+        memcpy(l->session, session, sizeof l->session);
+    int ret = l->buffer && r ? meet(l, pipe, session != NULL, true, &received) : -ENOMEM;
+    if (!ret)
+        ret = go_on(l, pipe, received);
+    if (ret) {
+        relay_pipe_why(pipe, ret, error, size);
+        relay_pipe_close(pipe);
+        free(r);
+        return ret;
+    }
+    *r = (struct reader){l, session != NULL};
+    if (start_thread(read_all, r) && start_thread(acknowledge, l))
+        return 0;
+    snprintf(error, size, "no thread for the session");
+    return -EAGAIN;
+}

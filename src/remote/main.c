@@ -1,0 +1,393 @@
+/*
+ * hira-relay: calls across a network. See docs/remote.md and hira-relay(8).
+ *
+ * Process model. This process listens and forks one for each connection, and does nothing else with it: what a peer
+ * sends, TLS, the session, all of that is in the child, which ends with its session. `--listen`: on the accelerator's
+ * host, started by hirad; peers come by TCP, and guests of hirad are what the children are. `--on`: on the guest's
+ * host, started by `hira run`; guests come by a unix socket as they would come to hirad, and a child is a server to
+ * each.
+ *
+ * Security. A connection that has not shown who it is costs a process, for a bounded time; of too many the oldest is
+ * killed. A child that a peer breaks into can do what this user may, less what it could gain by programs of other
+ * users: see docs/threat-model.md.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "remote/session.h"
+
+struct child {
+    pid_t pid;
+    bool proven; /* its peer has shown who it is */
+};
+
+struct relay {
+    struct relay_options options;
+    bool near;
+    int listener, line, signals; /* line: to whom we were started by; -1 */
+    int proven[2];               /* a child writes its number */
+    char folder[64];             /* made for the socket; "" */
+    struct child children[RELAY_SESSIONS_MAX + RELAY_HALF_OPEN_MAX];
+    unsigned n_children;
+};
+
+static volatile int proven_fd = -1;
+
+void relay_proven(void)
+{
+    pid_t pid = getpid();
+    alarm(0);
+    if (proven_fd >= 0 && write(proven_fd, &pid, sizeof pid) < 0)
+        return;
+}
+
+/* ---- children ---- */
+
+static void reap(struct relay *b)
+{
+    for (pid_t pid; (pid = waitpid(-1, NULL, WNOHANG)) > 0;)
+        for (unsigned i = 0; i < b->n_children; i++)
+            if (b->children[i].pid == pid) {
+                memmove(&b->children[i], &b->children[i + 1], (--b->n_children - i) * sizeof *b->children);
+                break;
+            }
+}
+
+static void on_proven(struct relay *b)
+{
+    pid_t pid;
+    while (read(b->proven[0], &pid, sizeof pid) == sizeof pid)
+        for (unsigned i = 0; i < b->n_children; i++)
+            b->children[i].proven |= b->children[i].pid == pid;
+}
+
+/* Room for one more connection: of too many that have not shown who they are, the oldest goes. False: there are too
+ * many sessions. */
+static bool make_room(struct relay *b)
+{
+    unsigned half_open = 0, oldest = b->n_children;
+    on_proven(b);
+    for (unsigned i = b->n_children; i-- > 0;)
+        if (!b->children[i].proven) {
+            half_open++;
+            oldest = i;
+        }
+    if (b->n_children - half_open >= RELAY_SESSIONS_MAX)
+        return false;
+    if (half_open >= RELAY_HALF_OPEN_MAX) {
+        fprintf(stderr, "too many connections are silent, the oldest is closed\n");
+        kill(b->children[oldest].pid, SIGKILL);
+        waitpid(b->children[oldest].pid, NULL, 0);
+        memmove(&b->children[oldest], &b->children[oldest + 1], (--b->n_children - oldest) * sizeof *b->children);
+    }
+    return true;
+}
+
+static void name_peer(int fd, char *name, size_t size)
+{
+    struct sockaddr_storage a;
+    socklen_t length = sizeof a;
+    char host[INET6_ADDRSTRLEN] = "?";
+    uint16_t port = 0;
+    if (getpeername(fd, (struct sockaddr *)&a, &length) == 0 && a.ss_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)&a;
+        inet_ntop(AF_INET, &in->sin_addr, host, sizeof host);
+        port = ntohs(in->sin_port);
+    } else if (a.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)&a;
+        inet_ntop(AF_INET6, &in->sin6_addr, host, sizeof host);
+        port = ntohs(in->sin6_port);
+    }
+    snprintf(name, size, "%s:%u", host, port);
+}
+
+static _Noreturn void become_child(struct relay *b, int fd)
+{
+    char peer[64];
+    sigset_t none;
+    close(b->listener);
+    close(b->proven[0]);
+    hira_fd_closep(&b->line);
+    close(b->signals);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    proven_fd = b->proven[1];
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    if (b->near)
+        relay_near(&b->options, fd);
+    alarm(3 * RELAY_HANDSHAKE_MS / 1000);
+    name_peer(fd, peer, sizeof peer);
+    relay_far(&b->options, fd, peer);
+}
+
+static void on_connection(struct relay *b)
+{
+    HIRA_AUTOCLOSE int fd = accept4(b->listener, NULL, NULL, SOCK_CLOEXEC);
+    if (fd < 0) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+            usleep(100000);
+        return;
+    }
+    if (!make_room(b)) {
+        if (b->near)
+            hira_refuse(fd, EAGAIN, "%u programs use that host already", RELAY_SESSIONS_MAX);
+        else
+            relay_pipe_refuse(fd, EAGAIN, "this host serves as many as it may already");
+        return;
+    }
+    pid_t pid = fork();
+    if (pid == 0)
+        become_child(b, fd);
+    if (pid > 0)
+        b->children[b->n_children++] = (struct child){pid, b->near};
+}
+
+/* ---- listening ---- */
+
+static int listen_for_guests(struct relay *b, bool private, char *error, size_t size)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    const char *tmp = getenv("TMPDIR");
+    if (private) {
+        snprintf(b->folder, sizeof b->folder, "%s/hira-on-XXXXXX",
+                 tmp && *tmp == '/' && strlen(tmp) < 40 ? tmp : "/tmp");
+        if (!mkdtemp(b->folder)) {
+            b->folder[0] = 0;
+            return snprintf(error, size, "cannot make a folder for the socket: %s", strerror(errno)), -1;
+        }
+        snprintf(b->options.socket, sizeof b->options.socket, "%s/hirad.sock", b->folder);
+    }
+    memcpy(name.sun_path, b->options.socket, sizeof b->options.socket);
+    mode_t mask = umask(0177);
+    b->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (b->listener >= 0 && !private)
+        unlink(b->options.socket);
+    bool ok = b->listener >= 0 && bind(b->listener, (struct sockaddr *)&name, sizeof name) == 0 &&
+              listen(b->listener, 128) == 0;
+    umask(mask);
+    return ok ? 0 : (snprintf(error, size, "cannot listen on %s: %s", b->options.socket, strerror(errno)), -1);
+}
+
+static int start(struct relay *b, char *error, size_t size)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    b->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (b->signals < 0 || pipe2(b->proven, O_CLOEXEC | O_NONBLOCK) < 0)
+        return snprintf(error, size, "%s", strerror(errno)), -1;
+    if (relay_keys_load(&b->options.keys, !b->near, error, size) < 0)
+        return -1;
+    if (b->near)
+        return listen_for_guests(b, b->line >= 0, error, size);
+    b->listener = relay_listen(b->options.address, &b->options.keys, error, size);
+    return HIRA_MIN(b->listener, 0);
+}
+
+/* The port that the kernel chose, where it was asked to. */
+static void report(const struct relay *b)
+{
+    struct sockaddr_storage a = {0};
+    socklen_t length = sizeof a;
+    char where[160];
+    getsockname(b->listener, (struct sockaddr *)&a, &length);
+    if (b->near)
+        snprintf(where, sizeof where, "%s", b->options.socket);
+    else
+        snprintf(where, sizeof where, "port %u", ntohs(((const struct sockaddr_in *)&a)->sin_port));
+    if (b->line >= 0)
+        dprintf(b->line, "READY %s\n", where);
+    else
+        fprintf(stderr, "hira-relay: listens on %s\n", where);
+}
+
+/* True: told to end. */
+static bool on_signal(struct relay *b)
+{
+    struct signalfd_siginfo info;
+    bool end = false;
+    while (read(b->signals, &info, sizeof info) == sizeof info)
+        end |= info.ssi_signo != SIGCHLD;
+    reap(b);
+    return end;
+}
+
+/* Until told to end, or left alone. */
+static void serve(struct relay *b)
+{
+    bool left = false;
+    while (!left || (b->near && b->n_children)) {
+        struct pollfd p[] = {{b->signals, POLLIN, 0},
+                             {b->proven[0], POLLIN, 0},
+                             {left ? -1 : b->listener, POLLIN, 0},
+                             {left ? -1 : b->line, POLLIN, 0}};
+        if (poll(p, 4, -1) < 0)
+            continue;
+        if (p[0].revents && on_signal(b))
+            return;
+        if (p[1].revents)
+            on_proven(b);
+        if (p[2].revents)
+            on_connection(b);
+        if (p[3].revents) { /* nobody will come any more */
+            left = true;
+            hira_fd_closep(&b->listener);
+        }
+    }
+}
+
+/* ---- the command line ---- */
+
+enum {
+    OPT_LISTEN = 256,
+    OPT_ON,
+    OPT_SOCKET,
+    OPT_PSK,
+    OPT_CERT,
+    OPT_KEY,
+    OPT_CA,
+    OPT_PLAIN,
+    OPT_GRACE,
+    OPT_LINE,
+    OPT_HELP,
+    OPT_VERSION
+};
+
+static const struct option options[] = {{"listen", required_argument, NULL, OPT_LISTEN},
+                                        {"on", required_argument, NULL, OPT_ON},
+                                        {"socket", required_argument, NULL, OPT_SOCKET},
+                                        {"psk", required_argument, NULL, OPT_PSK},
+                                        {"cert", required_argument, NULL, OPT_CERT},
+                                        {"key", required_argument, NULL, OPT_KEY},
+                                        {"ca", required_argument, NULL, OPT_CA},
+                                        {"plain", optional_argument, NULL, OPT_PLAIN},
+                                        {"grace", required_argument, NULL, OPT_GRACE},
+                                        {"private", required_argument, NULL, OPT_LINE},
+                                        {"help", no_argument, NULL, OPT_HELP},
+                                        {"version", no_argument, NULL, OPT_VERSION},
+                                        {0}};
+
+static const char help_text[] =
+    "usage: hira-relay --listen ADDRESS[:PORT] [--socket PATH] KEYS   on the accelerator's host\n"
+    "       hira-relay --on HOST[:PORT] --socket PATH KEYS            on the guest's\n"
+    "\n"
+    "  --psk FILE    lines NAME:KEY; the name is the tenant\n"
+    "  --cert, --key, --ca FILE\n"
+    "                a certificate, its key, and the authority of the other side's\n"
+    "  --plain       no encryption, on this machine only; --plain=anywhere: on others as well\n"
+    "  --grace S     a session outlives its connection for so long (default: 60)\n"
+    "  --version\n";
+
+static int take_number(const char *text, unsigned min, unsigned max, unsigned *ret)
+{
+    char *end;
+    unsigned long n = strtoul(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || n < min || n > max)
+        return -EINVAL;
+    *ret = (unsigned)n;
+    return 0;
+}
+
+static int take_option(struct relay *b, int option, const char *value)
+{
+    struct relay_keys *k = &b->options.keys;
+    unsigned n = 0;
+    switch (option) {
+    case OPT_LISTEN:
+    case OPT_ON:
+        b->near = option == OPT_ON;
+        b->options.address = value;
+        return 0;
+    case OPT_SOCKET:
+        return (size_t)snprintf(b->options.socket, sizeof b->options.socket, "%s", value) < sizeof b->options.socket
+                   ? 0
+                   : -EINVAL;
+    case OPT_PSK:
+        k->psk = value;
+        return 0;
+    case OPT_CERT:
+        k->cert = value;
+        return 0;
+    case OPT_KEY:
+        k->key = value;
+        return 0;
+    case OPT_CA:
+        k->ca = value;
+        return 0;
+    case OPT_PLAIN:
+        k->plain = true;
+        k->anywhere = value && !strcmp(value, "anywhere");
+        return value && !k->anywhere ? -EINVAL : 0;
+    case OPT_GRACE:
+        if (take_number(value, 0, 86400, &n) < 0)
+            return -EINVAL;
+        b->options.grace_ms = n * 1000;
+        return 0;
+    case OPT_LINE:
+        if (take_number(value, 3, 65535, &n) < 0 || fcntl((int)n, F_SETFD, FD_CLOEXEC) < 0)
+            return -EINVAL;
+        b->line = (int)n;
+        return 0;
+    default:
+        return -EINVAL;
+    }
+}
+
+static int usage_error(void)
+{
+    fputs("hira-relay --help lists the options\n", stderr);
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    static struct relay b = {
+        .listener = -1, .line = -1, .signals = -1, .proven = {-1, -1}, .options.grace_ms = RELAY_GRACE_MS};
+    char error[RELAY_ERROR_MAX];
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (c == OPT_HELP || c == OPT_VERSION) {
+            fputs(c == OPT_HELP ? help_text : "hira-relay " HIRA_VERSION "\n", stdout);
+            return 0;
+        }
+        if (take_option(&b, c, optarg) < 0)
+            return usage_error();
+    }
+    if (optind != argc || !b.options.address || (b.near && b.line < 0 && !b.options.socket[0]))
+        return usage_error();
+    if (!b.near && !b.options.socket[0] && hira_socket_path(b.options.socket, sizeof b.options.socket) < 0)
+        return usage_error();
+    int ret = start(&b, error, sizeof error);
+    if (ret) {
+        dprintf(b.line >= 0 ? b.line : STDERR_FILENO, "%s%s\n", b.line >= 0 ? "FAILED " : "hira-relay: ", error);
+    } else {
+        report(&b);
+        serve(&b);
+    }
+    if (b.near && b.options.socket[0])
+        unlink(b.options.socket);
+    if (b.folder[0])
+        rmdir(b.folder);
+    return ret ? 1 : 0;
+}

@@ -1,0 +1,174 @@
+/*
+ * The guest's side of a session: a server to the guest, and the far relay's peer.
+ *
+ * One process for each guest, which it serves to its end. The guest's memory is made here, as large as the server's is
+ * there.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "remote/session.h"
+
+#define TRIES 3
+
+/* ---- the link's owner ---- */
+
+static bool again(void *context, struct relay_pipe *pipe)
+{
+    struct relay_session *s = context;
+    char error[RELAY_ERROR_MAX];
+    uint64_t end = hira_now_ns() + s->options->grace_ms * 1000000ull;
+    while (!atomic_load(&s->ending) && hira_now_ns() < end) {
+        int ret =
+            relay_pipe_connect(pipe, s->options->address, &s->options->keys, s->link.session, error, sizeof error);
+        if (ret == 0)
+            return true;
+        if (ret == -ENOENT) /* it is not known there any more */
+            return false;
+        usleep(RELAY_RETRY_MS * 1000);
+    }
+    return false;
+}
+
+__attribute__((noreturn)) static void over(void *context, const char *why)
+{
+    struct relay_session *s = context;
+    if (*why && !atomic_load(&s->ending))
+        fprintf(stderr, "hira: %s: %s\n", s->options->address, why);
+    _exit(0);
+}
+
+static const struct relay_owner owner = {relay_session_frame, relay_session_place, again, over};
+
+/* ---- control messages ---- */
+
+static int tell_guest(struct relay_session *s, const void *message, size_t size, int fd)
+{
+    return hira_fd_send(s->local, message, size, &fd, fd >= 0);
+}
+
+static int on_welcome(struct relay_session *s, size_t size)
+{
+    struct hira_welcome *welcome = (struct hira_welcome *)s->control;
+    if (s->memory.arena.base)
+        return -EBADMSG;
+    welcome->flags |= HIRA_WELCOME_REMOTE;
+    int error = hira_arena_init(&s->memory.arena, HIRA_MIN(welcome->max_arena, (uint64_t)HIRA_ARENA_MAX));
+    return error ? error : tell_guest(s, s->control, size, -1);
+}
+
+static int on_lane(struct relay_session *s, const struct hira_lane_message *lane)
+{
+    HIRA_AUTOCLOSE int fd = hira_fd_shared_memory("hira-lane", HIRA_LANE_SIZE);
+    if (fd < 0 || lane->size != HIRA_LANE_SIZE)
+        return fd < 0 ? fd : -EBADMSG;
+    int error = lane->callbacks ? relay_session_add_sink(s, RELAY_REVERSE, fd, false)
+                                : relay_session_add_source(s, lane->index, fd, false);
+    return error ? error : tell_guest(s, lane, sizeof *lane, fd);
+}
+
+static int on_segment(struct relay_session *s, const struct hira_segment_message *segment)
+{
+    if (!s->memory.arena.base || segment->base != s->memory.arena.committed || segment->size % 4096)
+        return -EBADMSG;
+    HIRA_AUTOCLOSE int fd = hira_fd_shared_memory("hira-arena", segment->size);
+    int error = fd < 0 ? fd : hira_arena_map(&s->memory.arena, fd, segment->size);
+    return error ? error : tell_guest(s, segment, sizeof *segment, fd);
+}
+
+/* What the server says. */
+static void on_peer(struct relay_session *s)
+{
+    size_t size = relay_session_control(s);
+    const void *m = s->control;
+    int error = 0;
+    if (!size)
+        return;
+    if (hira_message_check(m, size, HIRA_MSG_WELCOME, sizeof(struct hira_welcome)) == 0)
+        error = on_welcome(s, size);
+    else if (hira_message_check(m, size, HIRA_MSG_LANE, sizeof(struct hira_lane_message)) == 0)
+        error = on_lane(s, m);
+    else if (hira_message_check(m, size, HIRA_MSG_SEGMENT, sizeof(struct hira_segment_message)) == 0)
+        error = on_segment(s, m);
+    else if (hira_message_check(m, size, HIRA_MSG_REFUSED, sizeof(struct hira_refused)) == 0)
+        error = tell_guest(s, m, size, -1);
+    else
+        error = -EBADMSG;
+    relay_session_control_taken(s);
+    if (error == -EPIPE || error == -ECONNRESET)
+        relay_session_end(s, "");
+    if (error)
+        hira_refuse(s->local, -error, "%s: %s", s->options->address, strerror(-error));
+    if (error == -EBADMSG)
+        relay_session_end(s, "it breaks the rules");
+}
+
+/* What the guest asks for. It is in a process of its own, and may say anything. */
+static void on_guest(struct relay_session *s)
+{
+    _Alignas(8) char message[256];
+    ssize_t n = hira_fd_receive(s->local, message, sizeof message, NULL, NULL, 0);
+    bool known =
+        n > 0 && (hira_message_check(message, (size_t)n, HIRA_MSG_OPEN_LANE, sizeof(struct hira_lane_message)) == 0 ||
+                  hira_message_check(message, (size_t)n, HIRA_MSG_GROW, sizeof(struct hira_segment_message)) == 0);
+    if (!known)
+        relay_session_end(s, "");
+    relay_session_send_control(s, message, (size_t)n);
+}
+
+static void serve(struct relay_session *s)
+{
+    for (;;) {
+        struct pollfd p[] = {{s->local, POLLIN, 0}, {s->event, POLLIN, 0}};
+        if (poll(p, 2, -1) < 0)
+            continue;
+        if (p[1].revents)
+            on_peer(s);
+        if (p[0].revents)
+            on_guest(s);
+    }
+}
+
+/* Begins the session. A connection that is lost while it is being made is not what anybody wanted to say: tried again.
+ */
+static int begin(struct relay_session *s, char *error, size_t size)
+{
+    struct relay_pipe pipe;
+    int ret = -EPIPE;
+    for (int tries = 0; tries < TRIES && (ret == -EPIPE || ret == -ECONNRESET); tries++) {
+        ret = relay_pipe_connect(&pipe, s->options->address, &s->options->keys, NULL, error, size);
+        if (!ret)
+            ret = relay_link_start(&s->link, &pipe, NULL, &owner, s, error, size);
+    }
+    return ret;
+}
+
+void relay_near(const struct relay_options *options, int guest)
+{
+    static struct relay_session s;
+    static char hello[HIRA_MESSAGE_MAX];
+    char error[RELAY_ERROR_MAX];
+    int ret = relay_session_init(&s, options);
+    s.local = guest;
+    ssize_t n = hira_fd_receive(guest, hello, sizeof hello, NULL, NULL, 0);
+    if (n <= 0)
+        _exit(0);
+    if (ret || hira_hello_check(hello, (size_t)n) < 0) {
+        hira_refuse(guest, EPROTO, "the HELLO is malformed, or a version's that is not spoken here");
+        _exit(1);
+    }
+    ret = begin(&s, error, sizeof error);
+    if (ret) {
+        hira_refuse(guest, -ret, "%s", error);
+        _exit(1);
+    }
+    relay_session_send_control(&s, hello, (size_t)n);
+    serve(&s);
+    _exit(0);
+}

@@ -1,0 +1,64 @@
+/*
+ * A connection between two relays: TCP, with TLS 1.3 over it unless both want none.
+ *
+ * One thread sends and one receives at a time, each of which may be another one. Whoever wants the other to stop shuts
+ * the descriptor down.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef HIRA_REMOTE_PIPE_H
+#define HIRA_REMOTE_PIPE_H
+
+#include <gnutls/gnutls.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "remote/frame.h"
+
+/* By what each side shows who it is. Files, NULL: not given. */
+struct relay_keys {
+    bool plain;                  /* no TLS at all */
+    bool anywhere;               /* and that not on this machine alone */
+    const char *psk;             /* lines NAME:KEY, in hex; a guest's side uses the first */
+    const char *cert, *key, *ca; /* PEM */
+    gnutls_certificate_credentials_t certificates;
+    gnutls_psk_client_credentials_t psk_client;
+    gnutls_psk_server_credentials_t psk_server;
+};
+
+struct relay_pipe {
+    int fd;                         /* -1: none */
+    gnutls_session_t tls;           /* NULL: plain */
+    int failed;                     /* GnuTLS's reason for which nothing more was received */
+    char identity[HIRA_TENANT_MAX]; /* of the peer, as it has proven; "" for none */
+};
+
+#define RELAY_ERROR_MAX 240
+
+/* Reads the files. 0, or -EINVAL with a sentence. */
+int relay_keys_load(struct relay_keys *keys, bool server, char *error, size_t size);
+
+/* The guest's side: connects to HOST[:PORT], for this session, and shows itself. 0, or -errno with a sentence. */
+int relay_pipe_connect(struct relay_pipe *pipe, const char *address, const struct relay_keys *keys,
+                       const uint8_t *session, char *error, size_t size);
+
+/* The host's side, of a connection (taken over): reads the preface within the time a handshake may take. 0, or -errno
+ * with a sentence. */
+int relay_pipe_greet(int fd, struct relay_preface *ret_preface, char *error, size_t size);
+/* Answers it, and has the peer show itself; or, with an `answer`, refuses it. 0, or -errno with a sentence. */
+int relay_pipe_accept(struct relay_pipe *pipe, int fd, const struct relay_keys *keys, char *error, size_t size);
+void relay_pipe_refuse(int fd, int error, const char *text);
+
+/* All of it: 0 or -errno. */
+int relay_pipe_send(struct relay_pipe *pipe, const struct iovec *parts, int n);
+/* Something, at most `size` bytes; 0 at the end, -errno. */
+ssize_t relay_pipe_receive(struct relay_pipe *pipe, void *data, size_t size);
+int relay_pipe_receive_all(struct relay_pipe *pipe, void *data, size_t size);
+/* Why it failed: a guest that a host refuses learns so only when it has shown itself, by what it receives first. */
+void relay_pipe_why(struct relay_pipe *pipe, int error, char *text, size_t size);
+void relay_pipe_close(struct relay_pipe *pipe);
+
+/* Listens at ADDRESS[:PORT]. Descriptor, or -errno with a sentence. */
+int relay_listen(const char *address, const struct relay_keys *keys, char *error, size_t size);
+
+#endif

@@ -1,0 +1,244 @@
+/*
+ * Publishing records for a callee on this host, and sending back what comes of them. See lanes.h.
+ *
+ * The link's reader publishes what comes, or queues what finds no room; it never waits. A thread of the lane's waits
+ * for the callee, asleep in the lane's own way (channel/lane.h): for room if records are queued, else for a reply,
+ * which brings the progress as well. Nothing hurries for progress that no reply brings: it is looked for every other
+ * millisecond, for as long as the lane is used; so a record that is not answered wakes nobody but its callee.
+ *
+ * The callee is trusted no more than the peer: what it writes is copied once and bounded.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/futex.h"
+#include "remote/lanes.h"
+
+#define NAP_NS 2000000ull /* how long progress may stay untold: a lane's window is not used up in that time */
+#define NAPS_MAX 50u      /* without anything to tell: then the lane's thread sleeps until something comes */
+
+struct relay_queued {
+    struct relay_queued *next;
+    uint32_t size;
+    char record[];
+};
+
+struct relay_outs {
+    struct relay_outs *next;
+    int n;
+    struct hira_record_memory memories[];
+};
+
+/* ---- records ---- */
+
+static bool wants_reply(const struct hira_record *record)
+{
+    return record->flags & HIRA_RECORD_SYNC || record->function == HIRA_FN_ANSWER;
+}
+
+/* Lock held, as in all that follows. */
+static bool has_room(struct relay_sink *s)
+{
+    s->caller.tail = atomic_load_explicit(&s->caller.map.control->tail, memory_order_acquire);
+    return s->caller.head + HIRA_RECORD_MAX + HIRA_LINE - s->caller.tail <= HIRA_RING_SIZE;
+}
+
+static void publish(struct relay_sink *s, const void *record, uint32_t size)
+{
+    struct hira_record *to = hira_caller_at(&s->caller, s->caller.head);
+    memcpy((char *)to + sizeof to->stamp, (const char *)record + sizeof to->stamp, size - sizeof to->stamp);
+    to->size = size;
+    if (wants_reply(record)) {
+        s->asked = hira_caller_next_sequence(&s->caller);
+        s->quiet = ((const struct hira_record *)record)->flags & HIRA_RECORD_QUIET;
+    }
+    hira_caller_publish(&s->caller, to);
+}
+
+static void drain(struct relay_sink *s)
+{
+    while (s->first && has_room(s)) {
+        struct relay_queued *q = s->first;
+        publish(s, q->record, q->size);
+        s->first = q->next;
+        if (!s->first)
+            s->last = &s->first;
+        s->queued -= q->size;
+        free(q);
+    }
+}
+
+static bool queue(struct relay_sink *s, const void *record, uint32_t size)
+{
+    struct relay_queued *q = s->queued > RELAY_WINDOW ? NULL : malloc(sizeof *q + size);
+    if (!q)
+        return false;
+    *q = (struct relay_queued){.size = size};
+    memcpy(q->record, record, size);
+    *s->last = q;
+    s->last = &q->next;
+    s->queued += size;
+    return true;
+}
+
+/* What the thread sleeps for when there is nothing to be done. */
+static uint32_t wants(struct relay_sink *s)
+{
+    if (!s->first)
+        return HIRA_WANTS_REPLY;
+    atomic_store_explicit(&s->caller.map.control->room_at, s->caller.head - HIRA_RING_SIZE / 2, memory_order_relaxed);
+    return HIRA_WANTS_ROOM;
+}
+
+/* A thread that naps sees by itself what has come. */
+static void rouse(struct relay_sink *s)
+{
+    if (!s->dormant && !s->first)
+        return;
+    s->dormant = false;
+    atomic_store_explicit(&s->caller.map.control->caller_sleeps, HIRA_AWAKE, memory_order_seq_cst);
+    hira_futex_wake(&s->caller.map.control->caller_sleeps, 1);
+}
+
+static bool push_outs(struct relay_sink *s, const struct hira_record_memory *memories, int n)
+{
+    struct relay_outs *outs = malloc(sizeof *outs + (size_t)n * sizeof *memories);
+    if (!outs)
+        return false;
+    *outs = (struct relay_outs){.next = s->outs};
+    for (int i = 0; i < n; i++)
+        if ((memories[i].size_and_how & (HIRA_MEMORY_OUT | HIRA_MEMORY_CELL)) == HIRA_MEMORY_OUT)
+            outs->memories[outs->n++] = memories[i];
+    s->outs = outs;
+    return true;
+}
+
+int relay_sink_take(struct relay_sink *s, const struct relay_frame *frame, const void *payload)
+{
+    const struct hira_record_memory *memories = payload;
+    uint64_t n = frame->argument;
+    if (n > RELAY_MEMORIES_MAX || n * sizeof *memories > frame->size - sizeof(struct hira_record))
+        return -EBADMSG;
+    const struct hira_record *record = (const struct hira_record *)(memories + n);
+    uint32_t size = (uint32_t)(frame->size - n * sizeof *memories);
+    if (size > HIRA_RECORD_MAX)
+        return -EBADMSG;
+    for (uint64_t i = 0; i < n; i++)
+        if (!relay_memory_valid(s->memory, &memories[i]) ||
+            (memories[i].size_and_how & HIRA_MEMORY_CELL && !relay_memory_watch(s->memory, &memories[i])))
+            return -EBADMSG;
+    pthread_mutex_lock(&s->lock);
+    bool ok = !(record->flags & HIRA_RECORD_SYNC) || push_outs(s, memories, (int)n);
+    if (ok && !s->first && has_room(s))
+        publish(s, record, size);
+    else if (ok)
+        ok = queue(s, record, size);
+    rouse(s);
+    pthread_mutex_unlock(&s->lock);
+    return ok ? 0 : -EBADMSG;
+}
+
+/* ---- replies ---- */
+
+static struct relay_progress progress(const struct relay_sink *s)
+{
+    const struct hira_lane_control *control = s->caller.map.control;
+    uint64_t retired = atomic_load_explicit(&control->retired, memory_order_acquire);
+    uint64_t tail = atomic_load_explicit(&control->tail, memory_order_acquire);
+    return (struct relay_progress){HIRA_MIN(HIRA_MAX(retired, s->told), s->caller.sequence),
+                                   HIRA_MIN(tail, s->caller.head)};
+}
+
+/* The call that is answered is the innermost; one that brings a callback goes on. */
+static struct relay_outs *pop_outs(struct relay_sink *s, uint16_t status)
+{
+    struct relay_outs *outs = status == HIRA_REPLY_CALLBACK ? NULL : s->outs;
+    if (outs)
+        s->outs = outs->next;
+    return outs;
+}
+
+static void send_reply(struct relay_sink *s, uint64_t stamp)
+{
+    const struct hira_reply *slot = s->caller.map.reply;
+    uint32_t said = *(const volatile uint32_t *)&slot->size;
+    uint32_t size = HIRA_MIN(HIRA_MAX(said, (uint32_t)sizeof *slot), HIRA_REPLY_SIZE);
+    memcpy(s->reply, slot, size);
+    struct hira_reply *reply = (struct hira_reply *)s->reply;
+    s->answered = stamp;
+    struct relay_progress p = progress(s);
+    if (reply->status != HIRA_REPLY_CALLBACK) /* it is done, though the callee says so a moment later */
+        p.retired = HIRA_MAX(p.retired, stamp);
+    s->told = HIRA_MAX(s->told, p.retired);
+    HIRA_AUTOFREE struct relay_outs *outs = pop_outs(s, reply->status);
+    bool quiet = s->quiet && stamp == s->asked;
+    pthread_mutex_unlock(&s->lock);
+    if (s->settles && !quiet)
+        relay_memory_settle(s->memory);
+    for (int i = 0; outs && reply->status == HIRA_REPLY_OK && i < outs->n; i++)
+        relay_memory_send(s->memory, outs->memories[i].offset, HIRA_MEMORY_SIZE(outs->memories[i].size_and_how));
+    const struct iovec parts[] = {{&p, sizeof p}, {reply, size}};
+    relay_link_send(s->memory->link, RELAY_REPLY, s->index, stamp, parts, 2, 0);
+    pthread_mutex_lock(&s->lock);
+}
+
+/* True: something was done. */
+static bool step(struct relay_sink *s)
+{
+    uint64_t stamp = atomic_load_explicit(&s->caller.map.reply->stamp, memory_order_acquire);
+    drain(s);
+    if (stamp != s->answered && stamp <= s->caller.sequence) {
+        send_reply(s, stamp);
+        return true;
+    }
+    struct relay_progress p = progress(s);
+    if (p.retired <= s->told)
+        return false;
+    s->told = p.retired;
+    pthread_mutex_unlock(&s->lock);
+    const struct iovec part = {&p, sizeof p};
+    relay_link_send(s->memory->link, RELAY_PROGRESS, s->index, 0, &part, 1, 0);
+    pthread_mutex_lock(&s->lock);
+    return true;
+}
+
+static void *serve(void *context)
+{
+    struct relay_sink *s = context;
+    _Atomic uint32_t *sleeps = &s->caller.map.control->caller_sleeps;
+    unsigned naps = 0;
+    pthread_mutex_lock(&s->lock);
+    for (;;) {
+        while (step(s))
+            naps = 0;
+        uint32_t mine = wants(s);
+        s->dormant = naps++ >= NAPS_MAX && !s->first && HIRA_MAX(s->told, s->answered) == s->caller.sequence;
+        uint64_t limit = s->dormant ? UINT64_MAX : NAP_NS;
+        atomic_store_explicit(sleeps, mine, memory_order_relaxed);
+        atomic_thread_fence(memory_order_seq_cst);
+        bool again = step(s);
+        pthread_mutex_unlock(&s->lock);
+        if (!again)
+            hira_futex_wait(sleeps, mine, limit);
+        pthread_mutex_lock(&s->lock);
+        s->dormant = false;
+        atomic_store_explicit(sleeps, HIRA_AWAKE, memory_order_relaxed);
+    }
+    return NULL;
+}
+
+int relay_sink_start(struct relay_sink *s, struct relay_memory *memory, uint16_t index, bool settles)
+{
+    pthread_t thread;
+    s->memory = memory;
+    s->index = index;
+    s->settles = settles;
+    s->last = &s->first;
+    pthread_mutex_init(&s->lock, NULL);
+    if (pthread_create(&thread, NULL, serve, s))
+        return -EAGAIN;
+    pthread_detach(thread);
+    return 0;
+}

@@ -1,0 +1,134 @@
+/*
+ * Taking a caller's records and sending them. See lanes.h.
+ *
+ * The caller's ring is free again as soon as a record is copied; what is under way to the callee is bounded here, by
+ * what it has taken from its own ring. Records that are there together are sent together.
+ *
+ * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "remote/lanes.h"
+
+/* The record's memories, taken off its end. Their number, or -1: no guest library writes that. */
+static int take_memories(struct hira_record *record, const struct hira_record_memory **ret)
+{
+    uint64_t words = (record->size - sizeof *record) / 8, n;
+    if (!(record->flags & HIRA_RECORD_MEMORY))
+        return 0;
+    if (!words || (n = record->words[words - 1]) > RELAY_MEMORIES_MAX || 2 * n > words - 1)
+        return -1;
+    words -= 1 + 2 * n;
+    record->flags &= (uint16_t)~HIRA_RECORD_MEMORY;
+    record->size = (uint32_t)(sizeof *record + words * 8);
+    *ret = (const struct hira_record_memory *)(record->words + words);
+    return (int)n;
+}
+
+static uint64_t ring_bytes(uint32_t size)
+{
+    return HIRA_ALIGN_UP((uint64_t)size, (uint64_t)HIRA_LINE);
+}
+
+static bool next_is_there(const struct relay_source *s)
+{
+    const struct hira_record *next =
+        (const struct hira_record *)(s->callee.map.ring + (s->callee.head & (HIRA_RING_SIZE - 1)));
+    return atomic_load_explicit(&next->stamp, memory_order_relaxed) != 0;
+}
+
+static void wait_for_room(struct relay_source *s, uint64_t bytes)
+{
+    pthread_mutex_lock(&s->lock);
+    if (s->sent + bytes - s->consumed > RELAY_WINDOW) { /* what waits to go with others goes now */
+        pthread_mutex_unlock(&s->lock);
+        relay_link_flush(s->memory->link);
+        pthread_mutex_lock(&s->lock);
+    }
+    while (s->sent + bytes - s->consumed > RELAY_WINDOW)
+        pthread_cond_wait(&s->room, &s->lock);
+    s->sent += bytes;
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void send_record(struct relay_source *s, struct hira_record *record)
+{
+    struct relay_link *link = s->memory->link;
+    const struct hira_record_memory *memories = NULL;
+    int n = take_memories(record, &memories);
+    if (n < 0)
+        link->owner->over(link->context, "a record is malformed");
+    bool more = !(record->flags & HIRA_RECORD_SYNC) && record->function != HIRA_FN_ANSWER && next_is_there(s);
+    wait_for_room(s, ring_bytes(record->size));
+    if (s->settles)
+        relay_memory_settle(s->memory);
+    for (int i = 0; i < n; i++) {
+        if (!relay_memory_valid(s->memory, &memories[i]))
+            link->owner->over(link->context, "a record is malformed");
+        if (memories[i].size_and_how & HIRA_MEMORY_IN)
+            relay_memory_send(s->memory, memories[i].offset, HIRA_MEMORY_SIZE(memories[i].size_and_how));
+    }
+    const struct iovec parts[] = {{(void *)memories, (size_t)n * sizeof *memories}, {record, record->size}};
+    relay_link_send(link, RELAY_RECORD, s->index, (uint64_t)n, parts, 2, more ? RELAY_MORE : 0);
+}
+
+static void *serve(void *context)
+{
+    struct relay_source *s = context;
+    struct relay_link *link = s->memory->link;
+    _Alignas(HIRA_CACHE_LINE) char copy[HIRA_RECORD_MAX];
+    struct hira_record *record = (struct hira_record *)copy;
+    for (;;) {
+        if (hira_callee_next(&s->callee, record, true) <= 0)
+            link->owner->over(link->context, "a ring holds what nobody writes");
+        hira_callee_release(&s->callee);
+        send_record(s, record);
+    }
+    return NULL;
+}
+
+int relay_source_start(struct relay_source *s, struct relay_memory *memory, uint16_t index, bool settles)
+{
+    pthread_t thread;
+    s->memory = memory;
+    s->index = index;
+    s->settles = settles;
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->room, NULL);
+    hira_spin_init(&s->callee.spin, 0, 0); /* the network takes longer than waking does, and others need the core */
+    if (pthread_create(&thread, NULL, serve, s))
+        return -EAGAIN;
+    pthread_detach(thread);
+    return 0;
+}
+
+int relay_source_progress(struct relay_source *s, const struct relay_progress *p)
+{
+    pthread_mutex_lock(&s->lock);
+    bool ok = p->consumed <= s->sent;
+    if (ok && p->consumed > s->consumed) {
+        s->consumed = p->consumed;
+        pthread_cond_signal(&s->room);
+    }
+    pthread_mutex_unlock(&s->lock);
+    _Atomic uint64_t *retired = &s->callee.map.control->retired;
+    if (ok && p->retired > atomic_load_explicit(retired, memory_order_relaxed))
+        atomic_store_explicit(retired, p->retired, memory_order_release);
+    return ok ? 0 : -EBADMSG;
+}
+
+int relay_source_reply(struct relay_source *s, const struct relay_frame *frame, const void *payload)
+{
+    const struct hira_reply *from = (const struct hira_reply *)((const char *)payload + sizeof(struct relay_progress));
+    struct hira_reply *reply = s->callee.map.reply;
+    uint32_t size = (uint32_t)(frame->size - sizeof(struct relay_progress));
+    int error = relay_source_progress(s, payload);
+    if (error)
+        return error;
+    memcpy((char *)reply + sizeof reply->stamp, (const char *)from + sizeof from->stamp, size - sizeof from->stamp);
+    reply->size = size;
+    atomic_exchange_explicit(&reply->stamp, frame->argument, memory_order_seq_cst);
+    hira_wake(&s->callee.map.control->caller_sleeps, HIRA_WANTS_REPLY);
+    return 0;
+}

@@ -1,0 +1,493 @@
+#!/usr/bin/env python3
+# Guests of other hosts: hirad --listen, hira-relay, hira run --on; over TLS and not, over a network that fails, beside peers that break rules. TAP.
+# usage: run.py BUILD_FOLDER [TEST...]
+# Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'router'))
+from harness import Skip, run_all
+from proxy import Proxy
+from wire import Router, be_subreaper, hello, refused, wait_for
+
+TESTS = []
+BUILD = os.path.abspath(sys.argv[1])
+NULL = BUILD + '/tests/nullapi'
+HIRA = BUILD + '/src/cli/hira'
+RELAY = BUILD + '/src/remote/hira-relay'
+SOAK = bool(os.environ.get('HIRA_SOAK'))
+
+
+def test(f):
+    TESTS.append(f)
+    return f
+
+
+class Place:
+    def __init__(self, base):
+        self.base, self.routers, self.clients = base, [], []
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith('HIRA_') or k == 'HIRA_CACHE_DIR'}
+        self.env['TMPDIR'] = base
+
+    def path(self, name, text=None):
+        if text is not None:
+            with open(self.base + '/' + name, 'w') as f:
+                f.write(text)
+            os.chmod(self.base + '/' + name, 0o600)
+        return self.base + '/' + name
+
+    def router(self, *args, port=0, servers=NULL):
+        env = dict(self.env, LD_LIBRARY_PATH=NULL)
+        r = Router(BUILD + '/src/router/hirad', self.base, servers, '--listen', '127.0.0.1:%d' % port, *args, env=env)
+        self.routers.append(r)
+        wait_for(lambda: 'come by port' in r.log() or r.p.poll() is not None, 'hirad to listen for other hosts')
+        r.port = int(re.findall(r'come by port (\d+)', r.log())[-1])
+        return r
+
+    def command(self, port, *args, keys=('--plain',)):
+        return [HIRA, 'run', '--on', '127.0.0.1:%d' % port, *keys, '--lib-dir', NULL, '--api', 'null', '--', *args]
+
+    def run(self, port, *args, keys=('--plain',), env={}, timeout=60):
+        """A program on another host's device: status, output, errors."""
+        p = subprocess.run(self.command(port, *args, keys=keys), env=dict(self.env, HIRA_DEBUG='1', **env), stdin=subprocess.DEVNULL,
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout)
+        return p.returncode, p.stdout, p.stderr
+
+    def same(self, port, name, **kw):
+        """A test of the null API prints what it prints natively."""
+        native = subprocess.run([NULL + '/null-native', name], stdout=subprocess.PIPE, text=True, env=self.env)
+        status, out, errors = self.run(port, NULL + '/null-hira', name, **kw)
+        assert (status, out) == (native.returncode, native.stdout), (name, status, errors, out[-500:])
+
+    def refused(self, port, *words, **kw):
+        """A program finds no device, and is told why in a sentence."""
+        status, out, errors = self.run(port, NULL + '/null-hira', 'scalars/widths', **kw)
+        assert out != '' or status != 0, out
+        for word in words:
+            assert word in errors, (word, errors)
+        return errors
+
+
+# ---- the null API ----
+
+def null_names():
+    names = subprocess.run([NULL + '/null-native', '--list'], stdout=subprocess.PIPE, text=True).stdout.split()
+    return [n for n in names if SOAK or n not in ('memory/rests', 'memory/again_and_again')]
+
+
+@test
+def the_null_api_prints_what_it_prints_natively(place):
+    r = place.router('--plain')
+    p = subprocess.run([sys.executable, os.path.dirname(os.path.abspath(__file__)) + '/../nullapi/run.py', '--builddir', NULL, '--wrapper',
+                        ' '.join(place.command(r.port)), *null_names()], env=place.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert p.returncode == 0, '\n'.join(line for line in p.stdout.splitlines() if not line.startswith('ok')) + p.stderr
+
+
+@test
+def strict_too(place):
+    r = place.router('--plain')
+    for name in ('commands/nonblocking', 'callbacks/notify'):
+        place.same(r.port, name, env={'HIRA_STRICT': '1'})
+
+
+# ---- OpenCL ----
+
+@test
+def opencl_programs_print_what_they_print_natively(place):
+    server, guest = BUILD + '/specs/opencl', BUILD + '/specs/opencl'
+    if not os.path.exists(server + '/hira-server-opencl'):
+        raise Skip('this build has no OpenCL')
+    r = place.router('--plain', servers=server)
+    wrapper = f'{HIRA} run --on 127.0.0.1:{r.port} --plain --lib-dir {guest} --api opencl --'
+    programs = [] if SOAK else ['platform', 'svm', 'event', 'printf', 'dlopen', 'buffer/use_host_ptr', 'buffer/alloc_host_ptr', 'buffer/map_several',
+                                'buffer/map_overlapping', 'buffer/rect_tiles', 'buffer/read_write_large', 'image/use_host_ptr', 'thread/same_queue',
+                                'program/includes', 'process/change_directory']
+    p = subprocess.run([os.path.dirname(os.path.abspath(__file__)) + '/../opencl/run.sh', '--builddir', BUILD + '/tests/opencl', '--wrapper', wrapper,
+                        *programs], env=place.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert p.returncode == 0, '\n'.join(line for line in p.stdout.splitlines() if not line.startswith('ok'))
+    assert p.stdout.count('\nok ') > 20, p.stdout
+    assert r.log().count('hira-relay of user') > 20, r.log()[-2000:]
+    out = subprocess.run(wrapper.split() + ['clinfo', '-l'], env=place.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+    assert 'Device #0' in out or 'No such file' in out, out
+
+
+# ---- keys ----
+
+KEY = '0123456789abcdef0123456789abcdef'
+OTHER = 'fedcba9876543210fedcba9876543210'
+
+
+@test
+def over_tls_with_a_shared_key(place):
+    r = place.router('--psk', place.path('keys', f'alice:{KEY}\nbob:{OTHER}\n'))
+    for who, key in (('alice', KEY), ('bob', OTHER)):
+        keys = ('--psk', place.path('mine', f'{who}:{key}\n'))
+        for name in ('scalars/widths', 'commands/nonblocking', 'callbacks/notify'):
+            place.same(r.port, name, keys=keys)
+        assert re.search(who + ' from 127.0.0.1:', r.log()), r.log()
+
+
+@test
+def wrong_keys_are_told_so(place):
+    r = place.router('--psk', place.path('keys', f'alice:{KEY}\n'))
+    place.refused(r.port, 'TLS: ', keys=('--psk', place.path('mine', f'alice:{OTHER}\n')))
+    place.refused(r.port, 'TLS: ', keys=('--psk', place.path('mine', f'mallory:{KEY}\n')))
+    place.refused(r.port, 'this host speaks TLS only')
+    place.same(r.port, 'scalars/widths', keys=('--psk', place.path('mine', f'alice:{KEY}\n')))
+
+
+@test
+def a_host_without_encryption_says_so(place):
+    r = place.router('--plain')
+    place.refused(r.port, 'without encryption only', keys=('--psk', place.path('mine', f'alice:{KEY}\n')))
+
+
+def openssl(*args):
+    try:
+        subprocess.run(['openssl', *args], check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    except FileNotFoundError:
+        raise Skip('openssl is not installed')
+
+
+def certificates(place):
+    """An authority, a host, and guests of its and of another's."""
+    p = place.base
+    for ca in ('ca', 'other-ca'):
+        openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', f'{p}/{ca}.key', '-out', f'{p}/{ca}.pem',
+                '-days', '9', '-subj', f'/CN={ca}', '-addext', 'keyUsage=keyCertSign')
+    for name, ca, days in (('host', 'ca', '9'), ('carol', 'ca', '9'), ('old', 'ca', '-1'), ('stranger', 'other-ca', '9')):
+        openssl('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', f'{p}/{name}.key', '-out', f'{p}/{name}.csr',
+                '-subj', f'/CN={name}')
+        openssl('x509', '-req', '-in', f'{p}/{name}.csr', '-CA', f'{p}/{ca}.pem', '-CAkey', f'{p}/{ca}.key', '-CAcreateserial', '-days', days,
+                '-out', f'{p}/{name}.pem', '-extfile', place.path('ext', 'subjectAltName=IP:127.0.0.1\nkeyUsage=digitalSignature\n'))
+    return lambda name, ca='ca': ('--cert', f'{p}/{name}.pem', '--key', f'{p}/{name}.key', '--ca', f'{p}/{ca}.pem')
+
+
+@test
+def over_tls_with_certificates(place):
+    keys = certificates(place)
+    r = place.router(*keys('host'))
+    place.same(r.port, 'commands/nonblocking', keys=keys('carol'))
+    assert 'carol from 127.0.0.1:' in r.log()
+    place.refused(r.port, 'TLS: ', keys=keys('stranger'))
+    place.refused(r.port, 'TLS: ', keys=keys('old'))
+    assert 'expired' in r.log(), r.log()
+    place.refused(r.port, 'TLS: ', 'issuer is unknown', keys=keys('carol', 'other-ca'))
+    place.same(r.port, 'scalars/widths', keys=keys('carol'))
+
+
+# ---- tenants ----
+
+@test
+def the_proven_name_picks_the_tenant(place):
+    conf = place.path('hirad.conf', 'tenant team {\n  peers = {"alice"}\n  calls = 1000\n}\ndefault {\n  refuse = true\n}\n')
+    r = place.router('--config', conf, '--psk', place.path('keys', f'alice:{KEY}\nbob:{OTHER}\n'))
+    place.same(r.port, 'scalars/widths', keys=('--psk', place.path('mine', f'alice:{KEY}\n')))
+    names = subprocess.run([HIRA, 'tenant', 'list', '--socket', r.path], stdout=subprocess.PIPE, text=True, env=place.env).stdout
+    assert 'team' in names, names
+    place.refused(r.port, 'bob is no tenant', keys=('--psk', place.path('his', f'bob:{OTHER}\n')))
+
+
+@test
+def nobody_else_speaks_for_others(place):
+    """Only hirad's own user, and no server of its: here it is a message at the wrong time."""
+    r = place.router('--plain')
+    behalf = struct.pack('<IHHII32s64s', 0x41524948, 1, 31, 112, 0, b'../x', b'here')
+    assert 'speaks for somebody else' in str(refused(r.path, behalf))
+
+
+# ---- networks that fail ----
+
+@test
+def nobody_there(place):
+    with socket.create_server(('127.0.0.1', 0)) as s:
+        port = s.getsockname()[1]
+    place.refused(port, 'Connection refused')
+
+
+@test
+def somebody_else_there(place):
+    with socket.create_server(('127.0.0.1', 0)) as s:
+        def speak():
+            while True:
+                try:
+                    c, _ = s.accept()
+                except OSError:
+                    return
+                c.sendall(b'220 mail.example ESMTP\r\n' + b' ' * 200)
+                time.sleep(0.1)
+                c.close()
+        threading.Thread(target=speak, daemon=True).start()
+        place.refused(s.getsockname()[1], 'somebody else than Hira')
+
+
+@test
+def only_this_machine_without_encryption(place):
+    p = subprocess.run([RELAY, '--listen', '0.0.0.0:0', '--plain', '--socket', place.path('x')], stderr=subprocess.PIPE, text=True, timeout=10)
+    assert p.returncode == 1 and 'without encryption only addresses of this machine' in p.stderr, p.stderr
+    p = subprocess.run([RELAY, '--listen', '127.0.0.1:0', '--socket', place.path('x')], stderr=subprocess.PIPE, text=True, timeout=10)
+    assert p.returncode == 1 and 'connections are encrypted' in p.stderr, p.stderr
+
+
+def cut_often(place, name, every, times, keys=('--plain',), args=('--plain',)):
+    r = place.router(*args)
+    proxy = Proxy(r.port)
+    try:
+        over = threading.Event()
+
+        def cut():
+            wait_for(lambda: r.status()['guests'], 'the guest to be served')
+            for _ in range(times):
+                if over.wait(every):
+                    return
+                proxy.cut(age=0.1)
+        t = threading.Thread(target=cut)
+        t.start()
+        place.same(proxy.port, name, keys=keys, timeout=120)
+        over.set()
+        t.join()
+        return proxy.accepted
+    finally:
+        proxy.close()
+
+
+@test
+def a_session_outlives_its_connection(place):
+    n = cut_often(place, 'memory/again_and_again', 0.15, 5)
+    assert n > 2, n
+
+
+@test
+def a_session_outlives_its_connection_over_tls(place):
+    psk = place.path('keys', f'alice:{KEY}\n')
+    n = cut_often(place, 'memory/again_and_again', 0.2, 5, ('--psk', psk), ('--psk', psk))
+    assert n > 2, n
+
+
+@test
+def cut_for_a_while(place):
+    r = place.router('--plain')
+    proxy = Proxy(r.port)
+
+    def cut():
+        wait_for(lambda: r.status()['guests'], 'the guest to be served')
+        time.sleep(0.2)
+        proxy.cut(10 if SOAK else 2)
+    t = threading.Thread(target=cut)
+    t.start()
+    place.same(proxy.port, 'memory/again_and_again', timeout=120)
+    t.join()
+    proxy.close()
+
+
+@test
+def far_away(place):
+    r = place.router('--plain')
+    proxy = Proxy(r.port, delay=0.015)
+    place.same(proxy.port, 'commands/nonblocking')
+    proxy.close()
+
+
+# ---- peers that break rules ----
+
+SESSION, ACK, BYE, CONTROL, RECORD, DATA, CELL, REPLY, PROGRESS = range(1, 10)
+
+
+def preface(magic=0x4e524948, version=1, protocol=1, security=0, session=bytes(16)):
+    return struct.pack('<IHHHHI16s96s', magic, version, protocol, security, 0, 0, session, b'')
+
+
+class Peer:
+    """A relay that says what it likes."""
+
+    def __init__(self, port, first=None):
+        self.s = socket.create_connection(('127.0.0.1', port), timeout=15)
+        self.number = 0
+        if first is not None:
+            self.s.sendall(first)
+
+    def answer(self):
+        """The host's preface: error, sentence."""
+        data = self.exactly(128)
+        return struct.unpack_from('<H', data, 10)[0], data[32:].split(b'\0')[0].decode()
+
+    def exactly(self, n):
+        data = b''
+        while len(data) < n:
+            more = self.s.recv(n - len(data))
+            if not more:
+                raise EOFError
+            data += more
+        return data
+
+    def frame(self, type, payload=b'', lane=0, argument=0, number=None, received=0, size=None):
+        self.number += number is None and type not in (SESSION, ACK)
+        n = number if number is not None else 0 if type in (SESSION, ACK) else self.number
+        self.s.sendall(struct.pack('<IHHQQQ', len(payload) if size is None else size, type, lane, n, received, argument) + payload)
+
+    def begin(self):
+        self.s.sendall(preface())
+        assert self.answer()[0] == 0
+        self.frame(SESSION, bytes(16))
+        self.exactly(48)
+
+    def closed(self):
+        try:
+            while self.s.recv(65536):
+                pass
+        except ConnectionError:
+            pass
+        return True
+
+    def close(self):
+        self.s.close()
+
+
+@test
+def other_versions_are_told_so(place):
+    r = place.router('--plain')
+    for what, word in ((preface(version=7), "version 1.1 of Hira's protocol, the guest's side 7.1"), (preface(protocol=9), 'side 1.9'),
+                       (preface(magic=1), "not Hira's"), (preface(security=1), 'without encryption only'), (preface(session=b'x' * 16), 'session is over')):
+        p = Peer(r.port, what)
+        error, text = p.answer()
+        assert error and word in text, (error, text)
+        assert p.closed()
+    place.same(r.port, 'scalars/widths')
+
+
+@test
+def broken_rules_end_the_session_and_nobody_elses(place):
+    r = place.router('--plain')
+    honest = subprocess.Popen(place.command(r.port, NULL + '/null-hira', 'memory/again_and_again'), env=place.env, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, text=True)
+    def lane(p):
+        p.frame(CONTROL, hello(b'null'))
+        p.exactly(32 + 40)  # WELCOME, of no functions
+        p.frame(CONTROL, struct.pack('<IHHIIIIQ', 0x41524948, 1, 4, 32, 0, 0, 0, 0))
+        p.exactly(32 + 32)
+    record = struct.pack('<QIHH', 0, 16, 0xfffe, 0)
+    breaches = [
+        lambda p: p.frame(99),
+        lambda p: p.frame(CONTROL, b'x' * 100, number=5),
+        lambda p: p.frame(CONTROL, size=1 << 31),
+        lambda p: p.frame(CONTROL, b'x' * 100),
+        lambda p: p.frame(SESSION, bytes(16)),
+        lambda p: p.frame(ACK, received=12345),
+        lambda p: p.frame(DATA, b'x' * 4096, argument=1 << 40),
+        lambda p: p.frame(RECORD, record, lane=3),
+        lambda p: (lane(p), p.frame(RECORD, record, argument=1 << 60)),
+        lambda p: (lane(p), p.frame(RECORD, struct.pack('<QQ', 1 << 50, 1 << 63 | 100) + record, argument=1)),
+        lambda p: (lane(p), p.frame(RECORD, struct.pack('<QQ', 0, 1 << 61 | 100) + record, argument=1)),
+        lambda p: (lane(p), p.frame(RECORD, record + bytes(8192 + 512))),
+        lambda p: (lane(p), p.frame(CELL, lane=1, argument=64)),
+        lambda p: (lane(p), p.frame(REPLY, bytes(32), argument=1)),
+        lambda p: (lane(p), p.frame(PROGRESS, bytes(16), lane=0xffff)),
+        lambda p: (lane(p), p.frame(RECORD, struct.pack('<QIHH', 0, 16, 77, 0xffff))),
+        lambda p: (p.frame(CONTROL, hello(b'null')), p.exactly(72), [p.frame(CONTROL, hello(b'null')) for _ in range(3)]),
+    ]
+    for i, breach in enumerate(breaches):
+        p = Peer(r.port)
+        p.begin()
+        breach(p)
+        try:
+            assert p.closed(), i
+        except socket.timeout:
+            assert False, 'breach %d is not noticed' % i
+        p.close()
+    honest.wait(60)
+    assert honest.returncode == 0
+    place.same(r.port, 'scalars/widths')
+
+
+@test
+def silent_ones_make_room(place):
+    r = place.router('--plain')
+    silent = [Peer(r.port) for _ in range(80)]
+    drip = Peer(r.port, preface()[:20])
+    place.same(r.port, 'scalars/widths')
+    assert silent[0].closed()
+    for p in silent + [drip]:
+        p.close()
+
+
+@test
+def slow_ones_run_out_of_time(place):
+    r = place.router('--plain')
+    p, start = Peer(r.port), time.time()
+    for byte in preface()[:-1]:
+        try:
+            p.s.sendall(bytes([byte]))
+        except OSError:
+            break
+        time.sleep(0.15)
+    assert p.closed() and time.time() - start < 25
+    place.same(r.port, 'scalars/widths')
+
+
+# ---- ends ----
+
+@test
+def the_guest_is_killed(place):
+    r = place.router('--plain')
+    p = subprocess.Popen(place.command(r.port, NULL + '/null-hira', 'memory/again_and_again'), env=place.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    wait_for(lambda: r.status()['guests'], 'the guest to be served')
+    p.send_signal(signal.SIGKILL)
+    p.wait()
+    wait_for(lambda: not r.status()['guests'], 'its server to end')
+
+
+@test
+def the_server_is_killed(place):
+    r = place.router('--plain')
+    p = subprocess.Popen(place.command(r.port, NULL + '/null-hira', 'memory/again_and_again'), env=place.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    wait_for(lambda: r.status()['guests'], 'the guest to be served')
+    subprocess.run([HIRA, 'kill', '--socket', r.path, 'all'], env=place.env, stdout=subprocess.DEVNULL)
+    p.wait(20)
+
+
+@test
+def hirad_is_replaced(place):
+    r = place.router('--plain')
+    p = subprocess.Popen(place.command(r.port, NULL + '/null-hira', 'memory/again_and_again'), env=place.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    wait_for(lambda: r.status()['guests'], 'the guest to be served')
+    r.stop()
+    place.router('--plain', port=r.port)
+    p.communicate(timeout=60)
+    assert p.returncode == 0
+
+
+@test
+def the_network_is_gone_for_good(place):
+    """The application's calls return its API's error, within the grace time and a little."""
+    r = place.router('--plain', '--grace', '1')
+    proxy = Proxy(r.port)
+    near = subprocess.Popen([RELAY, '--on', '127.0.0.1:%d' % proxy.port, '--plain', '--grace', '1', '--socket', place.path('near.sock')],
+                            stderr=subprocess.PIPE, env=place.env, text=True)
+    near.stderr.readline()
+    p = subprocess.Popen([NULL + '/null-hira', 'memory/again_and_again'], env=dict(place.env, HIRA_SOCKET=place.path('near.sock'), LD_LIBRARY_PATH=NULL),
+                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(lambda: r.status()['guests'], 'the guest to be served')
+    proxy.down = True
+    proxy.cut()
+    p.wait(20)
+    wait_for(lambda: not r.status()['guests'], 'its server to end')
+    near.terminate()
+    near.wait(5)
+    proxy.close()
+
+
+def main():
+    be_subreaper()
+    tests = [t for t in TESTS if t.__name__ in sys.argv[2:] or len(sys.argv) == 2]
+    print(f'1..{len(tests)}', flush=True)
+    return 1 if run_all(tests, Place) else 0
+
+
+sys.exit(main())
