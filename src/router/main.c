@@ -185,6 +185,8 @@ static int make_private_folder(struct router *router, char *error, size_t size)
         snprintf(error, size, "cannot make a folder in %s: %s", tmp, strerror(errno));
         return ret;
     }
+    if (geteuid() == 0) /* servers run as others, and have their folders in it: to be gone through, not to be looked at */
+        chmod(router->directory, 0711);
     snprintf(router->options.work_dir, sizeof router->options.work_dir, "%s", router->directory);
     snprintf(router->options.socket, sizeof router->options.socket, "%.200s/hirad.sock", router->directory);
     return 0;

@@ -582,6 +582,10 @@ int hira_sandbox_enter(const struct hira_sandbox *s, struct hira_sandboxed *self
         if (s->held & ~a.held & BIT(i))
             return say(error, size, -a.errors[i], names[i]);
     hira_sandbox_again();
+    if (self->cache[0] && access(self->cache, W_OK | X_OK) < 0) { /* below a folder that is closed to the server's user, say */
+        dprintf(STDERR_FILENO, "no cache that lasts for %s in %s, as the server's user: %s\n", self->tenant, self->cache, strerror(errno));
+        self->cache[0] = 0;
+    }
     if (!self->cache[0] &&
         (size_t)snprintf(self->cache, sizeof self->cache, "%s/cache", self->directory) < sizeof self->cache)
         mkdir(self->cache, 0700);
