@@ -101,6 +101,7 @@ static void on_waiting(void *context)
 static bool find_tenant(struct router_guest *g, const struct router_api *api)
 {
     int error;
+    errno = 0; /* what a new tenant's pages fail with */
     g->tenant = g->behalf[0] ? router_tenant_behalf(g->router, g->behalf, &error)
                              : router_tenant_of(g->router, g->door, g->uid, g->gid, &error);
     if (g->tenant && router_tenant_may_use(g->tenant, api->name))
@@ -112,7 +113,7 @@ static bool find_tenant(struct router_guest *g, const struct router_api *api)
     else if (error == -EACCES)
         router_guest_refuse(g, EACCES, "user %u is no tenant of this router", g->uid);
     else
-        router_guest_refuse(g, ENOMEM, "hirad is out of memory");
+        router_guest_refuse(g, ENOMEM, errno == ENOSYS ? "this kernel has no memfd_create" : "hirad is out of memory");
     return false;
 }
 

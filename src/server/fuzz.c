@@ -313,6 +313,10 @@ static void start(void)
     atomic_store(&server->lanes[0], the_lane);
     HIRA_AUTOCLOSE int callbacks_fd = hira_fd_shared_memory("fuzz-callbacks", HIRA_LANE_SIZE);
     must(hira_upcalls_open(callbacks_fd) == 0 && hira_lane_map(&reverse.map, callbacks_fd) == 0, "no callbacks");
+    static struct hira_limits limits;
+    static struct hira_shared shared;
+    static struct hira_account account;
+    hira_gate_init(&limits, &shared, &account, -1);
     hira_fuzz_install();
 }
 
