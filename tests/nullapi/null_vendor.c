@@ -641,9 +641,15 @@ nullQueue nullCreateQueue(nullDevice device, uint32_t priority, nullStatus *erro
     if (q) {
         *q = (struct nullQueue_){.mark = MARK_QUEUE, .refs = 1, .device = device, .priority = priority};
         q->last = &q->first;
-        pthread_create(&q->thread, NULL, work, q);
-        pthread_detach(q->thread);
+        if (pthread_create(&q->thread, NULL, work, q) == 0) {
+            pthread_detach(q->thread);
+        } else { /* a queue that nobody works on would be waited for */
+            free(q);
+            q = NULL;
+        }
     }
+    if (!q && !status)
+        status = NULL_ERROR_MEMORY;
     if (status)
         fail(status);
     if (error)
