@@ -151,7 +151,7 @@ static void get_value(struct emit *e, const struct lapis_value *v, const char *a
             get_record(e, v, at, depth);
         break;
     case LAPIS_V_HANDLE:
-        emit_line(e, "%s = (%s)%shira_get_handle(s, %s);", target, type, v->ctype->kind == LAPIS_INT ? "(uintptr_t)" : "",
+        emit_line(e, "%s = (%s)%shira_get_handle(s, %s);", target, type, v->ctype && v->ctype->kind == LAPIS_INT ? "(uintptr_t)" : "",
                   emit_type_id(e, v->handle));
         break;
     case LAPIS_V_BUFFER:

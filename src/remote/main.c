@@ -100,22 +100,29 @@ static bool make_room(struct relay *b)
     return true;
 }
 
+union address {
+    struct sockaddr any;
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+};
+
+static unsigned port_of(const union address *a)
+{
+    return a->any.sa_family == AF_INET ? ntohs(a->in.sin_port) : a->any.sa_family == AF_INET6 ? ntohs(a->in6.sin6_port) : 0;
+}
+
 static void name_peer(int fd, char *name, size_t size)
 {
-    struct sockaddr_storage a;
+    union address a = {.in6 = {0}};
     socklen_t length = sizeof a;
     char host[INET6_ADDRSTRLEN] = "?";
-    uint16_t port = 0;
-    if (getpeername(fd, (struct sockaddr *)&a, &length) == 0 && a.ss_family == AF_INET) {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)&a;
-        inet_ntop(AF_INET, &in->sin_addr, host, sizeof host);
-        port = ntohs(in->sin_port);
-    } else if (a.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)&a;
-        inet_ntop(AF_INET6, &in->sin6_addr, host, sizeof host);
-        port = ntohs(in->sin6_port);
-    }
-    snprintf(name, size, "%s:%u", host, port);
+    if (getpeername(fd, &a.any, &length) < 0)
+        a.any.sa_family = AF_UNSPEC;
+    if (a.any.sa_family == AF_INET)
+        inet_ntop(AF_INET, &a.in.sin_addr, host, sizeof host);
+    else if (a.any.sa_family == AF_INET6)
+        inet_ntop(AF_INET6, &a.in6.sin6_addr, host, sizeof host);
+    snprintf(name, size, "%s:%u", host, port_of(&a));
 }
 
 static _Noreturn void become_child(struct relay *b, int fd)
@@ -209,14 +216,15 @@ static int start(struct relay *b, char *error, size_t size)
 /* The port that the kernel chose, where it was asked to. */
 static void report(const struct relay *b)
 {
-    struct sockaddr_storage a = {0};
+    union address a = {.in6 = {0}};
     socklen_t length = sizeof a;
     char where[160];
-    getsockname(b->listener, (struct sockaddr *)&a, &length);
+    if (getsockname(b->listener, &a.any, &length) < 0)
+        a.any.sa_family = AF_UNSPEC;
     if (b->near)
         snprintf(where, sizeof where, "%s", b->options.socket);
     else
-        snprintf(where, sizeof where, "port %u", ntohs(((const struct sockaddr_in *)&a)->sin_port));
+        snprintf(where, sizeof where, "port %u", port_of(&a));
     if (b->line >= 0)
         dprintf(b->line, "READY %s\n", where);
     else

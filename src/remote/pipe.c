@@ -215,7 +215,7 @@ int relay_listen(const char *address, const struct relay_keys *keys, char *error
     char host[256];
     const int on = 1;
     int ret = find(address, AI_PASSIVE, &all, host, sizeof host, error, size);
-    if (ret < 0)
+    if (ret < 0 || !all)
         return ret;
     HIRA_AUTOCLOSE int fd = -1;
     if (keys->plain && !keys->anywhere && !is_loopback(all->ai_addr)) {

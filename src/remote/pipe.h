@@ -44,13 +44,13 @@ int relay_pipe_connect(struct relay_pipe *pipe, const char *address, const struc
 
 /* The host's side, of a connection (taken over): reads the preface within the time a handshake may take. 0, or -errno
  * with a sentence. */
-int relay_pipe_greet(int fd, struct relay_preface *ret_preface, char *error, size_t size);
+int relay_pipe_greet(int fd, struct relay_preface *p, char *error, size_t size);
 /* Answers it, and has the peer show itself; or, with an `answer`, refuses it. 0, or -errno with a sentence. */
 int relay_pipe_accept(struct relay_pipe *pipe, int fd, const struct relay_keys *keys, char *error, size_t size);
 void relay_pipe_refuse(int fd, int error, const char *text);
 
 /* All of it: 0 or -errno. */
-int relay_pipe_send(struct relay_pipe *pipe, const struct iovec *parts, int n);
+int relay_pipe_send(struct relay_pipe *pipe, const struct iovec *given, int n);
 /* Something, at most `size` bytes; 0 at the end, -errno. */
 ssize_t relay_pipe_receive(struct relay_pipe *pipe, void *data, size_t size);
 int relay_pipe_receive_all(struct relay_pipe *pipe, void *data, size_t size);

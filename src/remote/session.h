@@ -37,8 +37,8 @@ struct relay_session {
 /* Prepares; the link is to be started. 0 or -errno. */
 int relay_session_init(struct relay_session *s, const struct relay_options *options);
 
-int relay_session_frame(void *session, const struct relay_frame *frame, const void *payload);
-void *relay_session_place(void *session, uint64_t offset, uint64_t size);
+int relay_session_frame(void *context, const struct relay_frame *f, const void *payload);
+void *relay_session_place(void *context, uint64_t offset, uint64_t size);
 
 /* The control message that came, once the event can be read; its size, 0: there is none. It is there until
  * control_taken(). */

@@ -639,7 +639,7 @@ static int read_config(struct router *router, bool check)
         fputs(error, stderr);
         return 1;
     }
-    if (check)
+    if (check && router->config)
         printf("%s: %u tenants, policy %s\n", o->config, router->config->n_tenants,
                router->config->policy ? router->config->policy->name : "none");
     return 0;

@@ -60,8 +60,9 @@ static void on_exit_of_relay(uv_process_t *process, int64_t status, int number)
     router_lines_stop(&r->lines);
     if (router_now_ms(r->router) - r->started > ROUTER_SETTLED_MS)
         r->failures = 0;
-    uint64_t pause =
-        HIRA_MIN((uint64_t)ROUTER_BACK_OFF_MS << HIRA_MIN(r->failures++, 16u), (uint64_t)ROUTER_BACK_OFF_MAX_MS);
+    uint64_t pause = (uint64_t)ROUTER_BACK_OFF_MS << HIRA_MIN(r->failures, 16u);
+    r->failures++;
+    pause = HIRA_MIN(pause, (uint64_t)ROUTER_BACK_OFF_MAX_MS);
     hira_log(&r->router->log, HIRA_LOG_ERROR, "remote", 0, "hira-relay ended (%s %d), to be started again in %llu ms",
              number ? "signal" : "status", number ? number : (int)status, (unsigned long long)pause);
     router_alarm_set(&r->router->loop, &r->retry, pause, start_again, r);
