@@ -22,7 +22,7 @@
 struct relay_queued {
     struct relay_queued *next;
     uint32_t size;
-    char record[];
+    _Alignas(8) char record[]; /* struct hira_record */
 };
 
 struct relay_outs {
