@@ -12,8 +12,6 @@
 #include "base/fd.h"
 #include "cli/runtime.h"
 
-#define ANSWER_MS 5000 /* hirad never blocks: longer means that it is stopped */
-
 static int send_request(int fd, json_t *request)
 {
     HIRA_AUTOFREE char *text = json_dumps(request, JSON_COMPACT);
@@ -27,23 +25,23 @@ static int send_request(int fd, json_t *request)
     return hira_fd_send(fd, message, size, NULL, 0);
 }
 
-static int receive_answer(int fd, json_t **ret_answer, int *ret_fd)
+int cli_receive_json(int fd, enum hira_message_type type, size_t head, json_t **ret_answer, int *ret_fd)
 {
     HIRA_AUTOFREE char *buffer = malloc(HIRA_MESSAGE_MAX + 1);
     struct pollfd p = {fd, POLLIN, 0};
     if (!buffer)
         return -ENOMEM;
-    if (poll(&p, 1, ANSWER_MS) <= 0)
+    if (poll(&p, 1, CLI_ANSWER_MS) <= 0)
         return -ETIMEDOUT;
     size_t n_fds = 1;
     ssize_t n = hira_fd_receive(fd, buffer, HIRA_MESSAGE_MAX, ret_fd, ret_fd ? &n_fds : NULL, 0);
     if (n <= 0)
         return n ? (int)n : -EPIPE;
-    int error = hira_message_check(buffer, (size_t)n, HIRA_MSG_CONTROL_TEXT, sizeof(struct hira_control) + 1);
+    int error = hira_message_check(buffer, (size_t)n, type, head + 1);
     if (error)
         return error;
     buffer[n] = 0;
-    *ret_answer = json_loads(buffer + sizeof(struct hira_control), 0, NULL);
+    *ret_answer = json_loads(buffer + head, 0, NULL);
     return *ret_answer ? 0 : -EPROTO;
 }
 
@@ -55,7 +53,7 @@ json_t *cli_control_with(const char *verb, const char *socket, json_t *request, 
     HIRA_AUTOCLOSE int fd = error ? error : hira_socket_connect(socket ? socket : found);
     error = fd < 0 ? fd : request ? send_request(fd, request) : -ENOMEM;
     if (!error)
-        error = receive_answer(fd, &answer, ret_fd);
+        error = cli_receive_json(fd, HIRA_MSG_CONTROL_TEXT, sizeof(struct hira_control), &answer, ret_fd);
     json_decref(request);
     if (error) {
         fprintf(stderr, "hira %s: no answer from a hirad on %s: %s\n", verb, socket ? socket : found, strerror(-error));

@@ -12,8 +12,6 @@
 #include "base/fd.h"
 #include "cli/runtime.h"
 
-#define ANSWER_MS 5000 /* hirad never blocks: longer means that it is stopped */
-
 /* How many servers were ended, or -errno. */
 static int kill_servers(const char *socket, unsigned pid)
 {
@@ -23,7 +21,7 @@ static int kill_servers(const char *socket, unsigned pid)
         return fd;
     int error = hira_fd_send(fd, &m, sizeof m, NULL, 0);
     struct pollfd p = {fd, POLLIN, 0};
-    if (!error && poll(&p, 1, ANSWER_MS) <= 0)
+    if (!error && poll(&p, 1, CLI_ANSWER_MS) <= 0)
         error = -ETIMEDOUT;
     if (error)
         return error;

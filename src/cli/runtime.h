@@ -33,6 +33,12 @@ int cli_private_relay_start(struct cli_private_router *router, char *const *opti
 /* Waits a bounded time until it has tidied up; one that still serves guests that outlive us is left to do so later. */
 void cli_private_router_stop(struct cli_private_router *router);
 
+#define CLI_ANSWER_MS 5000 /* hirad never blocks: longer means that it is stopped */
+
+/* Waits for a message of this type, whose text behind `head` bytes is JSON. 0 and a value to json_decref, or -errno. `ret_fd` (NULL: none may
+ * come): takes the descriptor that came with it. */
+int cli_receive_json(int fd, enum hira_message_type type, size_t head, json_t **ret_answer, int *ret_fd);
+
 /* Asks hirad (docs/protocol.md, section 6); takes the request over. The answer, the caller's; NULL: there is none, or it is an error: said on
  * standard error. `socket` NULL: where hirad usually is. */
 json_t *cli_control(const char *verb, const char *socket, json_t *request);

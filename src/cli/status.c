@@ -5,14 +5,11 @@
  */
 #include <errno.h>
 #include <getopt.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/fd.h"
 #include "cli/runtime.h"
-
-#define ANSWER_MS 5000 /* hirad never blocks: longer means that it is stopped */
 
 json_int_t cli_json_number(const json_t *object, const char *name)
 {
@@ -23,25 +20,6 @@ const char *cli_json_text(const json_t *object, const char *name)
 {
     const char *text = json_string_value(json_object_get(object, name));
     return text ? text : "";
-}
-
-static int receive_status(int fd, json_t **ret_status)
-{
-    HIRA_AUTOFREE char *buffer = malloc(HIRA_MESSAGE_MAX + 1);
-    struct pollfd p = {fd, POLLIN, 0};
-    if (!buffer)
-        return -ENOMEM;
-    if (poll(&p, 1, ANSWER_MS) <= 0)
-        return -ETIMEDOUT;
-    ssize_t n = hira_fd_receive(fd, buffer, HIRA_MESSAGE_MAX, NULL, NULL, 0);
-    if (n <= 0)
-        return n ? (int)n : -EPIPE;
-    int error = hira_message_check(buffer, (size_t)n, HIRA_MSG_STATUS_TEXT, sizeof(struct hira_message) + 1);
-    if (error)
-        return error;
-    buffer[n] = 0;
-    *ret_status = json_loads(buffer + sizeof(struct hira_message), 0, NULL);
-    return *ret_status ? 0 : -EPROTO;
 }
 
 int cli_router_status(const char *path, json_t **ret_status)
@@ -55,7 +33,7 @@ int cli_router_status(const char *path, json_t **ret_status)
     if (fd < 0)
         return fd;
     error = hira_fd_send(fd, &ask, sizeof ask, NULL, 0);
-    return error ? error : receive_status(fd, ret_status);
+    return error ? error : cli_receive_json(fd, HIRA_MSG_STATUS_TEXT, sizeof(struct hira_message), ret_status, NULL);
 }
 
 /* 90061000 as "1 d 1:01:01". */

@@ -499,6 +499,25 @@ static struct lapis_code replacement(const struct rule *r, const struct lapis_no
     return code;
 }
 
+/* Where the function keeps the code of a statement that is nothing else; NULL: it is another one. */
+static struct lapis_code *code_of(struct lapis_function *f, enum lapis_word word)
+{
+    switch (word) {
+    case LAPIS_W_FAILED:
+        return &f->failed;
+    case LAPIS_W_GUEST_BEFORE:
+        return &f->guest_before;
+    case LAPIS_W_GUEST_AFTER:
+        return &f->guest_after;
+    case LAPIS_W_SERVER_BEFORE:
+        return &f->server_before;
+    case LAPIS_W_SERVER_AFTER:
+        return &f->server_after;
+    default:
+        return NULL;
+    }
+}
+
 static void apply_statement(const struct rule *r, const struct lapis_node *node)
 {
     struct hira_pool *pool = r->front->pool;
@@ -521,9 +540,6 @@ static void apply_statement(const struct rule *r, const struct lapis_node *node)
         break;
     case LAPIS_W_FAILURE:
         f->failure = node->args[0].text;
-        break;
-    case LAPIS_W_FAILED:
-        f->failed = node->code;
         break;
     case LAPIS_W_ORDERED:
         apply_order(r, node);
@@ -576,23 +592,12 @@ static void apply_statement(const struct rule *r, const struct lapis_node *node)
     case LAPIS_W_GUEST_REPLACE:
         f->guest_replace = replacement(r, node);
         break;
-    case LAPIS_W_GUEST_BEFORE:
-        f->guest_before = node->code;
-        break;
-    case LAPIS_W_GUEST_AFTER:
-        f->guest_after = node->code;
-        break;
     case LAPIS_W_SERVER_REPLACE:
         f->server_replace = replacement(r, node);
         break;
-    case LAPIS_W_SERVER_BEFORE:
-        f->server_before = node->code;
-        break;
-    case LAPIS_W_SERVER_AFTER:
-        f->server_after = node->code;
-        break;
     default:
-        break;
+        if (code_of(f, node->word))
+            *code_of(f, node->word) = node->code;
     }
 }
 
