@@ -241,11 +241,6 @@ static void on_zygote(void *context)
 
 /* ---- the zygote's life ---- */
 
-static void free_process(uv_handle_t *handle)
-{
-    free(handle);
-}
-
 static void describe_end(struct router_api *api, int64_t status, int signal)
 {
     const char *last = api->lines.last;
@@ -259,7 +254,7 @@ static void describe_end(struct router_api *api, int64_t status, int signal)
 static void on_exit_of_zygote(uv_process_t *process, int64_t status, int signal)
 {
     struct router_api *api = process->data;
-    uv_close((uv_handle_t *)process, free_process);
+    router_process_close(process);
     while (api->zygote && zygote_message(api) > 0)
         ;
     api->process = NULL;
@@ -281,60 +276,26 @@ static void on_exit_of_zygote(uv_process_t *process, int64_t status, int signal)
     api->router->quieter(api->router);
 }
 
-static int spawn(struct router_api *api, int socket, int log)
+/* Its servers outlive hirad. */
+static int zygote_start(struct router_api *api)
 {
     struct router *router = api->router;
     char *args[8 + ROUTER_SANDBOX_MAX] = {api->path, "--zygote", "3", "--work-dir", router->options.work_dir};
     size_t n = 5;
+    int line, log;
     if (!router->private) { /* nobody follows a private router at its place */
         args[n++] = "--router";
         args[n++] = router->options.socket;
     }
     memcpy(args + n, router->options.sandbox, sizeof router->options.sandbox);
-    uv_stdio_container_t stdio[4] = {{.flags = UV_IGNORE},
-                                     {.flags = UV_INHERIT_FD, .data.fd = log},
-                                     {.flags = UV_INHERIT_FD, .data.fd = log},
-                                     {.flags = UV_INHERIT_FD, .data.fd = socket}};
-    /* Its own session: a terminal's signals are hirad's, and servers outlive hirad. */
-    uv_process_options_t options = {.exit_cb = on_exit_of_zygote,
-                                    .file = api->path,
-                                    .args = args,
-                                    .flags = UV_PROCESS_DETACHED,
-                                    .stdio_count = 4,
-                                    .stdio = stdio};
-    uv_process_t *process = calloc(1, sizeof *process);
-    if (!process)
-        return -ENOMEM;
-    process->data = api;
-    int error = uv_spawn(&router->loop, process, &options);
-    if (error) {
-        uv_close((uv_handle_t *)process, free_process);
-        return error;
-    }
-    api->process = process;
-    return 0;
-}
-
-static int zygote_start(struct router_api *api)
-{
-    struct router *router = api->router;
-    int ends[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-        return -errno;
-    HIRA_AUTOCLOSE int ours = ends[0];
-    HIRA_AUTOCLOSE int theirs = ends[1];
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return -errno;
-    HIRA_AUTOCLOSE int log_in = ends[0];
-    HIRA_AUTOCLOSE int log_out = ends[1];
-    int error = spawn(api, theirs, log_out);
+    int error = router_process_start(&router->loop, api->path, args, SOCK_SEQPACKET, on_exit_of_zygote, api, &api->process, &line, &log);
     if (error)
         return error;
     api->restarts += api->started ? 1 : 0;
     api->started = router_now_ms(router) + 1;
     api->explained = api->released = false;
-    router_lines_start(&api->lines, router, "zygote", (uint32_t)api->process->pid, HIRA_STEAL_FD(log_in));
-    api->zygote = router_watch_start(&router->loop, HIRA_STEAL_FD(ours), on_zygote, api);
+    router_lines_start(&api->lines, router, "zygote", (uint32_t)api->process->pid, log);
+    api->zygote = router_watch_start(&router->loop, line, on_zygote, api);
     hira_log(&router->log, HIRA_LOG_DEBUG, "zygote", 0, "%s: process %d", api->path, api->process->pid);
     return api->zygote ? 0 : -ENOMEM;
 }
@@ -427,12 +388,12 @@ static unsigned wanted(const struct router_api *api, const struct router_tenant 
 }
 
 /* Who lacks a server, of those who may have one started now; counted before. */
-static struct router_tenant *lacking(struct router_api *api)
+static struct router_tenant *lacking(struct router_api *api, uint64_t warm_since)
 {
     struct router *router = api->router;
     struct router_tenant *first = NULL;
     struct hira_list *pos, *next;
-    uint64_t warm_since = router_tenants_warm(router), now = router_now_ms(router), soonest = UINT64_MAX;
+    uint64_t now = router_now_ms(router), soonest = UINT64_MAX;
     hira_list_for_each (pos, next, &router->tenants) {
         struct router_tenant *tenant = hira_list_entry(pos, struct router_tenant, link);
         const struct trouble *t = trouble_of(api, tenant);
@@ -454,9 +415,8 @@ static struct router_tenant *lacking(struct router_api *api)
 
 /* A ready server that nobody is to come for, once guests have not come for a moment: of a tenant that has not been seen
  * for long, or started for guests that left while they waited. */
-static struct router_server *surplus(const struct router_api *api)
+static struct router_server *surplus(const struct router_api *api, uint64_t warm_since)
 {
-    uint64_t warm_since = router_tenants_warm(api->router);
     if (api->refill)
         return NULL;
     for (const struct hira_list *pos = api->servers.next; pos != &api->servers; pos = pos->next) {
@@ -490,12 +450,13 @@ void router_api_balance(struct router_api *api)
     if (api->adopted != adopted)
         router_alarm_set(&router->loop, &api->refill, ROUTER_REFILL_DELAY_MS, again, api);
     count(api);
-    struct router_server *server = router->ending ? NULL : surplus(api);
+    uint64_t warm_since = router_tenants_warm(router);
+    struct router_server *server = router->ending ? NULL : surplus(api, warm_since);
     if (server) {
         router_server_dismiss(server); /* which balances again */
         return;
     }
-    struct router_tenant *tenant = router->ending ? NULL : lacking(api);
+    struct router_tenant *tenant = router->ending ? NULL : lacking(api, warm_since);
     if (!tenant || api->forking + api->starting >= ROUTER_STARTING_MAX)
         return;
     if (now < api->retry_at) {
@@ -511,7 +472,7 @@ void router_api_balance(struct router_api *api)
         return;
     }
     while (tenant && api->forking + api->starting < ROUTER_STARTING_MAX && ask_for_fork(api, tenant))
-        tenant = lacking(api);
+        tenant = lacking(api, warm_since);
 }
 
 /* ---- which there are ---- */
@@ -583,7 +544,7 @@ void router_api_destroy(struct router_api *api)
     hira_list_for_each (pos, next, &api->troubles)
         forget_trouble(hira_list_entry(pos, struct trouble, link));
     if (api->process)
-        uv_close((uv_handle_t *)api->process, free_process);
+        router_process_close(api->process);
     router_lines_stop(&api->lines);
     hira_list_remove(&api->link);
     free(api->functions);

@@ -6,7 +6,12 @@
  */
 #include "router/loop.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
+
+#include "base/fd.h"
 
 struct router_watch {
     uv_poll_t poll;
@@ -105,4 +110,49 @@ void router_alarm_stop(struct router_alarm **owner)
     struct router_alarm *alarm = HIRA_STEAL(*owner);
     if (alarm)
         uv_close((uv_handle_t *)&alarm->timer, free_alarm);
+}
+
+/* ---- processes ---- */
+
+static void free_process(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+void router_process_close(uv_process_t *process)
+{
+    uv_close((uv_handle_t *)process, free_process);
+}
+
+int router_process_start(uv_loop_t *loop, const char *file, char **args, int type, uv_exit_cb ended, void *data, uv_process_t **ret_process,
+                         int *ret_line, int *ret_log)
+{
+    int ends[2];
+    if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends) < 0)
+        return -errno;
+    HIRA_AUTOCLOSE int ours = ends[0];
+    HIRA_AUTOCLOSE int theirs = ends[1];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    HIRA_AUTOCLOSE int log_in = ends[0];
+    HIRA_AUTOCLOSE int log_out = ends[1];
+    uv_stdio_container_t stdio[4] = {{.flags = UV_IGNORE},
+                                     {.flags = UV_INHERIT_FD, .data.fd = log_out},
+                                     {.flags = UV_INHERIT_FD, .data.fd = log_out},
+                                     {.flags = UV_INHERIT_FD, .data.fd = theirs}};
+    uv_process_options_t options = {
+        .exit_cb = ended, .file = file, .args = args, .flags = UV_PROCESS_DETACHED, .stdio_count = 4, .stdio = stdio};
+    uv_process_t *process = calloc(1, sizeof *process);
+    if (!process)
+        return -ENOMEM;
+    process->data = data;
+    int error = uv_spawn(loop, process, &options);
+    if (error) {
+        router_process_close(process);
+        return error;
+    }
+    *ret_process = process;
+    *ret_line = HIRA_STEAL_FD(ours);
+    *ret_log = HIRA_STEAL_FD(log_in);
+    return 0;
 }

@@ -10,6 +10,12 @@
 struct router_watch;
 struct router_alarm;
 
+/* Starts a program in a session of its own: a terminal's signals are hirad's. Its descriptor 3 is the other end of `*ret_line`, a socket of this
+ * type; what it prints comes from `*ret_log`. Both are the caller's. `process->data` is `data`; `ended` closes the process. 0 or -errno. */
+int router_process_start(uv_loop_t *loop, const char *file, char **args, int type, uv_exit_cb ended, void *data, uv_process_t **ret_process,
+                         int *ret_line, int *ret_log);
+void router_process_close(uv_process_t *process);
+
 /* Calls `ready` when `fd` (taken over) can be read or its peer hung up. NULL when out of memory or not pollable: fd is
  * closed. */
 struct router_watch *router_watch_start(uv_loop_t *loop, int fd, void (*ready)(void *context), void *context);

@@ -45,15 +45,10 @@ static void on_line(void *context)
         router_watch_stop(&r->line);
 }
 
-static void free_process(uv_handle_t *handle)
-{
-    free(handle);
-}
-
 static void on_exit_of_relay(uv_process_t *process, int64_t status, int number)
 {
     struct router_remote *r = process->data;
-    uv_close((uv_handle_t *)process, free_process);
+    router_process_close(process);
     if (!r)
         return;
     r->process = NULL;
@@ -68,56 +63,26 @@ static void on_exit_of_relay(uv_process_t *process, int64_t status, int number)
     router_alarm_set(&r->router->loop, &r->retry, pause, start_again, r);
 }
 
-static int spawn(struct router_remote *r, int line, int log)
+static int start(struct router_remote *r)
 {
     struct router *router = r->router;
     char path[HIRA_PATH_MAX];
     char *args[ROUTER_REMOTE_MAX + 6] = {"hira-relay", "--private", "3", "--socket", router->options.socket};
+    int line, log;
     memcpy(args + 5, router->options.remote, sizeof router->options.remote);
     if (hira_path_program("hira-relay", path, sizeof path) < 0)
         snprintf(path, sizeof path, "hira-relay");
-    uv_stdio_container_t stdio[4] = {{.flags = UV_IGNORE},
-                                     {.flags = UV_INHERIT_FD, .data.fd = log},
-                                     {.flags = UV_INHERIT_FD, .data.fd = log},
-                                     {.flags = UV_INHERIT_FD, .data.fd = line}};
-    uv_process_options_t options = {.exit_cb = on_exit_of_relay,
-                                    .file = path,
-                                    .args = args,
-                                    .flags = UV_PROCESS_DETACHED,
-                                    .stdio_count = 4,
-                                    .stdio = stdio};
-    uv_process_t *process = calloc(1, sizeof *process);
-    if (!process)
-        return -ENOMEM;
-    process->data = r;
-    int error = uv_spawn(&router->loop, process, &options);
-    if (error)
-        uv_close((uv_handle_t *)process, free_process);
-    else
-        r->process = process;
-    return error;
-}
-
-static int start(struct router_remote *r)
-{
-    int ends[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
-        return -errno;
-    HIRA_AUTOCLOSE int ours = ends[0];
-    HIRA_AUTOCLOSE int theirs = ends[1];
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return -errno;
-    HIRA_AUTOCLOSE int log_in = ends[0];
-    HIRA_AUTOCLOSE int log_out = ends[1];
-    int error = spawn(r, theirs, log_out);
+    int error = router_process_start(&router->loop, path, args, SOCK_STREAM, on_exit_of_relay, r, &r->process, &line, &log);
     if (error)
         return error;
-    r->started = router_now_ms(r->router);
+    HIRA_AUTOCLOSE int ours = line;
+    HIRA_AUTOCLOSE int log_in = log;
+    r->started = router_now_ms(router);
     router_watch_stop(&r->line);
     if (fcntl(ours, F_SETFL, O_NONBLOCK) < 0 || fcntl(log_in, F_SETFL, O_NONBLOCK) < 0)
         return -errno;
-    r->line = router_watch_start(&r->router->loop, HIRA_STEAL_FD(ours), on_line, r);
-    router_lines_start(&r->lines, r->router, "remote", (uint32_t)uv_process_get_pid(r->process), HIRA_STEAL_FD(log_in));
+    r->line = router_watch_start(&router->loop, HIRA_STEAL_FD(ours), on_line, r);
+    router_lines_start(&r->lines, router, "remote", (uint32_t)uv_process_get_pid(r->process), HIRA_STEAL_FD(log_in));
     return r->line ? 0 : -ENOMEM;
 }
 
