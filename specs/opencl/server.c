@@ -383,10 +383,22 @@ static cl_int server_hira_refusal_of_image(HIRA_UNUSED struct hira_serve *s, cl_
     return end_trial(memory, room, made, error);
 }
 
-static cl_int server_hira_write_behind(HIRA_UNUSED struct hira_serve *s, cl_mem buffer, cl_command_queue command_queue,
-                                       size_t offset, size_t size, const void *ptr)
+static void finish_queue(void *command_queue)
 {
-    return clEnqueueWriteBuffer(command_queue, buffer, CL_TRUE, offset, size, ptr, 0, NULL, NULL);
+    clFinish(command_queue);
+}
+
+// Several are begun one after the other where the queue keeps their order, and waited for together.
+static cl_int server_hira_write_behind(struct hira_serve *s, cl_mem buffer, cl_command_queue command_queue, size_t offset,
+                                       size_t size, const void *ptr)
+{
+    cl_command_queue_properties properties = CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE;
+    clGetCommandQueueInfo(command_queue, CL_QUEUE_PROPERTIES, sizeof properties, &properties, NULL);
+    bool ordered = !(properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE);
+    cl_int error = clEnqueueWriteBuffer(command_queue, buffer, !ordered, offset, size, ptr, 0, NULL, NULL);
+    if (!error && ordered)
+        hira_leave(s, finish_queue, command_queue);
+    return error;
 }
 
 static cl_int server_clEnqueueReadBuffer(struct hira_serve *s, cl_command_queue command_queue, cl_mem buffer,

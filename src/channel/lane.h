@@ -209,10 +209,17 @@ static inline void hira_callee_release(struct hira_callee *c)
     hira_callee_wake_for_room(c);
 }
 
-/* Says that the effects of the record taken last are done. */
-static inline void hira_callee_retire(struct hira_callee *c)
+/* Whether a record can be taken without waiting. */
+static inline bool hira_callee_has_record(const struct hira_callee *c)
 {
-    atomic_store_explicit(&c->map.control->retired, c->sequence, memory_order_release);
+    const struct hira_record *next = (const struct hira_record *)(c->map.ring + (c->head & (HIRA_RING_SIZE - 1)));
+    return atomic_load_explicit(&next->stamp, memory_order_acquire) != 0;
+}
+
+/* Says that the effects of all records up to this one, of those taken, are done. */
+static inline void hira_callee_retire(struct hira_callee *c, uint64_t sequence)
+{
+    atomic_store_explicit(&c->map.control->retired, sequence, memory_order_release);
 }
 
 /* Publishes what was written to c->map.reply (words, status, flags) as the reply to the record taken last. */

@@ -129,7 +129,7 @@ bool hira_callback_take(const struct hira_record *record, uint32_t size)
         reply->status = HIRA_REPLY_OK;
         hira_callee_reply(&reverse, (uint32_t)((char *)u.result - (char *)reply));
     }
-    hira_callee_retire(&reverse);
+    hira_callee_retire(&reverse, reverse.sequence);
     atomic_store_explicit(&n_run, reverse.sequence, memory_order_release);
     return true;
 }

@@ -339,7 +339,7 @@ static void take_callbacks(void)
         const struct hira_record *record = (const struct hira_record *)copy;
         must(record->function < hira_server_api.n_callbacks && size >= (int)sizeof *record + 16, "a callback is malformed");
         hira_callee_release(&reverse);
-        hira_callee_retire(&reverse);
+        hira_callee_retire(&reverse, reverse.sequence);
     }
     must(size == 0, "the callbacks' lane is malformed");
 }
@@ -408,6 +408,8 @@ static void renew_known(void)
 static void settle(void)
 {
     settling = true;
+    hira_lane_finish(the_lane);
+    atomic_store(&the_lane->retired, UINT64_MAX);
     hira_pending_poll();
     while (n_callbacks)
         callback_end(&callbacks[--n_callbacks]);

@@ -43,6 +43,16 @@ struct hira_chunk {
     _Alignas(16) char data[];
 };
 
+/* Commands of calls that have returned, begun one after the other: see hira_leave. */
+struct hira_left {
+    void (*finish)(void *what); /* NULL: there are none */
+    void *what;
+    uint16_t function;          /* the guest's index: calls of it go on without waiting */
+    uint32_t n;
+    uint64_t sequence;          /* of the last one's record; none of them is retired */
+    struct hira_memory *memory; /* of the calls: a list */
+};
+
 struct hira_server_lane {
     struct hira_callee callee;
     uint32_t index;
@@ -50,6 +60,7 @@ struct hira_server_lane {
     struct hira_memory *memory;
     uint32_t depth;                /* callbacks of its guest's thread that are waited for, one inside the other */
     bool ended;                    /* that thread has ended inside one */
+    struct hira_left left;
     struct hira_account_lane *account;
 };
 
@@ -115,6 +126,8 @@ static inline bool hira_private_room(void)
 void *hira_starve(struct hira_serve *s);
 
 /* Serves one record already copied to lane->memory. False: the guest is to be dropped. */
+/* Waits for the commands that were only begun: see hira_leave. */
+void hira_lane_finish(struct hira_server_lane *lane);
 bool hira_serve_record(struct hira_server_lane *lane, uint32_t size);
 
 /* Loads the vendor's library; makes no threads. 0, or -1 with a sentence. */

@@ -18,6 +18,7 @@
 #include "server/internal.h"
 #include "server/zygote.h"
 
+#define LEFT_MAX 32u /* commands begun and not waited for: more gain nothing, and memory is kept for each */
 #define FREE_MEMORY_MAX 64u /* call memories kept for use again: as many as commands are usually in flight */
 #define NO_FUNCTION 0xffffu
 #define SUCCESSOR_TRIES 500 /* of a millisecond each */
@@ -213,6 +214,55 @@ static void send_reply(struct hira_serve *s)
     hira_callee_reply(&s->lane->callee, (uint32_t)((char *)s->reply - (char *)reply));
 }
 
+static void retire_to(struct hira_server_lane *lane, uint64_t sequence)
+{
+    struct hira_server *server = &hira_server;
+    atomic_store_explicit(&lane->retired, sequence, memory_order_seq_cst);
+    hira_callee_retire(&lane->callee, sequence);
+    if (hira_unlikely(atomic_load_explicit(&server->dep_waiters, memory_order_seq_cst))) {
+        atomic_fetch_add(&server->dep_epoch, 1);
+        hira_futex_wake(&server->dep_epoch, INT32_MAX);
+    }
+}
+
+/* Nothing else that is served may come to depend on what has only begun, and nobody wait for it while its lane does. */
+void hira_lane_finish(struct hira_server_lane *lane)
+{
+    struct hira_left *left = &lane->left;
+    if (hira_likely(!left->finish))
+        return;
+    hira_account_turn(lane->account);
+    left->finish(left->what);
+    hira_account_turn(lane->account);
+    while (left->memory) {
+        struct hira_memory *m = left->memory;
+        left->memory = m->next;
+        hira_memory_free(m);
+    }
+    left->finish = NULL;
+    left->n = 0;
+    retire_to(lane, left->sequence);
+}
+
+void hira_leave(struct hira_serve *s, void (*finish)(void *what), void *what)
+{
+    struct hira_server_lane *lane = s->lane;
+    struct hira_left *left = &lane->left;
+    if (s->sync) {
+        finish(what);
+        return;
+    }
+    if (left->finish != finish || left->what != what || left->n == LEFT_MAX)
+        hira_lane_finish(lane);
+    left->finish = finish;
+    left->what = what;
+    left->function = ((const struct hira_record *)lane->memory->record)->function;
+    left->n++;
+    left->sequence = lane->callee.sequence;
+    lane->memory->next = left->memory;
+    left->memory = HIRA_STEAL(lane->memory);
+}
+
 bool hira_serve_record(struct hira_server_lane *lane, uint32_t size)
 {
     struct hira_memory *m = lane->memory;
@@ -277,13 +327,8 @@ bool hira_serve_record(struct hira_server_lane *lane, uint32_t size)
 
 static void retire(struct hira_server_lane *lane)
 {
-    struct hira_server *server = &hira_server;
-    atomic_store_explicit(&lane->retired, lane->callee.sequence, memory_order_seq_cst);
-    hira_callee_retire(&lane->callee);
-    if (hira_unlikely(atomic_load_explicit(&server->dep_waiters, memory_order_seq_cst))) {
-        atomic_fetch_add(&server->dep_epoch, 1);
-        hira_futex_wake(&server->dep_epoch, INT32_MAX);
-    }
+    if (hira_likely(!lane->left.finish))
+        retire_to(lane, lane->callee.sequence);
 }
 
 static bool start_thread(void *(*run)(void *), void *context)
@@ -334,10 +379,15 @@ static bool serve_counted(struct hira_server_lane *lane, uint32_t size)
 
 static uint32_t next_record(struct hira_server_lane *lane)
 {
-    int size = hira_callee_next(&lane->callee, (struct hira_record *)lane->memory->record, true);
+    struct hira_record *record = (struct hira_record *)lane->memory->record;
+    if (hira_unlikely(lane->left.finish) && !hira_callee_has_record(&lane->callee))
+        hira_lane_finish(lane);
+    int size = hira_callee_next(&lane->callee, record, true);
     if (size <= 0)
         hira_server_stop("its ring holds what no guest library writes");
     hira_callee_release(&lane->callee);
+    if (record->function != lane->left.function || record->flags & HIRA_RECORD_DEPS)
+        hira_lane_finish(lane);
     return (uint32_t)size;
 }
 

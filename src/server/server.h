@@ -448,6 +448,12 @@ void hira_up_call(struct hira_up *u, void *result, uint64_t size);
 
 /* ---- surroundings ---- */
 
+/* The command that this asynchronous call began goes on; finish(what) waits for it. The call's private memory, and what
+ * it reads in the arena, stay as they are until then. `finish` is called once for all such calls that follow each other
+ * with the same `what`: before anything else is served in their lane, and when there is nothing to serve. Until then none
+ * of them is retired, so that nobody else can tell. A synchronous call is finished at once. */
+void hira_leave(struct hira_serve *s, void (*finish)(void *what), void *what);
+
 /* One lock for what the spec's server code keeps. */
 void hira_server_lock(void);
 void hira_server_unlock(void);

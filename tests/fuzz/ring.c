@@ -41,7 +41,7 @@ static void look(void)
     if (n <= 0)
         return;
     hira_callee_release(&callee);
-    hira_callee_retire(&callee);
+    hira_callee_retire(&callee, callee.sequence);
     hira_callee_reply(&callee, 16);
     if (callee.head <= head || callee.head - head > HIRA_RECORD_MAX)
         abort();

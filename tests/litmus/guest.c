@@ -4,7 +4,8 @@
 #include "guest/internal.h"
 
 static const struct hira_function_info functions[N_FUNCTIONS] = {{"create", SIGNATURE}, {"add", SIGNATURE},  {"get", SIGNATURE},
-                                                                 {"read", SIGNATURE},   {"wait", SIGNATURE}, {"add_now", SIGNATURE}};
+                                                                 {"read", SIGNATURE},   {"wait", SIGNATURE}, {"add_now", SIGNATURE},
+                                                                 {"add_later", SIGNATURE}};
 static const struct hira_guest_type types[N_TYPES] = {{0}, {"counter", false, true, NULL}, {"event", false, true, NULL}};
 
 const struct hira_guest_api hira_guest_api = {
@@ -42,6 +43,11 @@ bool counter_add(void *counter, uint64_t n)
 bool counter_add_now(void *counter, uint64_t n)
 {
     return add(counter, n, F_ADD_SYNC, HIRA_CALL_SYNC);
+}
+
+bool counter_add_later(void *counter, uint64_t n)
+{
+    return add(counter, n, F_ADD_LATER, HIRA_CALL_ASYNC);
 }
 
 bool counter_get(void *counter, uint64_t *value)

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { F_CREATE, F_ADD, F_GET, F_READ, F_WAIT, F_ADD_SYNC, N_FUNCTIONS };
+enum { F_CREATE, F_ADD, F_GET, F_READ, F_WAIT, F_ADD_SYNC, F_ADD_LATER, N_FUNCTIONS };
 enum { T_COUNTER = 1, T_EVENT, N_TYPES };
 
 #define SIGNATURE 0x4c49544du
@@ -25,6 +25,7 @@ long litmus_alive(void);
 void *counter_create(void);                         /* asynchronous */
 bool counter_add(void *counter, uint64_t n);        /* asynchronous */
 bool counter_add_now(void *counter, uint64_t n);    /* synchronous */
+bool counter_add_later(void *counter, uint64_t n);  /* asynchronous; the vendor adds when it is waited for, see hira_leave */
 bool counter_get(void *counter, uint64_t *value);   /* synchronous */
 /* Asynchronous: the counter's present value is written to *to (64 words, all the same) until the event has ended. */
 bool counter_read(void *counter, uint64_t to[64], void **event);

@@ -47,10 +47,8 @@ static void *visible(void *self)
     uint64_t value = 0;
     for (unsigned i = 0; i < rounds; i++) {
         await(i * n_threads + me);
-        if (me || i % 3)
-            CHECK(counter_add(counter, 1));
-        else
-            CHECK(counter_add_now(counter, 1));
+        unsigned how = (i + me) % 4;
+        CHECK(how == 0 ? counter_add_now(counter, 1) : how == 1 ? counter_add(counter, 1) : counter_add_later(counter, 1));
         if (i % 4 == me % 4) {
             CHECK(counter_get(counter, &value));
             CHECK(value == i * n_threads + me + 1);
@@ -196,6 +194,23 @@ static bool nothing_left(void)
     return litmus_alive() == 0;
 }
 
+/* What only begins in one lane: also of two objects in turns, and more of it than is left at once. */
+static void test_later(void)
+{
+    uint64_t value = 0, other = 0, sum = 0;
+    void *a = counter_create(), *b = counter_create();
+    for (unsigned i = 1; i <= rounds; i++) {
+        CHECK(counter_add_later(a, i) && (i % 5 || counter_add_later(b, i)));
+        sum += i;
+        if (i % 97 == 0)
+            CHECK(counter_get(a, &value) && value == sum);
+    }
+    CHECK(counter_get(a, &value) && value == sum && counter_get(b, &other) && other == 5ull * (rounds / 5) * (rounds / 5 + 1) / 2);
+    counter_release(a);
+    counter_release(b);
+    tap_case("what was only begun is done before it can be seen");
+}
+
 static void test_alone(void)
 {
     run_threads(3, alone);
@@ -214,6 +229,7 @@ int main(int argc, char **argv)
         test_lives(n);
         test_complete(n);
     }
+    test_later();
     test_alone();
     return tap_done();
 }

@@ -11,6 +11,8 @@
 struct object {
     _Atomic uint32_t references;
     uint64_t value;          /* a counter's: plain on purpose */
+    const uint64_t *later[64]; /* what is to be added to it: where the calls said so */
+    uint32_t n_later;
     /* An event's: what the vendor does behind the call's back. */
     _Atomic bool done;
     uint64_t *to;
@@ -114,6 +116,25 @@ static void serve_add(struct hira_serve *s)
     hira_serve_result(s, true, 0, 0);
 }
 
+static void add_all(void *counter)
+{
+    struct object *o = counter;
+    for (; o->n_later; o->n_later--)
+        o->value += *o->later[o->n_later - 1];
+}
+
+static void serve_add_later(struct hira_serve *s)
+{
+    struct object *o = hira_get_handle(s, T_COUNTER);
+    const uint64_t *n = s->p;
+    hira_get_word(s);
+    if (!hira_serve_ready(s) || !o || o->n_later == 64)
+        return;
+    o->later[o->n_later++] = n;
+    hira_leave(s, add_all, o);
+    hira_serve_result(s, true, 0, 0);
+}
+
 static void serve_get(struct hira_serve *s)
 {
     struct object *o = hira_get_handle(s, T_COUNTER);
@@ -155,6 +176,7 @@ static const struct hira_server_function functions[N_FUNCTIONS] = {
     {"create", SIGNATURE, serve_create, NULL, false, 0}, {"add", SIGNATURE, serve_add, NULL, false, 0},
     {"get", SIGNATURE, serve_get, NULL, false, 0},       {"read", SIGNATURE, serve_read, NULL, false, 0},
     {"wait", SIGNATURE, serve_wait, NULL, false, 0},     {"add_now", SIGNATURE, serve_add, NULL, false, 0},
+    {"add_later", SIGNATURE, serve_add_later, NULL, false, 0},
 };
 
 static const struct hira_server_type types[N_TYPES] = {

@@ -367,6 +367,37 @@ static void read_write_finish(void)
     t_close(&cl);
 }
 
+/* Small writes one after the other, each over the one before and its source used again at once; then who looks is a kernel, another
+ * queue, and the same in any order. */
+static void writes_in_a_row(void)
+{
+    struct t_cl cl = t_open();
+    const cl_queue_properties unordered[] = {CL_QUEUE_PROPERTIES, CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE, 0};
+    cl_command_queue queues[] = {cl.queue, MAKE(clCreateCommandQueueWithProperties(cl.context, cl.device, unordered, &t_error))};
+    cl_mem buffer = t_ints(&cl, N), second = t_ints(&cl, N);
+    cl_int host[N], sum = 0;
+    for (cl_int i = 0; i < 400; i++) {
+        cl_command_queue queue = queues[i / 200];
+        for (cl_int k = 0; k < 1 + i % 40; k++) {
+            size_t from = (size_t)(k % 4) * 4;
+            fill_ints(host, N, 100 * i + k);
+            OK(clEnqueueWriteBuffer(queue, k % 7 ? buffer : second, CL_TRUE, from, BYTES - from, host, 0, NULL, NULL));
+        }
+        if (i % 3 == 0) {
+            inc(&cl, buffer, N);
+            OK(clFinish(cl.queue));
+        }
+        OK(clEnqueueReadBuffer(queues[i % 2], i % 5 ? buffer : second, CL_TRUE, 0, BYTES, host, 0, NULL, NULL));
+        for (int k = 0; k < N; k++)
+            sum = (sum * 31 + host[k]) % 1000003;
+    }
+    t_say("sum %d", sum);
+    OK(clReleaseMemObject(second));
+    OK(clReleaseMemObject(buffer));
+    OK(clReleaseCommandQueue(queues[1]));
+    t_close(&cl);
+}
+
 static void read_write_large(void)
 {
     enum { LARGE = 9 << 20 };
@@ -950,7 +981,7 @@ static void edges_of_rects(void)
 
 T_MAIN(T(info), T(flags), T(create_errors), T(with_properties), T(use_host_ptr), T(use_host_ptr_kept),
        T(use_host_ptr_unaligned), T(alloc_host_ptr), T(copy_host_ptr), T(sub_buffer), T(sub_buffer_flags), T(sub_buffer_errors),
-       T(sub_buffer_of_host_ptr), T(read_write), T(read_write_finish), T(read_write_large), T(read_write_errors),
+       T(sub_buffer_of_host_ptr), T(read_write), T(read_write_finish), T(writes_in_a_row), T(read_write_large), T(read_write_errors),
        T(host_access_flags), T(rect), T(rect_default_pitch), T(rect_tiles), T(rect_errors), T(copy), T(fill), T(map_whole),
        T(map_partial), T(map_several), T(map_overlapping), T(map_invalidate), T(map_non_blocking), T(map_sub_buffer),
        T(map_errors), T(migrate), T(destructor_callbacks), T(destructor_sub_buffer), T(destructor_after_commands),

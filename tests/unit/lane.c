@@ -83,7 +83,7 @@ static void test_records(void)
     hira_callee_reply(&callee, sizeof(struct hira_reply) + 8);
     CHECK(hira_caller_wait(&caller) == 0);
     CHECK(caller.map.reply->words[0] == 42 && caller.map.reply->status == 7 && caller.map.reply->size == sizeof(struct hira_reply) + 8);
-    hira_callee_retire(&callee);
+    hira_callee_retire(&callee, callee.sequence);
     CHECK(atomic_load(&caller.map.control->retired) == 1);
     tap_case("its reply arrives");
     close_lane();
@@ -127,7 +127,7 @@ static void *consume(void *context)
             return NULL;
         }
         hira_callee_release(&callee);
-        hira_callee_retire(&callee);
+        hira_callee_retire(&callee, callee.sequence);
         if (s->slow_every && i % s->slow_every == 0)
             usleep(300);
     }
