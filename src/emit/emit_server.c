@@ -446,11 +446,17 @@ static const char *rewritten_when(struct emit *e, const struct lapis_function *f
     return when;
 }
 
+/* The spec's own function in the place of the vendor's: written as one, or made of the code. */
+static const char *replacement(struct emit *e, const struct lapis_function *f)
+{
+    return f->server_function ? f->server_function : emit_format(e, "local_%s", f->name);
+}
+
 const char *emit_asking(struct emit *e, const struct lapis_function *f, const struct emit_answer *a, const char *room, const char *value,
                         const char *size)
 {
     struct hira_text out = {0};
-    hira_text_printf(&out, f->server_replace.text ? "local_%s(s" : "%s(", f->name);
+    hira_text_printf(&out, f->server_replace.text ? "%s(s" : "%s(", f->server_replace.text ? replacement(e, f) : f->name);
     for (size_t i = 0; i < n_arguments(f); i++) {
         const struct lapis_value *p = &f->params[i];
         bool is_room = a->value->count && !strcmp(a->value->count, p->name);
@@ -526,7 +532,7 @@ static void emit_serve(struct emit *e, const struct lapis_function *f)
 {
     const char *until = emit_until_done(e, f);
     e->function = f;
-    if (f->server_replace.text) {
+    if (f->server_replace.text && !f->server_function) {
         emit_line(e, "static %s", emit_local_prototype(e, f, "local"));
         emit_line(e, "{");
         emit_code(e, &f->server_replace);
@@ -574,7 +580,7 @@ static void emit_serve(struct emit *e, const struct lapis_function *f)
     emit_register(e, f, false);
     emit_gate_before(e, f);
     const char *arguments = server_arguments(e, f, n_arguments(f));
-    const char *call = f->server_replace.text ? emit_format(e, "local_%s(s%s%s)", f->name, f->n_params ? ", " : "", arguments)
+    const char *call = f->server_replace.text ? emit_format(e, "%s(s%s%s)", replacement(e, f), f->n_params ? ", " : "", arguments)
                                               : emit_format(e, "%s(%s)", f->name, arguments);
     if (rewritten)
         call = emit_format(e, "%s ? rewritten_%s(s, %s) : %s", rewritten, f->name, server_arguments(e, f, f->n_params), call);

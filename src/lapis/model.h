@@ -279,6 +279,7 @@ struct lapis_function {
     struct lapis_code failed;    /* guest: runs when the guest decides that the call ends with an error; sees `code` */
     struct lapis_code guest_replace, guest_before, guest_after;
     struct lapis_code server_replace, server_before, server_after;
+    const char *server_function; /* server_replace is a call of this function of the spec's own, which also gets `s`; NULL: other code */
     struct lapis_resource *resources;
     size_t n_resources;
     const char *const *deferred; /* queue, count and list of what it waits for, its event: the gate may add to the list. NULL: it may not */

@@ -479,17 +479,19 @@ static void check_own_function(struct lapis_front *front, const char *name, stru
 
 /* `guest replace name;`: a function of the specification's own with the same parameters; of the server's, behind the call being
  * served. */
-static struct lapis_code replacement(const struct rule *r, const struct lapis_node *node)
+static struct lapis_code replacement(const struct rule *r, const struct lapis_node *node, const char **ret_function)
 {
     const struct lapis_function *f = r->function;
     bool guest = node->word == LAPIS_W_GUEST_REPLACE;
     struct hira_text call = {0};
+    *ret_function = NULL;
     if (!node->n_args)
         return node->code;
     const char *name = node->args[0].text, *hole = strstr(name, "{name}");
     if (hole)
         name = hira_pool_printf(r->front->pool, "%.*s%s%s", (int)(hole - name), name, f->name, hole + 6);
     check_own_function(r->front, name, node->args[0].loc, guest);
+    *ret_function = name;
     hira_text_printf(&call, " %s%s(%s", f->ret.ctype->kind == LAPIS_VOID ? "" : "return ", name, guest ? "" : "s");
     for (size_t i = 0; i < f->n_params; i++)
         hira_text_printf(&call, "%s%s", i || !guest ? ", " : "", f->params[i].name ? f->params[i].name : "");
@@ -522,6 +524,7 @@ static void apply_statement(const struct rule *r, const struct lapis_node *node)
 {
     struct hira_pool *pool = r->front->pool;
     struct lapis_function *f = r->function;
+    const char *function;
     switch (node->word) {
     case LAPIS_W_PARAMETER:
         apply_parameter(r, node);
@@ -590,10 +593,10 @@ static void apply_statement(const struct rule *r, const struct lapis_node *node)
         f->version = lapis_unquote(pool, node->args[0].text);
         break;
     case LAPIS_W_GUEST_REPLACE:
-        f->guest_replace = replacement(r, node);
+        f->guest_replace = replacement(r, node, &function);
         break;
     case LAPIS_W_SERVER_REPLACE:
-        f->server_replace = replacement(r, node);
+        f->server_replace = replacement(r, node, &f->server_function);
         break;
     default:
         if (code_of(f, node->word))
