@@ -111,6 +111,9 @@ static void rename_parameter(struct emit *e, struct lapis_function *f, struct la
     for (size_t i = 0; i < f->n_resources; i++)
         f->resources[i].amount = renamed(e, f->resources[i].amount, name);
     f->holds = renamed(e, f->holds, name);
+    f->recorded.object = renamed(e, f->recorded.object, name);
+    for (size_t i = 0; i < f->recorded.n_keys; i++)
+        f->recorded.keys[i].text = renamed(e, f->recorded.keys[i].text, name);
 }
 
 static void lower_function(struct emit *e, struct lapis_function *f)

@@ -22,6 +22,7 @@ enum lapis_where {
     LAPIS_AT_IF = 1 << 7, /* behind if and else */
     LAPIS_AT_UNSUPPORTED = 1 << 8,
     LAPIS_AT_ANSWER = 1 << 9,
+    LAPIS_AT_CONTENTS = 1 << 10,
 };
 
 enum lapis_word {
@@ -58,6 +59,9 @@ enum lapis_word {
     LAPIS_W_MAPPED,
     LAPIS_W_DISPATCH,
     LAPIS_W_DEVICES,
+    LAPIS_W_CONTENTS, /* args[0]: how many bytes; the body: save and restore */
+    LAPIS_W_SAVE,
+    LAPIS_W_RESTORE,
     /* of types and functions */
     LAPIS_W_SUCCESS,
     LAPIS_W_FAILURE,
@@ -85,6 +89,7 @@ enum lapis_word {
     LAPIS_W_CONSUMES, /* `negated` is unused; `after` */
     LAPIS_W_DEFERRED,
     LAPIS_W_HOLDS,
+    LAPIS_W_RECORDED, /* args: object, keys */
     LAPIS_W_ENUMERATES,
     LAPIS_W_UNSUPPORTED,
     LAPIS_W_EXTENSION,

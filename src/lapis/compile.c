@@ -139,7 +139,9 @@ struct lapis_model *lapis_compile(const char *path, const struct lapis_options *
     lapis_tables(&front);
     lapis_infer(model, diag);
     lapis_resolve(&front);
-    if (!syntax_errors) /* what a slip kept from being read is not missing */
+    if (!syntax_errors) { /* what a slip kept from being read is not missing */
         lapis_check(&front);
+        lapis_replay(&front);
+    }
     return model;
 }

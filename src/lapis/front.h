@@ -4,7 +4,7 @@
  *
  * Passes, in order: lapis_check_bodies (what can be said of the trees alone), lapis_declare (what the import needs to
  * know), lapis_import, lapis_omit, lapis_tables, lapis_infer, lapis_resolve (the spec's annotations, the more particular over the
- * more general), lapis_check (nothing unsettled, nothing contradictory).
+ * more general), lapis_check (nothing unsettled, nothing contradictory), lapis_replay (what can be made anew).
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -42,6 +42,7 @@ void lapis_omit(struct lapis_front *front);
 void lapis_tables(struct lapis_front *front);
 void lapis_resolve(struct lapis_front *front);
 void lapis_check(struct lapis_front *front);
+void lapis_replay(struct lapis_front *front);
 
 /* ---- shared helpers ---- */
 

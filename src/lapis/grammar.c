@@ -44,6 +44,9 @@ static const struct lapis_grammar rows[] = {
     {LAPIS_W_MAPPED, "mapped", AT(TYPE), 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, true, "mapped;"},
     {LAPIS_W_DISPATCH, "dispatch", AT(TYPE), 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, true, "dispatch;"},
     {LAPIS_W_DEVICES, "devices", AT(TYPE), 1, 1, LAPIS_ARG_NAME, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, false, "devices(function);"},
+    {LAPIS_W_CONTENTS, "contents", AT(TYPE), 1, 1, LAPIS_ARG_EXPR, LAPIS_BODY_STATEMENTS, AT(CONTENTS), LAPIS_G_SELF, false, "contents(size) { save { C } restore { C } }"},
+    {LAPIS_W_SAVE, "save", AT(CONTENTS), 0, 0, 0, LAPIS_BODY_CODE, 0, LAPIS_G_SELF, false, "save { C }"},
+    {LAPIS_W_RESTORE, "restore", AT(CONTENTS), 0, 0, 0, LAPIS_BODY_CODE, 0, LAPIS_G_SELF, false, "restore { C }"},
 
     {LAPIS_W_SUCCESS, "success", AT(TYPE) | FUNC, 1, 1, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, false, "success(value);"},
     {LAPIS_W_FAILURE, "failure", AT(TYPE) | FUNC | AT(UNSUPPORTED), 1, 1, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, false, "failure(value);"},
@@ -71,6 +74,7 @@ static const struct lapis_grammar rows[] = {
     {LAPIS_W_CONSUMES, "consumes", FUNC, 2, 3, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_MANY, false, "consumes(resource, amount);"},
     {LAPIS_W_DEFERRED, "deferred", FUNC, 4, 4, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, false, "deferred(queue, count, list, event);"},
     {LAPIS_W_HOLDS, "holds", FUNC, 1, 1, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, false, "holds(handle);"},
+    {LAPIS_W_RECORDED, "recorded", FUNC, 0, LAPIS_ANY, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, true, "recorded; or recorded(object, key, ...);"},
     {LAPIS_W_ENUMERATES, "enumerates", FUNC, 2, 3, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, false, "enumerates(devices, NONE);"},
     {LAPIS_W_UNSUPPORTED, "unsupported", AT(FUNCTION), 0, 1, LAPIS_ARG_EXPR, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, true, "unsupported(value);"},
     {LAPIS_W_EXTENSION, "extension", FUNC, 0, 0, 0, LAPIS_BODY_NONE, 0, LAPIS_G_SELF, true, "extension;"},
@@ -152,7 +156,7 @@ const struct lapis_grammar *lapis_grammar_find(const char *spelling, unsigned wh
 const char *lapis_where_name(unsigned where)
 {
     static const char *const names[] = {"a file",      "an api",     "a type", "a function",        "a convention",
-                                        "a parameter", "a callback", "an if",  "an unsupported set", "an answer"};
+                                        "a parameter", "a callback", "an if",  "an unsupported set", "an answer", "contents"};
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(names); i++)
         if (where & (1u << i))
             return names[i];

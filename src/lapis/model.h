@@ -80,6 +80,15 @@ struct lapis_code { /* C taken verbatim from the spec */
     struct lapis_loc loc;
 };
 
+/* What becomes of a type's objects where others take their place: after a server has gone, on another host. */
+enum lapis_anew {
+    LAPIS_ANEW_NOT,     /* nothing brings them back */
+    LAPIS_ANEW_MADE,    /* by the calls that made them what they are, made again */
+    LAPIS_ANEW_FOUND,   /* they were there before, and are found again */
+    LAPIS_ANEW_COMMAND, /* they stand for commands, which have ended by then */
+    LAPIS_ANEW_NEVER,   /* there are none: no call that is carried names such objects */
+};
+
 /* A type whose values name objects that live on the other side. */
 struct lapis_handle {
     const char *name;          /* typedef name, "cl_event" */
@@ -95,6 +104,11 @@ struct lapis_handle {
     bool pends;                /* calls that name it may leave work pending in it: the guest knows whether any is left */
     bool mapped;               /* the application may map its contents: the guest keeps where they lie (`host` in its state) */
     bool dispatch;             /* its guest objects begin with the API's dispatch table pointer */
+    const char *contents;      /* server: C expression in `handle`: bytes of state that calls alone do not bring back; NULL: none */
+    struct lapis_code save, restore; /* server, with `contents`: copies them out and in; see `handle`, `data`, `size` */
+    struct lapis_loc contents_loc;
+    enum lapis_anew anew;      /* after lapis_replay */
+    struct lapis_reason anew_why;
     struct lapis_reason why;
     struct lapis_loc loc;
 };
@@ -242,6 +256,31 @@ struct lapis_answer {
     struct lapis_loc loc;
 };
 
+/* To which object a call belongs, so that who makes that anew makes the call again. */
+enum lapis_recorded {
+    LAPIS_RECORDED_NOT,
+    LAPIS_RECORDED_MADE,   /* to what it makes */
+    LAPIS_RECORDED_OBJECT, /* to the handle that `object` names */
+    LAPIS_RECORDED_ALL,    /* to none: to the application */
+};
+
+#define LAPIS_KEYS_MAX 4 /* server.h's HIRA_KEYS_MAX: an argument's number, a selector, and what tells kinds of state apart */
+
+struct lapis_record_key {
+    const char *text; /* C expression over the parameters */
+    struct lapis_loc loc;
+};
+
+struct lapis_recording {
+    enum lapis_recorded of;
+    const char *object; /* as the spec says it: a parameter, "ret", "all"; NULL: what the call makes */
+    struct lapis_record_key *keys; /* a later call for the object with equal ones takes the place of this one */
+    size_t n_keys;
+    bool said, general; /* by the spec; by a rule for several functions */
+    struct lapis_loc object_loc;
+    struct lapis_reason why;
+};
+
 struct lapis_function {
     const char *name;
     unsigned index;              /* 0.. in the function table, in order of declaration */
@@ -289,6 +328,7 @@ struct lapis_function {
         const char *none, *more; /* what it returns when there is none; when not all had room, or NULL: that is no error */
         struct lapis_loc loc;
     } enumerates;
+    struct lapis_recording recorded;
     bool variadic;               /* ends with "...": cannot be carried as it stands */
     bool local;                  /* guest_replace does without the carried call (its code never says remote_NAME): nothing crosses */
     bool annotated;              /* the spec says something of this function by name */

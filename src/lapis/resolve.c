@@ -465,6 +465,48 @@ static void apply_enumerates(const struct rule *r, const struct lapis_node *node
     r->function->enumerates.loc = node->loc;
 }
 
+/* Whether a general rule's keys can be evaluated in this function: else it does not concern it. */
+static bool keys_fit(const struct rule *r, const struct lapis_node *node)
+{
+    struct lapis_diag *diag = r->front->diag;
+    r->front->diag = lapis_diag_create();
+    for (size_t i = 1; i < node->n_args; i++)
+        check_function_expression(r->front, r->function, node, i);
+    bool fit = lapis_diag_errors(r->front->diag) == 0;
+    lapis_diag_destroy(r->front->diag);
+    r->front->diag = diag;
+    return fit;
+}
+
+/* What it belongs to is looked up when types and results are known: replay.c. */
+static void apply_recorded(const struct rule *r, const struct lapis_node *node)
+{
+    struct lapis_function *f = r->function;
+    const struct lapis_argument *object = node->n_args ? node->args : NULL;
+    bool known = !object || !strcmp(object->text, "all") || !strcmp(object->text, "ret") || lapis_param(f->params, f->n_params, object->text);
+    if (r->general && (!known || !keys_fit(r, node)))
+        return;
+    mark_used(r->front, node);
+    if (!known) {
+        unknown_parameter(r, object);
+        return;
+    }
+    if (node->negated && object) {
+        lapis_error(r->front->diag, object->loc, "'not recorded' takes no arguments");
+        return;
+    }
+    struct lapis_recording recorded = {.said = true, .general = r->general, .why = {"spec", "the specification says so", node->loc}};
+    recorded.of = node->negated ? LAPIS_RECORDED_NOT : LAPIS_RECORDED_MADE;
+    recorded.object = object ? object->text : NULL;
+    recorded.object_loc = object ? object->loc : node->loc;
+    for (size_t i = 1; i < node->n_args; i++) {
+        if (!r->general)
+            check_function_expression(r->front, f, node, i);
+        *HIRA_POOL_PUSH(r->front->pool, recorded.keys, recorded.n_keys) = (struct lapis_record_key){node->args[i].text, node->args[i].loc};
+    }
+    f->recorded = recorded;
+}
+
 /* A function of the specification's own is in the code of that side. */
 static void check_own_function(struct lapis_front *front, const char *name, struct lapis_loc loc, bool guest)
 {
@@ -575,6 +617,9 @@ static void apply_statement(const struct rule *r, const struct lapis_node *node)
     case LAPIS_W_HOLDS:
         apply_holds(r, node);
         break;
+    case LAPIS_W_RECORDED:
+        apply_recorded(r, node);
+        break;
     case LAPIS_W_ENUMERATES:
         apply_enumerates(r, node);
         break;
@@ -652,6 +697,9 @@ static void rename_expressions(struct hira_pool *pool, struct lapis_function *f,
         f->resources[i].amount = lapis_rename_word(pool, f->resources[i].amount, from, to);
     f->holds = lapis_rename_word(pool, f->holds, from, to);
     f->enumerates.list = lapis_rename_word(pool, f->enumerates.list, from, to);
+    f->recorded.object = lapis_rename_word(pool, f->recorded.object, from, to);
+    for (size_t i = 0; i < f->recorded.n_keys; i++)
+        f->recorded.keys[i].text = lapis_rename_word(pool, f->recorded.keys[i].text, from, to);
     struct lapis_code *codes[] = {&f->guest_replace,  &f->guest_before,  &f->guest_after,
                                   &f->server_replace, &f->server_before, &f->server_after};
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(codes); i++)
@@ -868,6 +916,21 @@ static struct lapis_function *verb(struct lapis_front *front, const struct lapis
     return f;
 }
 
+static void apply_contents(struct lapis_front *front, struct lapis_handle *handle, const struct lapis_node *node)
+{
+    static const char *const names[] = {"handle"};
+    lapis_check_names(front, node, &node->args[0], &(struct lapis_scope){names, 1, NULL});
+    handle->contents = node->args[0].text;
+    handle->contents_loc = node->loc;
+    handle->save = handle->restore = (struct lapis_code){0};
+    for (size_t i = 0; i < node->n_body; i++)
+        *(node->body[i]->word == LAPIS_W_SAVE ? &handle->save : &handle->restore) = node->body[i]->code;
+    if (!node->has_body || (handle->save.text && handle->restore.text)) /* without a body, the parser has said so */
+        return;
+    lapis_error(front->diag, node->loc, "nothing says how these contents are %s", handle->save.text ? "restored" : "saved");
+    lapis_hint(front->diag, "write %s", node->grammar->usage);
+}
+
 static void apply_handle_statement(struct lapis_front *front, struct lapis_handle *handle,
                                    const struct lapis_node *node)
 {
@@ -908,6 +971,9 @@ static void apply_handle_statement(struct lapis_front *front, struct lapis_handl
     case LAPIS_W_DEVICES:
         check_own_function(front, node->args[0].text, node->args[0].loc, false);
         handle->devices = node->args[0].text;
+        break;
+    case LAPIS_W_CONTENTS:
+        apply_contents(front, handle, node);
         break;
     default:
         break;
@@ -1197,12 +1263,12 @@ static void check_matches(struct lapis_front *front, const struct lapis_node *it
     }
 }
 
-/* A parameter() of a glob that no function of the glob has is a slip. */
+/* A parameter() of a glob that no function of the glob has is a slip; so is an object to which calls belong. */
 static void check_parameters(struct lapis_front *front, const struct lapis_node *item)
 {
     for (size_t i = 0; i < item->n_body; i++) {
         const struct lapis_node *node = item->body[i];
-        if (node->word == LAPIS_W_PARAMETER && !was_used(front, node))
+        if ((node->word == LAPIS_W_PARAMETER || node->word == LAPIS_W_RECORDED) && !was_used(front, node))
             lapis_warning(front->diag, node->loc, "no function that this speaks of has such a parameter");
     }
 }
