@@ -1,7 +1,7 @@
 /*
  * hira spec coverage: how much of an API is covered, and how much of that came of itself. A function is complete when
  * nothing of it is unsettled; complete functions are inferred (the spec says nothing that concerns a parameter) or
- * annotated.
+ * annotated. Of handle types: whether their objects can be made anew elsewhere, and why not.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -88,6 +88,38 @@ static struct coverage measure(const struct lapis_model *model)
     return c;
 }
 
+/* Handle types by what becomes of their objects. Types without objects do not count. */
+struct anew {
+    size_t types, by[LAPIS_ANEW_NEVER + 1];
+};
+
+static const char *const anew_names[] = {
+    [LAPIS_ANEW_NOT] = "lost",        [LAPIS_ANEW_MADE] = "made",   [LAPIS_ANEW_FOUND] = "found",
+    [LAPIS_ANEW_COMMAND] = "command", [LAPIS_ANEW_NEVER] = "never",
+};
+
+static struct anew measure_types(const struct lapis_model *model)
+{
+    struct anew a = {0};
+    for (size_t i = 0; i < model->n_handles; i++)
+        a.by[model->handles[i]->anew]++;
+    a.types = model->n_handles - a.by[LAPIS_ANEW_NEVER];
+    return a;
+}
+
+static size_t count_recorded(const struct lapis_model *model)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < model->n_functions; i++)
+        n += model->functions[i]->recorded.of != LAPIS_RECORDED_NOT;
+    return n;
+}
+
+static const char *why_lost(const struct lapis_handle *h)
+{
+    return h->anew_why.text ? h->anew_why.text : "the specification has errors";
+}
+
 static double percent(size_t part, size_t whole)
 {
     return whole ? 100.0 * (double)part / (double)whole : 100.0;
@@ -96,6 +128,20 @@ static double percent(size_t part, size_t whole)
 static void print_row(const char *name, size_t part, size_t whole)
 {
     printf("%-44s %6zu  %5.1f %%\n", name, part, percent(part, whole));
+}
+
+static void print_types(const struct lapis_model *model)
+{
+    struct anew a = measure_types(model);
+    printf("%-44s %6zu\n", "handle types", a.types);
+    print_row("  made anew", a.by[LAPIS_ANEW_MADE], a.types);
+    print_row("  found again", a.by[LAPIS_ANEW_FOUND], a.types);
+    print_row("  of commands, not made anew", a.by[LAPIS_ANEW_COMMAND], a.types);
+    print_row("  lost", a.by[LAPIS_ANEW_NOT], a.types);
+    for (size_t i = 0; i < model->n_handles; i++)
+        if (model->handles[i]->anew == LAPIS_ANEW_NOT)
+            printf("    %s: %s\n", model->handles[i]->name, why_lost(model->handles[i]));
+    printf("%-44s %6zu\n", "functions that are recorded for it", count_recorded(model));
 }
 
 static void print_table(const struct lapis_model *model)
@@ -114,6 +160,31 @@ static void print_table(const struct lapis_model *model)
     printf("%-44s %6zu\n", "pointer parameters", c.pointers);
     print_row("  settled", c.settled, c.pointers);
     print_row("  settled by rules alone", c.by_rules, c.pointers);
+    print_types(model);
+}
+
+/* A reason is a sentence of ours and names of the header: nothing in it needs escapes. */
+static void print_types_json(const struct lapis_model *model)
+{
+    struct anew a = measure_types(model);
+    const char *comma = "";
+    printf("  \"types\": %zu,\n", a.types);
+    for (size_t i = 0; i < HIRA_ARRAY_SIZE(anew_names); i++)
+        printf("  \"types_%s\": %zu,\n", anew_names[i], a.by[i]);
+    printf("  \"recorded\": %zu,\n  \"anew\": {", count_recorded(model));
+    for (size_t i = 0; i < model->n_handles; i++) {
+        printf("%s\n    \"%s\": \"%s\"", comma, model->handles[i]->name, anew_names[model->handles[i]->anew]);
+        comma = ",";
+    }
+    fputs("\n  },\n  \"lost\": {", stdout);
+    comma = "";
+    for (size_t i = 0; i < model->n_handles; i++) {
+        if (model->handles[i]->anew != LAPIS_ANEW_NOT)
+            continue;
+        printf("%s\n    \"%s\": \"%s\"", comma, model->handles[i]->name, why_lost(model->handles[i]));
+        comma = ",";
+    }
+    puts("\n  },");
 }
 
 static void print_json(const struct lapis_model *model)
@@ -124,8 +195,10 @@ static void print_json(const struct lapis_model *model)
     for (size_t i = 0; i < N_STATES; i++)
         printf("  \"%s\": %zu,\n", state_names[i], c.states[i]);
     printf("  \"without_own\": %zu,\n", c.functions - c.own);
-    printf("  \"pointers\": %zu,\n  \"settled\": %zu,\n  \"settled_by_rules\": %zu,\n  \"states\": {", c.pointers,
-           c.settled, c.by_rules);
+    printf("  \"pointers\": %zu,\n  \"settled\": %zu,\n  \"settled_by_rules\": %zu,\n", c.pointers, c.settled,
+           c.by_rules);
+    print_types_json(model);
+    fputs("  \"states\": {", stdout);
     for (size_t i = 0; i < model->n_functions; i++) {
         if (model->functions[i]->internal)
             continue;

@@ -1,6 +1,7 @@
 /*
  * hira spec explain: of each function how it is carried, of each parameter what is known, and for each fact the rule, a
- * sentence and the place of its evidence. Works on a specification with errors too: that is when it is needed.
+ * sentence and the place of its evidence; of each handle type what becomes of its objects. Works on a specification
+ * with errors too: that is when it is needed.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -135,6 +136,48 @@ static void print_answers(const struct lapis_function *f)
     }
 }
 
+static void print_reason(const struct lapis_reason *why)
+{
+    printf("%s [%s, ", why->text ? why->text : "", why->rule ? why->rule : "?");
+    print_place(why->loc);
+    puts("]");
+}
+
+static void print_recorded(const struct lapis_recording *r)
+{
+    if (r->of == LAPIS_RECORDED_NOT && !r->said)
+        return;
+    fputs(r->of == LAPIS_RECORDED_NOT   ? "    not recorded"
+          : r->of == LAPIS_RECORDED_ALL ? "    recorded for the application"
+          : r->object                   ? "    recorded for "
+                                        : "    recorded",
+          stdout);
+    if (r->object && r->of != LAPIS_RECORDED_ALL)
+        fputs(r->object, stdout);
+    for (size_t i = 0; i < r->n_keys; i++)
+        printf("%s%s", i ? ", " : " under ", r->keys[i].text);
+    fputs(": ", stdout);
+    print_reason(&r->why);
+}
+
+static void print_type(const struct lapis_handle *h)
+{
+    static const char *const texts[] = {
+        [LAPIS_ANEW_NOT] = "lost",
+        [LAPIS_ANEW_MADE] = "made anew",
+        [LAPIS_ANEW_FOUND] = "found again",
+        [LAPIS_ANEW_COMMAND] = "not made anew",
+        [LAPIS_ANEW_NEVER] = "of no concern",
+    };
+    printf("type %s: %s: ", h->name, texts[h->anew]);
+    print_reason(&h->anew_why);
+    if (h->contents) {
+        printf("    contents of %s bytes [spec, ", h->contents);
+        print_place(h->contents_loc);
+        puts("]");
+    }
+}
+
 static void print_function(const struct lapis_function *f)
 {
     printf("%s: %s", f->name, f->header ? f->header : "");
@@ -165,6 +208,7 @@ static void print_function(const struct lapis_function *f)
     if (f->retains || f->releases)
         printf("    %s its first parameter: counted in the guest\n", f->retains ? "retains" : "releases");
     print_answers(f);
+    print_recorded(&f->recorded);
     for (size_t i = 0; i < f->n_params; i++)
         print_value(&f->params[i], f->params[i].name ? f->params[i].name : "(unnamed)", 4);
     for (size_t i = lapis_declared_params(f); i < f->n_params; i++)
@@ -178,12 +222,18 @@ static int explain(const struct lapis_model *model, char **names, int n)
     int status = CLI_OK;
     for (size_t i = 0; n == 0 && i < model->n_functions; i++)
         print_function(model->functions[i]);
+    for (size_t i = 0; n == 0 && i < model->n_handles; i++)
+        if (model->handles[i]->anew != LAPIS_ANEW_NEVER)
+            print_type(model->handles[i]);
     for (int i = 0; i < n; i++) {
         const struct lapis_function *f = lapis_model_function(model, names[i]);
-        if (f) {
+        const struct lapis_handle *h = lapis_model_handle(model, names[i]);
+        if (f)
             print_function(f);
-        } else {
-            fprintf(stderr, "hira spec explain: there is no function '%s'\n", names[i]);
+        else if (h)
+            print_type(h);
+        if (!f && !h) {
+            fprintf(stderr, "hira spec explain: there is no function or handle type '%s'\n", names[i]);
             status = CLI_FAILED;
         }
     }

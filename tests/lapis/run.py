@@ -221,6 +221,8 @@ def test_usage():
         import json
         value = json.loads(out)
         ok = value["functions"] == sum(value[k] for k in ("inferred", "annotated", "unsupported", "incomplete"))
+        ok = ok and value["types"] == sum(value["types_" + k] for k in ("lost", "made", "found", "command"))
+        ok = ok and sorted(value["lost"]) == sorted(k for k, v in value["anew"].items() if v == "lost") and value["lost"]
     except (ValueError, KeyError) as error:
         ok, out = False, str(error)
     report(ok, "coverage --json adds up", out)
