@@ -566,6 +566,7 @@ static void emit_serve(struct emit *e, const struct lapis_function *f)
     if (emit_checks(e, f) || until)
         emit_line(e, "if (!hira_serve_ready(s)%s) return;", until ? " || (until_done && !hira_may_keep(s))" : "");
     emit_trace(e, f);
+    emit_belongs(e, f);
     for (size_t i = 0; i < f->n_params; i++)
         if (f->params[i].kind == LAPIS_V_HANDLE && f->params[i].deallocates)
             emit_line(e, "if (!hira_claim(s, %s, (void *)(uintptr_t)%s)) return;", emit_type_id(e, f->params[i].handle),
@@ -720,12 +721,15 @@ static void emit_type_hooks(struct emit *e)
         emit_code(e, &h->done);
         emit_line(e, "}\n");
     }
+    const char **contents = hira_pool_alloc(e->pool, e->model->n_handles * sizeof *contents);
+    for (size_t i = 0; i < e->model->n_handles; i++)
+        contents[i] = emit_contents(e, e->model->handles[i]);
     emit_line(e, "static const struct hira_server_type types[] = {\n    {0},");
     for (size_t i = 0; i < e->model->n_handles; i++) {
         const struct lapis_handle *h = e->model->handles[i];
-        emit_line(e, "    {\"%s\", %s, %s, %s, NULL, %s},", h->name, h->retain ? emit_format(e, "retain_%s", h->name) : "NULL",
+        emit_line(e, "    {\"%s\", %s, %s, %s, NULL, %s, %s},", h->name, h->retain ? emit_format(e, "retain_%s", h->name) : "NULL",
                   h->release ? emit_format(e, "release_%s", h->name) : "NULL", h->done.text ? emit_format(e, "done_%s", h->name) : "NULL",
-                  h->devices ? h->devices : "NULL");
+                  h->devices ? h->devices : "NULL", contents[i]);
     }
     emit_line(e, "};\n");
 }
@@ -755,8 +759,8 @@ static void emit_function_table(struct emit *e)
         const struct lapis_function *f = e->model->functions[i];
         const char *serve = emit_carried(f) ? emit_format(e, "serve_%s", f->name) : "NULL";
         const char *pointer = has_vendor(f) ? emit_format(e, "(void *const *)&vendor.%s_", f->name) : "NULL";
-        emit_line(e, "    {\"%s\", 0x%08x, %s, %s, %s, %s},", f->name, emit_signature(e, f), serve, pointer, f->extension ? "true" : "false",
-                  emit_gate_flags(f));
+        emit_line(e, "    {\"%s\", 0x%08x, %s, %s, %s, %s, %s},", f->name, emit_signature(e, f), serve, pointer,
+                  f->extension ? "true" : "false", emit_gate_flags(f), emit_recorded(f));
     }
     emit_line(e, "};\n");
 }

@@ -89,6 +89,12 @@ void emit_seen(struct emit *e, const struct lapis_function *f);
 /* What `hira trace` shows of a call whose arguments have been decoded and checked. */
 void emit_trace(struct emit *e, const struct lapis_function *f);
 
+/* What it takes to make objects anew (emit_replay.c): tells to what a call belongs; the functions of a type's contents, and their place in
+ * its row; a function's row. */
+void emit_belongs(struct emit *e, const struct lapis_function *f);
+const char *emit_contents(struct emit *e, const struct lapis_handle *h);
+const char *emit_recorded(const struct lapis_function *f);
+
 /* First of all: see lower.c. */
 void emit_lower(struct emit *e, struct lapis_model *model);
 void emit_api_header(struct emit *e);

@@ -296,6 +296,7 @@ bool hira_serve_record(struct hira_server_lane *lane, uint32_t size)
     s.gate = 0;
     s.failed = false;
     s.trace = NULL;
+    s.belongs = NULL;
 
     if (flags & ~(HIRA_RECORD_SYNC | HIRA_RECORD_SPILLED | HIRA_RECORD_DEPS | HIRA_RECORD_QUIET))
         return false;

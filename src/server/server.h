@@ -30,6 +30,7 @@ struct hira_server_function {
     void *const *vendor; /* where the vendor's function is kept; NULL: needs none (internal functions) */
     bool extension;      /* not a symbol of the vendor's library: looked up by hira_server_api.extension */
     uint8_t gate;        /* HIRA_FUNCTION_* */
+    uint8_t recorded;    /* HIRA_RECORDED_*: see making objects anew */
 };
 
 #define HIRA_FUNCTION_DEFERRED 1 /* the gate may put an event of its own into the command's wait list */
@@ -48,6 +49,29 @@ struct hira_gate_ops {
     bool (*on_processor)(void);   /* the device is the processor; NULL: it is not */
 };
 
+/* Making objects anew: what whoever does that, elsewhere or later, finds in the tables. Nothing here calls it. */
+
+#define HIRA_RECORDED_MADE 1    /* the call is to be made again for what it makes: see hira_made */
+#define HIRA_RECORDED_BELONGS 2 /* for what hira_serve.belongs says */
+
+/* The spec's `contents`: state of an object that calls alone do not bring back. While no command of the object runs. */
+struct hira_contents {
+    uint64_t (*size)(void *vendor); /* 0: none of its own */
+    bool (*save)(void *vendor, void *data, uint64_t size);
+    bool (*restore)(void *vendor, const void *data, uint64_t size);
+};
+
+#define HIRA_KEYS_MAX 4
+
+/* The spec's `recorded(object, key, ...)`: a call belongs to how the object came to be as it is, and a later one with equal keys, of any
+ * function, takes its place. Without keys none does. */
+struct hira_belongs {
+    unsigned type; /* 0: to no object, but to the application */
+    void *object;  /* the vendor's handle */
+    uint32_t n_keys;
+    uint64_t keys[HIRA_KEYS_MAX];
+};
+
 struct hira_server_type {
     const char *name;
     void (*retain)(void *vendor);   /* NULL: not counted */
@@ -55,6 +79,7 @@ struct hira_server_type {
     int (*done)(void *vendor);      /* 0 running, positive ended well, negative failed; NULL: no command */
     void (*destroy)(void *state);   /* spec's `server destroy` */
     void (*devices)(void (*add)(void *device, const char *name)); /* adds each of the vendor's, in order; NULL: they are no devices */
+    const struct hira_contents *contents; /* NULL: calls alone bring it back */
 };
 
 struct hira_server_api {
@@ -125,6 +150,7 @@ struct hira_serve {
     uint8_t gate;                    /* of the function */
     bool failed;                     /* the call was made, and did not succeed */
     struct hira_trace *trace;        /* it is written down */
+    struct hira_belongs *belongs;    /* gets to what the call belongs; NULL: nobody records */
     uint64_t n_cells, cells[HIRA_OUTS_MAX];
 };
 

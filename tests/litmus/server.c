@@ -173,14 +173,14 @@ static void serve_wait(struct hira_serve *s)
 }
 
 static const struct hira_server_function functions[N_FUNCTIONS] = {
-    {"create", SIGNATURE, serve_create, NULL, false, 0}, {"add", SIGNATURE, serve_add, NULL, false, 0},
-    {"get", SIGNATURE, serve_get, NULL, false, 0},       {"read", SIGNATURE, serve_read, NULL, false, 0},
-    {"wait", SIGNATURE, serve_wait, NULL, false, 0},     {"add_now", SIGNATURE, serve_add, NULL, false, 0},
-    {"add_later", SIGNATURE, serve_add_later, NULL, false, 0},
+    {"create", SIGNATURE, serve_create, NULL, false, 0, 0}, {"add", SIGNATURE, serve_add, NULL, false, 0, 0},
+    {"get", SIGNATURE, serve_get, NULL, false, 0, 0},       {"read", SIGNATURE, serve_read, NULL, false, 0, 0},
+    {"wait", SIGNATURE, serve_wait, NULL, false, 0, 0},     {"add_now", SIGNATURE, serve_add, NULL, false, 0, 0},
+    {"add_later", SIGNATURE, serve_add_later, NULL, false, 0, 0},
 };
 
 static const struct hira_server_type types[N_TYPES] = {
-    {0}, {"counter", retain, release, NULL, NULL, NULL}, {"event", retain, release, done, NULL, NULL}};
+    {0}, {"counter", retain, release, NULL, NULL, NULL, NULL}, {"event", retain, release, done, NULL, NULL, NULL}};
 
 const struct hira_server_api hira_server_api = {
     .name = "litmus", .functions = functions, .n_functions = N_FUNCTIONS, .types = types, .n_types = N_TYPES};

@@ -35,9 +35,9 @@ static void destroy(void *state)
 
 static const struct hira_server_type types[N_TYPES] = {
     {0},
-    {"queue", retain, release, NULL, destroy, NULL},
-    {"event", retain, release, NULL, NULL, NULL},
-    {"device", NULL, NULL, NULL, NULL, NULL},
+    {"queue", retain, release, NULL, destroy, NULL, NULL},
+    {"event", retain, release, NULL, NULL, NULL, NULL},
+    {"device", NULL, NULL, NULL, NULL, NULL, NULL},
 };
 
 const struct hira_server_api hira_server_api = {.name = "unit", .types = types, .n_types = N_TYPES, .state_size = 64};

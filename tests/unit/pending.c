@@ -38,7 +38,7 @@ static void release(void *vendor)
     hira_pending_poll();
 }
 
-static const struct hira_server_type types[N_TYPES] = {{0}, {"job", NULL, release, done, NULL, NULL}};
+static const struct hira_server_type types[N_TYPES] = {{0}, {"job", NULL, release, done, NULL, NULL, NULL}};
 
 const struct hira_server_api hira_server_api = {.name = "unit", .types = types, .n_types = N_TYPES};
 
