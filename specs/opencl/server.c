@@ -343,6 +343,76 @@ static size_t share_of_memory(char *answer, size_t size)
     return size;
 }
 
+/* ---- making memory anew: see replay.lapis ---- */
+
+// The texels of an image, in three dimensions. False: it is none.
+static bool extent_of(cl_mem memory, size_t region[3])
+{
+    cl_mem_object_type type = 0;
+    size_t layers = 0;
+    memset(region, 0, 3 * sizeof *region);
+    clGetMemObjectInfo(memory, CL_MEM_TYPE, sizeof type, &type, NULL);
+    if (type == CL_MEM_OBJECT_BUFFER || type == CL_MEM_OBJECT_PIPE)
+        return false;
+    clGetImageInfo(memory, CL_IMAGE_WIDTH, sizeof *region, &region[0], NULL);
+    clGetImageInfo(memory, CL_IMAGE_HEIGHT, sizeof *region, &region[1], NULL);
+    clGetImageInfo(memory, CL_IMAGE_DEPTH, sizeof *region, &region[2], NULL);
+    clGetImageInfo(memory, CL_IMAGE_ARRAY_SIZE, sizeof layers, &layers, NULL);
+    if (layers)
+        region[type == CL_MEM_OBJECT_IMAGE1D_ARRAY ? 1 : 2] = layers;
+    for (int i = 0; i < 3; i++)
+        region[i] += !region[i];
+    return true;
+}
+
+// What is a part or a view of another object has no contents of its own. Those of a pipe cannot be had.
+static size_t contents_size(cl_mem memory)
+{
+    cl_mem whole = NULL;
+    size_t size = 0, region[3];
+    clGetMemObjectInfo(memory, CL_MEM_ASSOCIATED_MEMOBJECT, sizeof whole, &whole, NULL);
+    if (whole)
+        return 0;
+    if (extent_of(memory, region))
+        return region_bytes(region, element_size(memory));
+    clGetMemObjectInfo(memory, CL_MEM_SIZE, sizeof size, &size, NULL);
+    return size;
+}
+
+// By a copy on the device, which flags like CL_MEM_HOST_NO_ACCESS do not forbid, between the object and a buffer over
+// `data`; images as packed rows.
+static cl_int copy_contents(cl_command_queue queue, cl_mem memory, cl_mem host, size_t size, bool save)
+{
+    static const size_t origin[3];
+    size_t region[3];
+    if (!extent_of(memory, region))
+        return clEnqueueCopyBuffer(queue, save ? memory : host, save ? host : memory, 0, 0, size, 0, NULL, NULL);
+    return save ? clEnqueueCopyImageToBuffer(queue, memory, host, origin, region, 0, 0, NULL, NULL)
+                : clEnqueueCopyBufferToImage(queue, host, memory, 0, origin, region, 0, NULL, NULL);
+}
+
+static bool move_contents(cl_mem memory, void *data, size_t size, bool save)
+{
+    cl_context context = NULL;
+    cl_device_id devices[64];
+    clGetMemObjectInfo(memory, CL_MEM_CONTEXT, sizeof context, &context, NULL);
+    if (!context || clGetContextInfo(context, CL_CONTEXT_DEVICES, sizeof devices, devices, NULL))
+        return false;
+    cl_command_queue queue = clCreateCommandQueue(context, devices[0], 0, NULL);
+    cl_mem host = queue ? clCreateBuffer(context, CL_MEM_USE_HOST_PTR, size, data, NULL) : NULL;
+    cl_int error = host ? copy_contents(queue, memory, host, size, save) : CL_OUT_OF_HOST_MEMORY;
+    void *at = error ? NULL : clEnqueueMapBuffer(queue, host, CL_TRUE, CL_MAP_READ, 0, size, 0, NULL, NULL, &error);
+    if (at) // what was copied to the buffer is at `data` now
+        error = clEnqueueUnmapMemObject(queue, host, at, 0, NULL, NULL);
+    if (queue && clFinish(queue))
+        error = CL_OUT_OF_RESOURCES;
+    if (host)
+        clReleaseMemObject(host);
+    if (queue)
+        clReleaseCommandQueue(queue);
+    return !error;
+}
+
 /* ---- in the place of functions ---- */
 
 static cl_context server_clCreateContextFromType(HIRA_UNUSED struct hira_serve *s,
