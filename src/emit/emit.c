@@ -336,18 +336,22 @@ bool emit_has_keys(const struct lapis_value *v)
     return v->kind == LAPIS_V_PROPERTIES && v->n_keys;
 }
 
+/* The type of the value that belongs to a key: a function's body. */
+static void keys_body(struct emit *e, const char *key, const struct lapis_key *keys, size_t n)
+{
+    emit_line(e, "{");
+    for (size_t i = 0; i < n; i++)
+        emit_line(e, "    %s%s == (uint64_t)(%s) ? %s :", i ? "       " : "return ", key, keys[i].key, emit_type_id(e, keys[i].handle));
+    emit_line(e, "    %s0;", n ? "       " : "return ");
+    emit_line(e, "}");
+    emit_blank(e);
+}
+
 /* Which type the value under a key of a property list has. */
 static void keys_function(struct emit *e, const char *name, const struct lapis_key *keys, size_t n)
 {
     emit_line(e, "static unsigned %s(uint64_t key)", name);
-    emit_line(e, "{");
-    for (size_t i = 0; i < n; i++) {
-        emit_line(e, "    if (key == (uint64_t)(%s))", keys[i].key);
-        emit_line(e, "        return %s;", emit_type_id(e, keys[i].handle));
-    }
-    emit_line(e, "    return 0;");
-    emit_line(e, "}");
-    emit_blank(e);
+    keys_body(e, "key", keys, n);
 }
 
 void emit_keys_function(struct emit *e, const struct lapis_function *f, const struct lapis_value *v)
@@ -416,17 +420,8 @@ void emit_answer_functions(struct emit *e, const struct lapis_function *f)
 /* Which type the answers to a query have. */
 void emit_values_function(struct emit *e)
 {
-    emit_line(e, "HIRA_UNUSED static unsigned values_type(uint64_t selector)");
-    emit_line(e, "{");
-    for (size_t i = 0; i < e->model->n_values; i++) {
-        emit_line(e, "    if (selector == (uint64_t)(%s))", e->model->values[i].key);
-        emit_line(e, "        return %s;", emit_type_id(e, e->model->values[i].handle));
-    }
-    if (!e->model->n_values)
-        emit_line(e, "    (void)selector;");
-    emit_line(e, "    return 0;");
-    emit_line(e, "}");
-    emit_blank(e);
+    emit_line(e, "HIRA_UNUSED static unsigned values_type(%suint64_t selector)", e->model->n_values ? "" : "HIRA_UNUSED ");
+    keys_body(e, "selector", e->model->values, e->model->n_values);
 }
 
 /* ---- the header of both halves ---- */

@@ -653,8 +653,11 @@ static void emit_counting(struct emit *e, const struct lapis_function *f)
 
 static void emit_unused(struct emit *e, const struct lapis_function *f)
 {
+    const char *casts = "";
     for (size_t i = 0; i < lapis_declared_params(f); i++)
-        emit_line(e, "(void)%s;", f->params[i].name);
+        casts = emit_format(e, "%s%s(void)%s", casts, i ? ", " : "", f->params[i].name);
+    if (*casts)
+        emit_line(e, "%s;", casts);
 }
 
 static void emit_unsupported(struct emit *e, const struct lapis_function *f)
@@ -669,7 +672,7 @@ static void emit_unsupported(struct emit *e, const struct lapis_function *f)
     if (f->failed.text && (error || (!emit_is_void(&f->ret) && f->ret.ctype->kind == LAPIS_INT)))
         code = decided(e, f, code);
     if (error)
-        emit_line(e, "const %s failed = %s;\n    if (%s)\n        *%s = failed;", error_type(e, f), code, error->name, error->name);
+        emit_line(e, "const %s failed = %s;\n    if (%s) *%s = failed;", error_type(e, f), code, error->name, error->name);
     if (!emit_is_void(&f->ret))
         emit_line(e, "return %s;", error || f->ret.ctype->kind != LAPIS_INT ? "0" : code);
 }

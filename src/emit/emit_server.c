@@ -681,7 +681,7 @@ static void emit_trampoline(struct emit *e, const struct lapis_callback *cb)
 
 static bool has_vendor(const struct lapis_function *f)
 {
-    return !f->internal && !f->variadic && !(f->server_replace.text && f->unsupported);
+    return !f->internal && !f->variadic && !f->unsupported;
 }
 
 static void emit_vendor_table(struct emit *e)
