@@ -227,11 +227,11 @@ static void introduce(struct far *f, size_t size)
     memcpy(behalf.name, f->identity, sizeof behalf.name);
     memcpy(behalf.peer, f->peer, sizeof behalf.peer);
     s->local = hira_socket_connect(s->options->socket);
-    int error = s->local < 0 ? s->local : hira_fd_send(s->local, &behalf, sizeof behalf, NULL, 0);
-    if (!error)
-        error = hira_fd_send(s->local, s->control, size, NULL, 0);
+    /* What cannot be sent was refused before: why can still be read. */
+    if (s->local >= 0 && hira_fd_send(s->local, &behalf, sizeof behalf, NULL, 0) == 0)
+        hira_fd_send(s->local, s->control, size, NULL, 0);
     relay_session_control_taken(s);
-    if (error) {
+    if (s->local < 0) {
         const struct hira_refused refused = {.head = hira_message_head(HIRA_MSG_REFUSED, sizeof refused),
                                              .error = ENOENT,
                                              .text = "no hirad answers on that host"};

@@ -11,6 +11,7 @@
 #include "base/text.h"
 
 #define FAREWELL_US 500000 /* for the last words to arrive */
+#define TAKEN_MS 500       /* for a message to be passed on that came just before the peer's last words */
 
 int relay_session_init(struct relay_session *s, const struct relay_options *options)
 {
@@ -37,6 +38,13 @@ static int take_control(struct relay_session *s, const struct relay_frame *f, co
     return eventfd_write(s->event, 1) < 0 ? -errno : 0;
 }
 
+/* The other thread passes on what came before: a refusal, say, which is why the peer ends the session. */
+static void wait_taken(struct relay_session *s)
+{
+    for (int ms = 0; ms < TAKEN_MS && atomic_load_explicit(&s->control_size, memory_order_acquire); ms++)
+        usleep(1000);
+}
+
 int relay_session_frame(void *context, const struct relay_frame *f, const void *payload)
 {
     struct relay_session *s = context;
@@ -50,6 +58,7 @@ int relay_session_frame(void *context, const struct relay_frame *f, const void *
         memcpy(why, payload, HIRA_MIN(f->size, 255u));
         why[HIRA_MIN(f->size, 255u)] = 0;
         hira_text_tame(why);
+        wait_taken(s);
         atomic_store(&s->ending, true);
         s->link.owner->over(s, why);
     case RELAY_CONTROL:
