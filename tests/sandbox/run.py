@@ -235,6 +235,28 @@ def caches_last_and_are_the_tenants(place):
     del folder
 
 
+def no_mounts():
+    """Root that may not change what it sees: as in many containers."""
+    import ctypes
+    ctypes.CDLL(None).prctl(24, 21, 0, 0, 0)  # PR_CAPBSET_DROP, CAP_SYS_ADMIN
+
+
+@test('user')
+def a_cache_that_servers_cannot_reach_is_one_of_their_own(place):
+    if os.getuid() != 0:
+        raise Skip('needs root, whose servers are other users')
+    os.chmod(place.base, 0o755)
+    os.mkdir(place.base + '/closed', 0o700)
+    r = place.router('--cache-dir', place.base + '/closed/cache', preexec=no_mounts)
+    with Prisoner(r.path) as p:
+        p.can('where')
+        home = p.text.split()[1]
+        assert not home.startswith(place.base + '/closed'), p.text
+        p.can('write', home + '/kept')
+        p.can('read', home + '/kept')
+    assert 'no cache that lasts for ' in r.log(), r.log()
+
+
 @test('user')
 def tenants_do_not_share(place):
     if os.getuid() != 0:
