@@ -40,6 +40,7 @@
 #define HIRA_SPIN_MOST_NS 50000
 #define HIRA_SPIN_SHORT_NS 3000  /* what needs no other thread is answered by then */
 #define HIRA_WAKE_NS 30000       /* what waking an idle core adds to a wait, 25-44 µs in a virtual machine */
+#define HIRA_SPINS_UNTIMED 64     /* about 1 µs: looks before the clock is asked */
 #define HIRA_TRY_OTHER 16u       /* one wait of so many is made the other way, to see whether that is faster now */
 #define HIRA_MOVE_AFTER 16u /* quick calls between two threads of one core, 5 µs each: a move costs about ten of them */
 
@@ -175,7 +176,7 @@ static inline void hira_caller_publish(struct hira_caller *c, struct hira_record
 /* Waits for the reply to the record published last. 0 or -EPIPE. The reply is valid until the next publish. */
 static inline int hira_caller_wait(struct hira_caller *c)
 {
-    for (int i = 0; i < 64; i++) {
+    for (int i = 0; i < HIRA_SPINS_UNTIMED; i++) {
         if (hira_likely(atomic_load_explicit(&c->map.reply->stamp, memory_order_acquire) == c->sequence))
             return 0;
         hira_relax();
