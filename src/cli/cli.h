@@ -31,6 +31,8 @@ void cli_print_messages(struct lapis_diag *diag);
 
 /* Prints "hira VERB: ..." and how to get help; returns CLI_USAGE. */
 int cli_usage(const char *verb, const char *format, ...) HIRA_PRINTF(2, 3);
+/* The same of what getopt_long has just refused (`opterr` is 0). */
+int cli_bad_option(const char *verb, char **argv);
 
 int cli_run(int argc, char **argv);
 int cli_status(int argc, char **argv);

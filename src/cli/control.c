@@ -45,6 +45,16 @@ int cli_receive_json(int fd, enum hira_message_type type, size_t head, json_t **
     return *ret_answer ? 0 : -EPROTO;
 }
 
+const char *cli_error(int error)
+{
+    return error == -EPROTONOSUPPORT ? "it is of another version; the same Hira belongs on both sides" : strerror(-error);
+}
+
+void cli_no_answer(const char *verb, const char *socket, int error)
+{
+    fprintf(stderr, "hira %s: no answer from a hirad on %s: %s\n", verb, socket ? socket : "$HIRA_SOCKET", cli_error(error));
+}
+
 json_t *cli_control_with(const char *verb, const char *socket, json_t *request, int *ret_fd)
 {
     char found[108] = "$HIRA_SOCKET";
@@ -56,7 +66,7 @@ json_t *cli_control_with(const char *verb, const char *socket, json_t *request, 
         error = cli_receive_json(fd, HIRA_MSG_CONTROL_TEXT, sizeof(struct hira_control), &answer, ret_fd);
     json_decref(request);
     if (error) {
-        fprintf(stderr, "hira %s: no answer from a hirad on %s: %s\n", verb, socket ? socket : found, strerror(-error));
+        cli_no_answer(verb, socket ? socket : found, error);
         return NULL;
     }
     const char *wrong = json_string_value(json_object_get(answer, "error"));
@@ -96,7 +106,7 @@ int cli_take_socket(const char *verb, int argc, char **argv, const char **ret_so
     static const struct option options[] = {{"socket", required_argument, NULL, 's'}, {0}};
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c != 's')
-            return cli_usage(verb, "unknown option");
+            return cli_bad_option(verb, argv);
         *ret_socket = optarg;
     }
     return CLI_OK;

@@ -302,7 +302,7 @@ static void check_router(struct doctor *d)
         find(d, FAIL, "router", "ask whoever runs hirad for access to its socket", "%s is there, but not for this user",
              path);
     } else if (error) {
-        find(d, FAIL, "router", "restart hirad: it is stuck, or of another version", "%s: %s", path, strerror(-error));
+        find(d, FAIL, "router", "restart hirad: it is stuck, or of another version", "%s: %s", path, cli_error(error));
     } else if (strcmp(cli_json_text(status, "version"), HIRA_VERSION) != 0) {
         find(d, WARN, "router", "restart hirad after an upgrade; guests are served on meanwhile",
              "hirad is version %s, this is %s", cli_json_text(status, "version"), HIRA_VERSION);
@@ -453,7 +453,7 @@ int cli_doctor(int argc, char **argv)
         else if (c == 'j')
             json = true;
         else
-            return cli_usage("doctor", "unknown option");
+            return cli_bad_option("doctor", argv);
     }
     if (optind != argc)
         return cli_usage("doctor", "takes no arguments");

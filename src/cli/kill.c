@@ -25,11 +25,15 @@ static int kill_servers(const char *socket, unsigned pid)
         error = -ETIMEDOUT;
     if (error)
         return error;
-    ssize_t n = hira_fd_receive(fd, &m, sizeof m, NULL, NULL, 0);
+    union {
+        struct hira_kill killed;
+        struct hira_refused refused; /* by another version */
+    } answer;
+    ssize_t n = hira_fd_receive(fd, &answer, sizeof answer, NULL, NULL, 0);
     if (n <= 0)
         return n ? (int)n : -EPIPE;
-    error = hira_message_check(&m, (size_t)n, HIRA_MSG_KILLED, sizeof m);
-    return error ? error : (int)m.n;
+    error = hira_message_check(&answer, (size_t)n, HIRA_MSG_KILLED, sizeof m);
+    return error ? error : (int)answer.killed.n;
 }
 
 static bool take_pid(const char *text, unsigned *ret)
@@ -52,7 +56,7 @@ int cli_kill(int argc, char **argv)
     int status = CLI_OK;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c != 's')
-            return cli_usage("kill", "unknown option");
+            return cli_bad_option("kill", argv);
         socket = optarg;
     }
     if (optind == argc)
@@ -68,8 +72,7 @@ int cli_kill(int argc, char **argv)
         }
         int n = socket ? kill_servers(socket, pid) : -ENAMETOOLONG;
         if (n < 0) {
-            fprintf(stderr, "hira kill: no answer from a hirad on %s: %s\n", socket ? socket : "$HIRA_SOCKET",
-                    strerror(-n));
+            cli_no_answer("kill", socket, n);
             return CLI_FAILED;
         }
         if (n == 0 && pid) {

@@ -3,6 +3,7 @@
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
+#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -136,6 +137,7 @@ static bool is_group(const char *word)
 int main(int argc, char **argv)
 {
     bool asked;
+    opterr = 0; /* the verbs say it themselves: cli_bad_option */
     if (argc < 2)
         return help(stderr, NULL);
     asked = asks_help(argv[1]) || !strcmp(argv[1], "help");

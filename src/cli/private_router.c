@@ -85,12 +85,15 @@ static int start(struct cli_private_router *r, char **args, char *error, size_t 
         hira_fd_closep(&r->line);
         return -1;
     }
+    uint64_t began = hira_now_ns();
     read_line(r->line, line, sizeof line);
     if (!strncmp(line, "READY ", 6) &&
         (size_t)snprintf(r->socket, sizeof r->socket, "%.200s", line + 6) < sizeof r->socket)
         return 0;
     if (!strncmp(line, "FAILED ", 7))
         snprintf(error, size, "%s", line + 7);
+    else if (hira_now_ns() - began < READY_MS * 1000000ull)
+        snprintf(error, size, "%s ended before it was ready; what it said stands above", args[0]);
     else
         snprintf(error, size, "%s did not come up within %d s", args[0], READY_MS / 1000);
     cli_private_router_stop(r);

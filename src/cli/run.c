@@ -79,6 +79,25 @@ static int library_path(const struct run_options *o, struct hira_text *path)
     return path->failed ? -1 : 0;
 }
 
+/* ---- what was named ---- */
+
+static bool is_there(const char *path, const char *what)
+{
+    if (access(path, F_OK) == 0)
+        return true;
+    fprintf(stderr, "hira run: %s: %s: %s\n", what, path, strerror(errno));
+    return false;
+}
+
+/* What names a folder or a file that is not there could only end in a program that finds no device. */
+static bool named_are_there(const struct run_options *o)
+{
+    const char *folder = getenv("HIRA_SERVER_DIR");
+    return (!o->lib_dir || is_there(o->lib_dir, "--lib-dir")) && (!o->server_dir || is_there(o->server_dir, "--server-dir")) &&
+           (o->server_dir || o->on || !folder || !*folder || is_there(folder, "$HIRA_SERVER_DIR")) &&
+           (!o->vendor_icd || !strchr(o->vendor_icd, '/') || is_there(o->vendor_icd, "the vendor's driver (--vendor-icd, $HIRA_VENDOR_ICD)"));
+}
+
 /* ---- the router ---- */
 
 static bool answers(const char *socket)
@@ -178,7 +197,7 @@ static int run(const struct run_options *o, char **argv)
     char socket[108];
     int status = RUN_FAILED;
     sighandler_t on_child = signal(SIGCHLD, SIG_DFL); /* ignored, as some starters leave it, children vanish unseen */
-    if (library_path(o, &path) == 0 && find_router(o, &router, socket, sizeof socket) == 0 &&
+    if (named_are_there(o) && library_path(o, &path) == 0 && find_router(o, &router, socket, sizeof socket) == 0 &&
         (!o->observer || o->observer->begin(socket))) {
         setenv("LD_LIBRARY_PATH", path.data, 1);
         setenv("HIRA_SOCKET", socket, 1);
@@ -235,7 +254,7 @@ static int run_verb(const char *verb, const struct cli_observer *observer, int a
         else if (c == 'S')
             o.strict = true;
         else {
-            cli_usage(verb, "unknown option");
+            cli_bad_option(verb, argv);
             return RUN_FAILED;
         }
     }

@@ -33,6 +33,10 @@ int cli_private_relay_start(struct cli_private_router *router, char *const *opti
 /* Waits a bounded time until it has tidied up; one that still serves guests that outlive us is left to do so later. */
 void cli_private_router_stop(struct cli_private_router *router);
 
+/* Says on standard error why hirad did not answer: an error of those below. */
+void cli_no_answer(const char *verb, const char *socket, int error);
+const char *cli_error(int error);
+
 #define CLI_ANSWER_MS 5000 /* hirad never blocks: longer means that it is stopped */
 
 /* Waits for a message of this type, whose text behind `head` bytes is JSON. 0 and a value to json_decref, or -errno. `ret_fd` (NULL: none may

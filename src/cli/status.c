@@ -97,7 +97,7 @@ int cli_status(int argc, char **argv)
         else if (c == 'j')
             json = true;
         else
-            return cli_usage("status", "unknown option");
+            return cli_bad_option("status", argv);
     }
     if (optind != argc)
         return cli_usage("status", "takes no arguments");
@@ -105,8 +105,7 @@ int cli_status(int argc, char **argv)
         socket = path;
     int error = cli_router_status(socket, &status);
     if (error) {
-        fprintf(stderr, "hira status: no answer from a hirad on %s: %s\n", socket ? socket : "$HIRA_SOCKET",
-                strerror(-error));
+        cli_no_answer("status", socket, error);
         return CLI_FAILED;
     }
     if (json) {

@@ -278,7 +278,7 @@ int cli_trace(int argc, char **argv)
         else if (c == 'o')
             t.file = optarg;
         else
-            return cli_usage("trace", "unknown option");
+            return cli_bad_option("trace", argv);
     }
     if (optind > 1 && !strcmp(argv[optind - 1], "--")) {
         t.out = stderr;

@@ -202,7 +202,7 @@ static void put_hello(struct hira_text *text)
 
 int hira_take_welcome(struct hira_connection *k, union hira_welcome_message *m, size_t n)
 {
-    if (hira_message_check(m, n, HIRA_MSG_REFUSED, sizeof m->refused) == 0) {
+    if (hira_message_is_refusal(m, n)) {
         m->refused.text[sizeof m->refused.text - 1] = 0;
         return explain(m->refused.error > 0 && m->refused.error < 4096 ? -m->refused.error : -EPROTO, m->refused.text);
     }

@@ -207,6 +207,8 @@ static int start(struct relay *b, char *error, size_t size)
         return snprintf(error, size, "%s", strerror(errno)), -1;
     if (relay_keys_load(&b->options.keys, !b->near, error, size) < 0)
         return -1;
+    if (relay_address_check(b->options.address, error, size) < 0)
+        return -1;
     if (b->near)
         return listen_for_guests(b, b->line >= 0, error, size);
     b->listener = relay_listen(b->options.address, &b->options.keys, error, size);

@@ -164,7 +164,8 @@ void relay_near(const struct relay_options *options, int guest)
         _exit(1);
     }
     ret = begin(&s, error, sizeof error);
-    if (ret) {
+    if (ret) { /* the program sees a device that is not there; whoever started it sees why */
+        fprintf(stderr, "hira-relay: %s\n", error);
         hira_refuse(guest, -ret, "%s", error);
         _exit(1);
     }

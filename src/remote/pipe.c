@@ -19,6 +19,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -128,7 +129,9 @@ static int split(const char *address, char *host, size_t size, const char **ret_
         else
             end = address + strlen(address);
     }
-    if (end == address || (size_t)(end - address) >= size || (port && !*port))
+    char *rest = NULL;
+    unsigned long number = port ? strtoul(port, &rest, 10) : 1;
+    if (end == address || (size_t)(end - address) >= size || number > 65535 || (port && (*port < '0' || *port > '9' || *rest)))
         return -EINVAL;
     memcpy(host, address, (size_t)(end - address));
     host[end - address] = 0;
@@ -145,6 +148,13 @@ static int find(const char *address, int flags, struct addrinfo **ret, char *hos
         return fail(error, size, -EINVAL, "'%s' is no HOST[:PORT]", address);
     int ret_code = getaddrinfo(host, port, &hints, ret);
     return ret_code ? fail(error, size, -EHOSTUNREACH, "%s: %s", address, gai_strerror(ret_code)) : 0;
+}
+
+int relay_address_check(const char *address, char *error, size_t size)
+{
+    char host[256];
+    const char *port;
+    return split(address, host, sizeof host, &port) < 0 ? fail(error, size, -EINVAL, "'%s' is no HOST[:PORT]", address) : 0;
 }
 
 static bool is_loopback(const struct sockaddr *a)

@@ -58,6 +58,9 @@ int relay_pipe_receive_all(struct relay_pipe *pipe, void *data, size_t size);
 void relay_pipe_why(struct relay_pipe *pipe, int error, char *text, size_t size);
 void relay_pipe_close(struct relay_pipe *pipe);
 
+/* Whether it reads as HOST[:PORT], [V6] or [V6]:PORT. 0, or -EINVAL with a sentence. */
+int relay_address_check(const char *address, char *error, size_t size);
+
 /* Listens at ADDRESS[:PORT]. Descriptor, or -errno with a sentence. */
 int relay_listen(const char *address, const struct relay_keys *keys, char *error, size_t size);
 

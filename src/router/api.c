@@ -41,6 +41,14 @@ static uint64_t retry_time(const struct router_api *api, unsigned failures)
     return router_now_ms(api->router) + HIRA_MIN(pause, (uint64_t)ROUTER_BACK_OFF_MAX_MS);
 }
 
+/* A private router tries every API that is installed; that one cannot be had is no error before the program asks for it,
+ * and then it is told as its refusal. */
+static void log_failure(const struct router_api *api, const char *who, const char *what)
+{
+    enum hira_log_level level = api->router->private ? HIRA_LOG_WARNING : HIRA_LOG_ERROR;
+    hira_log(&api->router->log, level, who, 0, "%s%s: %s", what, api->name, api->reason);
+}
+
 static void back_off(struct router_api *api, unsigned failures)
 {
     api->retry_at = HIRA_MAX(api->retry_at, retry_time(api, failures));
@@ -142,7 +150,7 @@ void router_api_start_failed(struct router_api *api, const struct router_tenant 
     struct trouble *own = own_trouble(api, tenant);
     unsigned failures = own ? ++own->failures : ++api->start_failures;
     snprintf(api->reason, sizeof api->reason, "%s", text);
-    hira_log(&api->router->log, HIRA_LOG_ERROR, "router", 0, "no server for %s: %s", api->name, api->reason);
+    log_failure(api, "router", "no server for ");
     if (own) {
         memcpy(own->reason, api->reason, sizeof own->reason);
         own->retry_at = retry_time(api, failures);
@@ -267,7 +275,7 @@ static void on_exit_of_zygote(uv_process_t *process, int64_t status, int signal)
         back_off(api, ++api->failures);
         if (!api->explained)
             describe_end(api, status, signal);
-        hira_log(&api->router->log, HIRA_LOG_ERROR, "zygote", 0, "%s: %s", api->name, api->reason);
+        log_failure(api, "zygote", "");
     }
     router_servers_orphaned(api, NULL);
     if (!api->worked && !api->starting)

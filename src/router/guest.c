@@ -45,7 +45,9 @@ static void log_refusal(const struct router_guest *g, const char *text)
     }
     if (router->n_unlogged)
         hira_log(&router->log, HIRA_LOG_WARNING, "router", 0, "%u guests more were refused", HIRA_STEAL(router->n_unlogged));
-    hira_log(&router->log, HIRA_LOG_WARNING, "router", (uint32_t)g->pid, "%s of user %u refused: %s", g->name, g->uid, text);
+    /* Of a private router it is the program that it was started for: whoever started it wants to know. */
+    hira_log(&router->log, router->private ? HIRA_LOG_ERROR : HIRA_LOG_WARNING, "router", (uint32_t)g->pid, "%s of user %u refused: %s",
+             g->name, g->uid, text);
 }
 
 void router_guest_refuse(struct router_guest *g, int error, const char *format, ...)

@@ -645,6 +645,18 @@ static int read_config(struct router *router, bool check)
     return 0;
 }
 
+/* Servers take it from the environment; what is wrong there is said before the first of them fails. */
+static bool sandbox_variable_is_right(void)
+{
+    struct hira_sandbox check = {0};
+    const char *set = getenv("HIRA_SANDBOX");
+    char error[200];
+    if (!set || !*set || hira_sandbox_option(&check, "sandbox", set, error, sizeof error) == 0)
+        return true;
+    fprintf(stderr, "hirad: $HIRA_SANDBOX: %s\n", error);
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     static struct router router = {
@@ -679,6 +691,8 @@ int main(int argc, char **argv)
     int status = read_config(&router, check);
     if (status || check)
         return status;
+    if (!sandbox_variable_is_right())
+        return 2;
     if (!router.options.socket[0] && hira_socket_path(router.options.socket, sizeof router.options.socket) < 0) {
         fputs("hirad: HIRA_SOCKET is too long\n", stderr);
         return 2;

@@ -1041,7 +1041,7 @@ static int take_arguments(struct zygote *z, struct arguments *a)
     int index = 0;
     if (set && *set && hira_sandbox_option(&z->sandbox, "sandbox", set, error, sizeof error) < 0) {
         fprintf(stderr, "hira-server-%s: $HIRA_SANDBOX: %s\n", z->ops->api, error);
-        return -1;
+        exit(2);
     }
     for (int c; (c = getopt_long(z->argc, z->argv, "", options, &index)) != -1;)
         if (take_option(z, a, c, index) < 0)

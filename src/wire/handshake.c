@@ -30,6 +30,15 @@ int hira_message_check(const void *data, size_t size, enum hira_message_type typ
     return 0;
 }
 
+bool hira_message_is_refusal(const void *data, size_t size)
+{
+    struct hira_message head;
+    if (size != sizeof(struct hira_refused))
+        return false;
+    memcpy(&head, data, sizeof head);
+    return head.magic == HIRA_PROTOCOL_MAGIC && head.type == HIRA_MSG_REFUSED && head.size == size;
+}
+
 bool hira_tenant_valid(const char name[HIRA_TENANT_MAX])
 {
     if (!memchr(name, 0, HIRA_TENANT_MAX) || !name[0] || name[0] == '.')

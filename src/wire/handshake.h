@@ -222,6 +222,10 @@ static inline struct hira_message hira_message_head(enum hira_message_type type,
  * 0, -EPROTO (no message of ours), -EPROTONOSUPPORT (another version), -EBADMSG (another type or too short). */
 int hira_message_check(const void *data, size_t size, enum hira_message_type type, size_t need);
 
+/* Whether it is a struct hira_refused, of whatever version of the protocol: it is the same in each, so that a side of another
+ * version can say that it is one. */
+bool hira_message_is_refusal(const void *data, size_t size);
+
 /* Whether it is a tenant's name: terminated, letters, digits, '-', '_', '.', not beginning with a '.'. */
 bool hira_tenant_valid(const char name[HIRA_TENANT_MAX]);
 

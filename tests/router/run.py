@@ -1203,9 +1203,43 @@ def run_without_servers(place):
     run = Runner(place)
     run.options = ['--lib-dir', run.lib, '--server-dir', place.base]
     assert run('true').returncode == 0
-    run.options = ['--lib-dir', place.base + '/none']
+    os.mkdir(place.base + '/empty')
+    run.options = ['--api', 'none']
     p = run('true')
-    assert p.returncode == 125 and 'no guest library' in p.stderr, p
+    assert p.returncode == 125 and 'no guest library for none' in p.stderr, p
+    run.clean()
+
+
+@test
+def run_says_what_is_wrong_at_once(place):
+    """What could only end in a program that finds no device: one sentence, 125, and the program is not run."""
+    run = Runner(place)
+    for options, env, said in ((['--lib-dir', '/no/where'], {}, '--lib-dir: /no/where: No such file'),
+                               (['--server-dir', '/no/where'], {}, '--server-dir: /no/where: No such file'),
+                               ([], {'HIRA_SERVER_DIR': '/no/where'}, '$HIRA_SERVER_DIR: /no/where: No such file'),
+                               (['--vendor-icd', '/no/driver.icd'], {}, '/no/driver.icd: No such file'),
+                               (['--nonsense'], {}, 'there is no option --nonsense'),
+                               (['--lib-dir'], {}, '--lib-dir needs an argument'),
+                               (['--on', 'host:port', '--plain'], {}, "'host:port' is no HOST[:PORT]")):
+        command = [] if options == ['--lib-dir'] else ['--', 'touch', place.base + '/ran']
+        p = subprocess.run([HIRA, 'run', *options, *command], capture_output=True, text=True, timeout=30, env=dict(run.env, **env))
+        assert p.returncode == 125 and said in p.stderr and p.stderr.count('\n') <= 2, (options, p)
+    run.env['HIRA_SANDBOX'] = 'perhaps'
+    p = run('touch', place.base + '/ran')
+    assert p.returncode == 125 and "$HIRA_SANDBOX: --sandbox is auto, required or off, not 'perhaps'" in p.stderr, p
+    assert not os.path.exists(place.base + '/ran')
+
+
+@test
+def run_does_not_speak_of_other_apis(place):
+    """Of a router of its own: servers that cannot start matter to a program that wants them."""
+    run = Runner(place)
+    folder = place.servers('fake')
+    with open(folder + '/hira-server-broken', 'w') as f:
+        f.write('#!/bin/sh\necho no such device >&2\nexit 3\n')
+    os.chmod(folder + '/hira-server-broken', 0o755)
+    p = run('sleep', '0.3')
+    assert p.returncode == 0 and p.stderr == '', p
     run.clean()
 
 

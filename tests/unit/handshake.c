@@ -149,6 +149,12 @@ static void test_refuse(void)
     free(longer);
     CHECK(hira_fd_receive(ends[1], &refused, sizeof refused, NULL, NULL, 0) == sizeof refused);
     CHECK(hira_message_check(&refused, sizeof refused, HIRA_MSG_REFUSED, sizeof refused) == 0);
+    CHECK(hira_message_is_refusal(&refused, sizeof refused) && !hira_message_is_refusal(&refused, sizeof refused - 1));
+    refused.head.version++; /* who speaks another version says so in this */
+    CHECK(hira_message_is_refusal(&refused, sizeof refused));
+    CHECK(hira_message_check(&refused, sizeof refused, HIRA_MSG_REFUSED, sizeof refused) == -EPROTONOSUPPORT);
+    refused.head.type = HIRA_MSG_WELCOME;
+    CHECK(!hira_message_is_refusal(&refused, sizeof refused));
     CHECK(refused.error == EACCES && !strncmp(refused.text, "no: xx", 6) && refused.text[sizeof refused.text - 1] == 0);
     close(ends[0]);
     close(ends[1]);
