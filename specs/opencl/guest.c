@@ -231,6 +231,24 @@ static bool can_copy(cl_command_queue queue, cl_mem buffer, cl_mem_flags forbidd
            !(state->given & (forbidden | CL_MEM_HOST_NO_ACCESS)) && hira_siblings(queue, buffer);
 }
 
+static uint64_t wait_key(cl_uint n, const cl_event *list)
+{
+    return hira_mix_handles(0, list, list ? n : 0, true);
+}
+
+// A write that has returned before it is done ends by itself, unless a command before it waits for a user event; and only
+// by a user event can somebody who names neither its buffer nor its queue start what looks at it. So there are no such
+// writes once there is one: `behind` counts the calls that are about to make one.
+static _Atomic bool has_user_events;
+static _Atomic unsigned behind;
+
+static void write_through(void)
+{
+    atomic_store(&has_user_events, true);
+    for (int i = 0; i < 100000 && atomic_load(&behind); i++) // not for ever: a child of fork never sees its parent's threads end it
+        usleep(10);
+}
+
 // Whether nothing in the queue is before a write, and no other object shares the memory: such a one may be named where
 // this is not.
 static bool may_write_behind(cl_command_queue queue, cl_mem buffer, size_t offset, size_t size, const void *ptr)
@@ -253,6 +271,12 @@ static struct hira_host *host_of(cl_mem memory)
         !clGetMemObjectInfo(whole && state->host.whole ? whole : memory, CL_MEM_SIZE, sizeof size, &size, NULL))
         hira_host_reserve(&state->host, size);
     return &state->host;
+}
+
+// What a map without a flag that is known here is for, its vendor knows: contents go back then, too.
+static bool writes(cl_map_flags flags)
+{
+    return flags & MAP_WRITES || !(flags & CL_MAP_READ);
 }
 
 static void *mapped(struct hira_host *host, struct hira_map *map, cl_int error, cl_int *errcode_ret)
@@ -506,7 +530,7 @@ static void *guest_clEnqueueMapBuffer(cl_command_queue command_queue, cl_mem buf
                                       cl_int *errcode_ret)
 {
     struct hira_host *host = host_of(buffer);
-    struct hira_map *map = hira_map_begin(host, offset, size, map_flags & MAP_WRITES);
+    struct hira_map *map = hira_map_begin(host, offset, size, writes(map_flags));
     cl_int error = hira_map_buffer(command_queue, buffer, blocking_map, map_flags, offset, size, hira_map_at(map),
                                    hira_map_number(map), num_events_in_wait_list, event_wait_list, event);
     return mapped(host, map, error, errcode_ret);
@@ -526,13 +550,15 @@ static void *guest_clEnqueueMapImage(cl_command_queue command_queue, cl_mem imag
         clGetImageInfo(image, CL_IMAGE_ROW_PITCH, sizeof row, &row, NULL);
         clGetImageInfo(image, CL_IMAGE_SLICE_PITCH, sizeof slice, &slice, NULL);
         map = hira_map_begin(host, hira_region_begin(origin, region, element, row, slice),
-                             hira_region_end(NULL, region, element, row, slice), map_flags & MAP_WRITES);
+                             hira_region_end(NULL, region, element, row, slice), writes(map_flags));
     }
-    cl_int error = !image_row_pitch ? CL_INVALID_VALUE
-                                    : hira_map_image(command_queue, image, blocking_map, map_flags, origin, region,
-                                                     element, row, slice, hira_map_at(map), hira_map_number(map),
-                                                     num_events_in_wait_list, event_wait_list, event);
-    if (!error)
+    bool told = image_row_pitch && (image_slice_pitch || !slice);
+    cl_int error = hira_object(command_queue, T_cl_command_queue) && image && !told
+                       ? CL_INVALID_VALUE
+                       : hira_map_image(command_queue, image, blocking_map, map_flags, origin, region, element, row,
+                                        slice, hira_map_at(map), hira_map_number(map), num_events_in_wait_list,
+                                        event_wait_list, event);
+    if (!error && image_row_pitch)
         *image_row_pitch = row;
     if (!error && image_slice_pitch)
         *image_slice_pitch = slice;
@@ -619,7 +645,7 @@ static cl_int guest_clEnqueueSVMMap(cl_command_queue command_queue, cl_bool bloc
                                     void *svm_ptr, size_t size, cl_uint num_events_in_wait_list,
                                     const cl_event *event_wait_list, cl_event *event)
 {
-    struct hira_map *map = hira_map_begin_at(svm_ptr, size, flags & MAP_WRITES);
+    struct hira_map *map = hira_map_begin_at(svm_ptr, size, writes(flags));
     cl_int error = map ? hira_svm_map(command_queue, blocking_map, flags, (cl_ulong)(uintptr_t)svm_ptr, size,
                                       hira_shared_has(svm_ptr) ? svm_ptr : NULL, map->number, num_events_in_wait_list,
                                       event_wait_list, event)
@@ -650,13 +676,47 @@ static cl_int guest_clEnqueueSVMMemcpy(cl_command_queue command_queue, cl_bool b
                          to ? 0 : size, from ? 0 : size, num_events_in_wait_list, event_wait_list, event);
 }
 
+// An event lives until its callback has been called, whoever releases it before.
+struct notice {
+    void (CL_CALLBACK *call)(cl_event event, cl_int status, void *data);
+    void *data;
+};
+
+static void CL_CALLBACK event_reached(cl_event event, cl_int status, void *data)
+{
+    struct notice notice = *(struct notice *)data;
+    free(data);
+    notice.call(event, status, notice.data);
+    hira_object_release(event, T_cl_event);
+}
+
+static cl_int guest_clSetEventCallback(cl_event event, cl_int command_exec_callback_type,
+                                       void (CL_CALLBACK *pfn_notify)(cl_event, cl_int, void *), void *user_data)
+{
+    struct notice *notice = pfn_notify && hira_object(event, T_cl_event) ? malloc(sizeof *notice) : NULL;
+    if (!notice)
+        return remote_clSetEventCallback(event, command_exec_callback_type, pfn_notify, user_data);
+    *notice = (struct notice){pfn_notify, user_data};
+    hira_object_retain(event, T_cl_event);
+    cl_int error = remote_clSetEventCallback(event, command_exec_callback_type, event_reached, notice);
+    if (error) {
+        hira_object_release(event, T_cl_event);
+        free(notice);
+    }
+    return error;
+}
+
 static cl_int guest_clEnqueueWriteBuffer(cl_command_queue command_queue, cl_mem buffer, cl_bool blocking_write,
                                          size_t offset, size_t size, const void *ptr, cl_uint num_events_in_wait_list,
                                          const cl_event *event_wait_list, cl_event *event)
 {
-    if (!num_events_in_wait_list && !event_wait_list && !event &&
-        may_write_behind(command_queue, buffer, offset, size, ptr))
-        return hira_write_behind(buffer, command_queue, offset, size, ptr);
+    atomic_fetch_add(&behind, 1);
+    bool may = !atomic_load(&has_user_events) && !num_events_in_wait_list && !event_wait_list && !event &&
+               may_write_behind(command_queue, buffer, offset, size, ptr);
+    cl_int error = may ? hira_write_behind(buffer, command_queue, offset, size, ptr) : CL_SUCCESS;
+    atomic_fetch_sub(&behind, 1);
+    if (may)
+        return error;
     return remote_clEnqueueWriteBuffer(command_queue, buffer, blocking_write, offset, size, ptr,
                                        num_events_in_wait_list, event_wait_list, event);
 }

@@ -770,6 +770,26 @@ static void map_sub_buffer(void)
 }
 
 /* A stranger to the buffer is no map; nor is one that was unmapped. */
+/* What is refused is refused also where the same with a good list was accepted before, and the queue goes on. */
+static void unmap_with_bad_list(void)
+{
+    struct t_cl cl = t_open();
+    cl_mem buffer = t_ints(&cl, N);
+    cl_event done = GET(clCreateUserEvent(cl.context, &t_error)), null = NULL;
+    cl_int value = -1;
+    OK(clSetUserEventStatus(done, CL_COMPLETE));
+    for (int i = 0; i < 4; i++) {
+        void *map = GET(clEnqueueMapBuffer(cl.queue, buffer, CL_TRUE, CL_MAP_READ, 0, BYTES, 0, NULL, NULL, &t_error));
+        CALL(clEnqueueUnmapMemObject(cl.queue, buffer, map, 1, i % 2 ? &null : &done, NULL));
+        CALL(clEnqueueReadBuffer(cl.queue, buffer, CL_TRUE, 4, sizeof value, &value, 0, NULL, NULL));
+        t_say("value %d", value);
+    }
+    OK(clFinish(cl.queue));
+    OK(clReleaseEvent(done));
+    OK(clReleaseMemObject(buffer));
+    t_close(&cl);
+}
+
 static void map_errors(void)
 {
     struct t_cl cl = t_open();
@@ -984,5 +1004,5 @@ T_MAIN(T(info), T(flags), T(create_errors), T(with_properties), T(use_host_ptr),
        T(sub_buffer_of_host_ptr), T(read_write), T(read_write_finish), T(writes_in_a_row), T(read_write_large), T(read_write_errors),
        T(host_access_flags), T(rect), T(rect_default_pitch), T(rect_tiles), T(rect_errors), T(copy), T(fill), T(map_whole),
        T(map_partial), T(map_several), T(map_overlapping), T(map_invalidate), T(map_non_blocking), T(map_sub_buffer),
-       T(map_errors), T(migrate), T(destructor_callbacks), T(destructor_sub_buffer), T(destructor_after_commands),
+       T(map_errors), T(unmap_with_bad_list), T(migrate), T(destructor_callbacks), T(destructor_sub_buffer), T(destructor_after_commands),
        T(edges_of_creation), T(edges_of_writes), T(edges_of_rects))

@@ -352,6 +352,37 @@ static void callback_released(void)
     t_close(&cl);
 }
 
+/* It lives until its callback has been called, and is in it what it was. */
+static void CL_CALLBACK on_released(cl_event event, cl_int status, void *data)
+{
+    cl_int now = 99;
+    cl_command_type type = 0;
+    usleep(1000); /* another may take its place meanwhile */
+    cl_int error = clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof now, &now, NULL);
+    if (!error)
+        error = clGetEventInfo(event, CL_EVENT_COMMAND_TYPE, sizeof type, &type, NULL);
+    t_log("%s: %d, status %d %d, type %x", (const char *)data, error, status, now, type);
+}
+
+static void released_in_callback(void)
+{
+    struct t_cl cl = t_open();
+    cl_mem buffer = t_ints(&cl, N);
+    for (int i = 0; i < 8; i++) {
+        cl_event event, marker;
+        fill(&cl, buffer, i, 0, NULL, &event);
+        OK(clSetEventCallback(event, CL_COMPLETE, on_released, "released"));
+        OK(clReleaseEvent(event));
+        OK(clEnqueueMarkerWithWaitList(cl.queue, 0, NULL, &marker));
+        OK(clFinish(cl.queue));
+        OK(clReleaseEvent(marker));
+    }
+    t_log_wait(8);
+    t_log_show(true);
+    OK(clReleaseMemObject(buffer));
+    t_close(&cl);
+}
+
 static void wait_errors(void)
 {
     struct t_cl cl = t_open(), other = t_open();
@@ -537,5 +568,5 @@ static void many(void)
 
 T_MAIN(T(info), T(user_event), T(not_a_user_event), T(gated), T(failing_user_event), T(chain), T(callbacks),
        T(callback_submitted), T(callback_order), T(callback_after_complete), T(callback_user_event),
-       T(callback_of_failed), T(callback_enqueues), T(callback_released), T(wait_errors), T(marker), T(barrier),
+       T(callback_of_failed), T(callback_enqueues), T(callback_released), T(released_in_callback), T(wait_errors), T(marker), T(barrier),
        T(profiling), T(profiling_not_available), T(command_types), T(many), T(failed_before))

@@ -536,6 +536,27 @@ static void edges_of_writes(void)
     t_close(&cl);
 }
 
-T_MAIN(T(infos), T(read_write), T(copies), T(fill), T(fill_float), T(map), T(use_host_ptr), T(from_buffer),
+/* Where an image has slices their pitch must be asked for. */
+static void map_without_pitches(void)
+{
+    struct t_cl cl = t_open();
+    for (size_t i = 0; i < COUNT(shapes); i++) {
+        const size_t origin[3] = {0, 0, 0}, part[3] = {4, 1, 1};
+        size_t row = 0, slice = 0;
+        t_say("-- %s", shapes[i].name);
+        cl_mem image = image_of(&cl, 0, shapes[i].type, shapes[i].w, shapes[i].h, shapes[i].d, NULL);
+        void *mapped = MAKE(clEnqueueMapImage(cl.queue, image, CL_TRUE, CL_MAP_READ, origin, part, &row, NULL, 0, NULL, NULL, &t_error));
+        if (mapped)
+            OK(clEnqueueUnmapMemObject(cl.queue, image, mapped, 0, NULL, NULL));
+        MAKE(clEnqueueMapImage(cl.queue, image, CL_TRUE, CL_MAP_READ, origin, part, NULL, &slice, 0, NULL, NULL, &t_error));
+        MAKE(clEnqueueMapImage(NULL, image, CL_TRUE, CL_MAP_READ, origin, part, NULL, &slice, 0, NULL, NULL, &t_error));
+        MAKE(clEnqueueMapImage(cl.queue, NULL, CL_TRUE, CL_MAP_READ, origin, part, NULL, &slice, 0, NULL, NULL, &t_error));
+        OK(clFinish(cl.queue));
+        OK(clReleaseMemObject(image));
+    }
+    t_close(&cl);
+}
+
+T_MAIN(T(infos), T(read_write), T(copies), T(fill), T(fill_float), T(map), T(map_without_pitches), T(use_host_ptr), T(from_buffer),
        T(with_properties), T(create_errors), T(transfer_errors), T(formats), T(samplers), T(samplers_with_properties),
        T(edges_of_creation), T(edges_of_writes))

@@ -727,7 +727,69 @@ static void small_stack(void)
     t_say("64 KiB are enough");
 }
 
-T_MAIN(T(create), T(write_kernel), T(write_finish), T(enqueue), T(write_read), T(set_arg), T(event), T(user_event), T(map), T(map_event), T(read_event),
+static void *write_small(void *unused)
+{
+    for (cl_int i = 1; i <= ROUNDS; i++) {
+        wait_turn(2 * i - 1);
+        OK(clEnqueueWriteBuffer(s.cl.queue, s.buffer, CL_TRUE, 0, sizeof i, &i, 0, NULL, NULL));
+        next_turn();
+    }
+    return unused;
+}
+
+/* A write has returned; then a kernel that waited for an event is let go, by a call that names nothing of the write's. */
+static void write_before_user_event(void)
+{
+    setup();
+    size_t one = 1;
+    OK(clSetKernelArg(s.kernel, 0, sizeof s.buffer, &s.buffer));
+    pthread_t thread = start(write_small, NULL);
+    for (cl_int i = 1; i <= ROUNDS; i++) {
+        cl_event gate = GET(clCreateUserEvent(s.cl.context, &t_error));
+        cl_int value = 0;
+        OK(clEnqueueNDRangeKernel(s.other, s.kernel, 1, NULL, &one, NULL, 1, &gate, NULL));
+        OK(clFlush(s.other));
+        next_turn();
+        wait_turn(2 * i);
+        OK(clSetUserEventStatus(gate, CL_COMPLETE));
+        OK(clEnqueueReadBuffer(s.other, s.buffer, CL_TRUE, 0, sizeof value, &value, 0, NULL, NULL));
+        CHECK(value == i + 1);
+        OK(clReleaseEvent(gate));
+    }
+    pthread_join(thread, NULL);
+    teardown();
+}
+
+static void *mark_behind(void *unused)
+{
+    for (int i = 1; i <= ROUNDS; i++) {
+        wait_turn(2 * i - 1);
+        OK(clEnqueueMarkerWithWaitList(s.cl.queue, 1, &s.event, NULL));
+        next_turn();
+    }
+    return unused;
+}
+
+/* A write that waits for nothing, beside a command before it in the queue that this thread is going to let go. */
+static void write_beside_user_event(void)
+{
+    setup();
+    pthread_t thread = start(mark_behind, NULL);
+    for (cl_int i = 1; i <= ROUNDS; i++) {
+        s.event = GET(clCreateUserEvent(s.cl.context, &t_error));
+        OK(clFinish(s.cl.queue));
+        next_turn();
+        OK(clEnqueueWriteBuffer(s.cl.queue, s.buffer, CL_FALSE, 0, sizeof i, &i, 0, NULL, NULL));
+        OK(clSetUserEventStatus(s.event, CL_COMPLETE));
+        wait_turn(2 * i);
+        OK(clFinish(s.cl.queue));
+        OK(clReleaseEvent(s.event));
+    }
+    pthread_join(thread, NULL);
+    teardown();
+}
+
+T_MAIN(T(write_before_user_event), T(write_beside_user_event), T(create), T(write_kernel), T(write_finish), T(enqueue), T(write_read), T(set_arg), T(event), T(user_event), T(map), T(map_event), T(read_event),
        T(read_poll), T(retain), T(three), T(three_relay), T(three_event), T(blocked_while_others_work), T(sequential),
        T(concurrent), T(churn), T(own_contexts), T(same_queue), T(exit_with_commands), T(thread_destructor),
        T(small_stack))
