@@ -6,6 +6,8 @@
 #define HIRA_RING_SIZE (64u * 1024)   /* 1,000 usual records: deep enough to hide a vendor call of 100 µs, stays in L2 */
 #define HIRA_RECORD_MAX (HIRA_RING_SIZE / 8) /* larger ones go through the arena: one record never fills the ring */
 #define HIRA_REPLY_SIZE (32u * 1024)  /* query results and kernel output; larger out data goes through the arena */
+#define HIRA_STRING_INLINE (HIRA_REPLY_SIZE / 4) /* a returned string up to this size, its NUL included, comes in the reply: names do; other results have room beside it */
+#define HIRA_STRING_MAX (16u * 1024 * 1024) /* a longer one fails the call: compilers' logs, the longest texts there are, have some MiB; each lane may make the server keep one */
 #define HIRA_SPILL_MAX (256u * 1024 * 1024) /* a record in the arena: program binaries of this size have been seen in no vendor */
 #define HIRA_LANES_MAX 512u           /* threads of one application at a time; a lane costs 104 KiB and a server thread */
 #define HIRA_PRIVATE_MAX (4ull * 1024 * 1024 * 1024) /* copies that all calls of one guest may keep: 100,000 commands in flight need 2.4 GiB */

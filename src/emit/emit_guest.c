@@ -209,6 +209,15 @@ static void take_out(struct emit *e, const struct lapis_value *v)
     emit_line(e, "}");
 }
 
+/* What a returned string goes with: `lifetime(object, parameter)`, or the first parameter that is a handle. NULL: it stays. */
+static const char *string_owner(struct emit *e, const struct lapis_function *f)
+{
+    for (size_t i = 0; f->ret.lifetime == LAPIS_LIFE_OBJECT && i < f->n_params; i++)
+        if (f->params[i].kind == LAPIS_V_HANDLE && (!f->ret.until || !strcmp(f->ret.until, f->params[i].name)))
+            return emit_format(e, "(const void *)(uintptr_t)%s", f->params[i].name);
+    return "NULL";
+}
+
 static void take_result(struct emit *e, const struct lapis_function *f)
 {
     const struct lapis_value *r = &f->ret;
@@ -222,7 +231,7 @@ static void take_result(struct emit *e, const struct lapis_function *f)
     else if (r->kind == LAPIS_V_HANDLE)
         emit_line(e, "%s = (%s)hira_take_handle(&c, %s, false);", ret, type, emit_type_id(e, r->handle));
     else if (r->kind == LAPIS_V_STRING)
-        emit_line(e, "hira_take_word(&c);\n    %s = (%s)hira_take_string(&c);", ret, type);
+        emit_line(e, "hira_take_word(&c);\n    %s = (%s)hira_take_string(&c, %s);", ret, type, string_owner(e, f));
     else if (r->ctype->kind == LAPIS_FLOAT)
         emit_line(e, "%s = (%s)hira_take_double(&c);", ret, type);
     else if (r->ctype->kind == LAPIS_STRUCT || r->ctype->kind == LAPIS_UNION)

@@ -744,17 +744,41 @@ uint64_t hira_take_out(struct hira_call *c, void *data, uint64_t size, bool stor
     return valid;
 }
 
-const char *hira_take_string(struct hira_call *c)
+/* Fetched by a call of its own, on the same lane: what this one's reply still holds is kept aside meanwhile. */
+static bool take_later(struct hira_call *c, char *text, uint64_t size)
+{
+    struct hira_call later;
+    uint64_t rest = (uint64_t)(c->reply_end - c->reply) * 8, *words = c->lane->caller.map.reply->words;
+    HIRA_AUTOFREE void *kept = malloc(rest + 1);
+    if (!kept)
+        return false;
+    memcpy(kept, c->reply, rest);
+    hira_call_begin(&later, HIRA_FN_LATER, HIRA_CALL_SYNC);
+    hira_put_out(&later, text, size, true);
+    bool got = hira_call_sync(&later);
+    if (got) {
+        hira_take_word(&later);
+        got = hira_take_out(&later, text, size, true) == size;
+        hira_call_end(&later, got);
+    }
+    memcpy(words, kept, rest);
+    c->reply = words;
+    c->reply_end = words + rest / 8;
+    return got;
+}
+
+const char *hira_take_string(struct hira_call *c, const void *owner)
 {
     uint64_t word = hira_take_word(c), size = HIRA_MEM_LENGTH(word);
-    const uint64_t *text = c->reply;
-    if (HIRA_MEM_KIND(word) != HIRA_MEM_INLINE || HIRA_WORDS(size) > (uint64_t)(c->reply_end - c->reply))
+    const char *text = (const char *)c->reply;
+    if (HIRA_MEM_KIND(word) == HIRA_MEM_INLINE && HIRA_WORDS(size) <= (uint64_t)(c->reply_end - c->reply)) {
+        c->reply += HIRA_WORDS(size);
+        return hira_string_keep(owner, text, strnlen(text, size)); /* with or without its end */
+    }
+    if (HIRA_MEM_KIND(word) != HIRA_MEM_LATER || !size || size > HIRA_STRING_MAX)
         return NULL;
-    c->reply += HIRA_WORDS(size); /* with or without its end: the cache puts one behind it */
-    uint64_t key = hira_mix_bytes(size, text, size);
-    hira_cache_put(HIRA_FN_NOP, NULL, key, size, 0, text, size);
-    const struct hira_answer *kept = hira_cache_get(HIRA_FN_NOP, NULL, key, size);
-    return kept ? kept->data : NULL;
+    HIRA_AUTOFREE char *fetched = malloc(size);
+    return fetched && take_later(c, fetched, size) ? hira_string_keep(owner, fetched, strnlen(fetched, size)) : NULL;
 }
 
 /* ---- what the vendor printed ---- */

@@ -268,8 +268,9 @@ uint64_t hira_take_out(struct hira_call *c, void *data, uint64_t size, bool stor
 /* The same for an array of handles (ids in the reply become pointers). */
 void hira_take_handles(struct hira_call *c, void *handles, uint64_t n, unsigned type, bool owned, bool store);
 
-/* A string that lives as long as the process, or NULL. */
-const char *hira_take_string(struct hira_call *c);
+/* A string that lives as long as the object of this handle, or (NULL) as the process; equal ones of one life are one. NULL for NULL, and
+ * when so many are kept already (guest/limits.h). */
+const char *hira_take_string(struct hira_call *c, const void *owner);
 
 /* Turns ids inside a result that was taken into pointers, in place. */
 void hira_ids_to_handles(void *data, uint64_t bytes, unsigned type);

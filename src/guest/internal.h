@@ -7,6 +7,7 @@
 
 #include "channel/transport.h"
 #include "guest/guest.h"
+#include "guest/limits.h"
 #include "wire/handshake.h"
 
 /* Until the end of the block no cancellation ends this thread: in a call it would leave locks held and memory lent, where natively there
@@ -104,8 +105,22 @@ void hira_files_forget(void);
 /* Bytes of address space to reserve where `want` would be best: less where the process is limited (RLIMIT_AS). */
 uint64_t hira_address_space(uint64_t want);
 
-/* What is cached about an object that goes, or whose slot begins anew. */
+/* What is cached about an object that goes, or whose slot begins anew; its strings go, too. */
 void hira_answers_forget(struct hira_object *object);
+
+/* The string of these bytes that lives as long as the object of this handle (NULL: as the process), with a NUL behind them. NULL: no
+ * such object, or too many are kept. */
+const char *hira_string_keep(const void *owner, const char *text, uint64_t size);
+
+/* Texts, each once: see strings.c. Zeros: none yet. The caller has a lock. */
+struct hira_strings {
+    struct hira_string **buckets;
+    uint64_t n, n_buckets;
+    uint64_t bytes; /* of them all, with what keeping them takes */
+};
+/* NULL: there is no memory, or it would come to more than `most` bytes more. */
+const char *hira_strings_keep(struct hira_strings *in, const char *text, uint64_t size, uint64_t most);
+void hira_strings_fini(struct hira_strings *in);
 
 /* Objects by id: the live one, or NULL. */
 struct hira_object *hira_object_by_id(uint64_t id);

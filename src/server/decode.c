@@ -357,11 +357,61 @@ void hira_reply_bytes(struct hira_serve *s, const void *data, uint64_t size)
     s->reply += words;
 }
 
+/* Copied, for the application's next call, on whatever lane, may end what it is part of. */
+static bool put_off(struct hira_server_lane *lane, const char *text, uint64_t size)
+{
+    hira_later_drop(lane);
+    if (!hira_private_take(size))
+        return false;
+    char *copy = malloc(size);
+    if (!copy) {
+        hira_private_give(size);
+        return false;
+    }
+    memcpy(copy, text, size);
+    lane->later = copy;
+    lane->later_size = size;
+    return true;
+}
+
+void hira_later_drop(struct hira_server_lane *lane)
+{
+    if (!lane->later)
+        return;
+    free(HIRA_STEAL(lane->later));
+    hira_private_give(HIRA_STEAL(lane->later_size));
+}
+
+/* Whole, or the call has failed: half a string looks like one. */
 void hira_reply_string(struct hira_serve *s, const char *text)
 {
-    uint64_t size = text ? HIRA_MIN(strlen(text) + 1, (size_t)HIRA_REPLY_SIZE / 4) : 0;
-    hira_reply_word(s, HIRA_MEM_WORD(text ? HIRA_MEM_INLINE : HIRA_MEM_NULL, size));
-    hira_reply_bytes(s, text, size);
+    if (!s->reply)
+        return;
+    uint64_t size = text ? strnlen(text, HIRA_STRING_MAX) + 1 : 0;
+    if (size <= HIRA_STRING_INLINE) {
+        hira_reply_word(s, HIRA_MEM_WORD(text ? HIRA_MEM_INLINE : HIRA_MEM_NULL, size));
+        hira_reply_bytes(s, text, size);
+    } else if (size <= HIRA_STRING_MAX && put_off(s->lane, text, size)) {
+        hira_reply_word(s, HIRA_MEM_WORD(HIRA_MEM_LATER, size));
+    } else {
+        s->status = HIRA_REPLY_FAILED;
+        hira_account_error(s->lane->account);
+    }
+}
+
+void hira_serve_later(struct hira_serve *s)
+{
+    struct hira_server_lane *lane = s->lane;
+    uint64_t size;
+    void *to = hira_get_out(s, &size, true);
+    hira_expect(s, s->sync && lane->later);
+    hira_expect_size(s, size, lane->later_size);
+    if (!hira_get_end(s))
+        return;
+    memcpy(to, lane->later, size);
+    hira_reply_word(s, 0);
+    hira_reply_out(s, to, size);
+    hira_later_drop(lane);
 }
 
 void hira_serve_result(struct hira_serve *s, bool ok, int64_t code, uint64_t word)

@@ -845,6 +845,7 @@ void hira_fuzz_dictionary(void)
     put_entry("mirror", HIRA_FUZZ_MIRROR, 8);
     put_entry("release", HIRA_FN_RELEASE, 2);
     put_entry("nop", HIRA_FN_NOP, 2);
+    put_entry("later", HIRA_FN_LATER, 2);
     for (size_t i = 0; i < hira_fuzz_api.n_constants; i++)
         put_entry("", hira_fuzz_api.constants[i], 8);
 }

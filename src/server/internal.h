@@ -61,6 +61,8 @@ struct hira_server_lane {
     uint32_t depth;                /* callbacks of its guest's thread that are waited for, one inside the other */
     bool ended;                    /* that thread has ended inside one */
     struct hira_left left;
+    char *later;                   /* a string too long for the reply that it belongs to, until it is fetched; NULL: none */
+    uint64_t later_size;
     struct hira_account_lane *account;
 };
 
@@ -121,6 +123,10 @@ static inline bool hira_private_room(void)
 {
     return atomic_load_explicit(&hira_server.private_bytes, memory_order_relaxed) <= HIRA_PRIVATE_MAX - sizeof(struct hira_memory);
 }
+
+/* HIRA_FN_LATER: the string that hira_reply_string has put off. Drop: it is not wanted any more. */
+void hira_serve_later(struct hira_serve *s);
+void hira_later_drop(struct hira_server_lane *lane);
 
 /* Decoding stops for want of memory: the call fails, the guest is not dropped. NULL. */
 void *hira_starve(struct hira_serve *s);

@@ -183,6 +183,10 @@ static void call_function(struct hira_serve *s, uint16_t function)
         hira_get_end(s);
         return;
     }
+    if (function == HIRA_FN_LATER) {
+        hira_serve_later(s);
+        return;
+    }
     uint16_t ours = function < server->n_map ? server->map[function] : NO_FUNCTION;
     if (ours == NO_FUNCTION || !hira_server_api.functions[ours].serve)
         hira_misfit(s); /* unknown here, or one that the guest answers by itself */

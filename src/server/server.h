@@ -272,7 +272,9 @@ void hira_reply_out(struct hira_serve *s, const void *data, uint64_t valid);
 
 void hira_reply_word(struct hira_serve *s, uint64_t word);
 void hira_reply_bytes(struct hira_serve *s, const void *data, uint64_t size);
-void hira_reply_string(struct hira_serve *s, const char *text); /* NULL allowed */
+/* The string that the call returns, NULL allowed. One too long for the reply waits in the lane until it is fetched; for one longer than
+ * HIRA_STRING_MAX the call fails. */
+void hira_reply_string(struct hira_serve *s, const char *text);
 
 static inline uint64_t hira_double_bits(double value)
 {

@@ -12,9 +12,11 @@
  *                 HIRA_MEM_ARENA                 one word, the arena offset: read or written in place
  *                 HIRA_MEM_BLOCK                 the same; a block with a completion word, used until the command has ended
  *                 HIRA_MEM_STREAM                the same; a window through which it moves while the call is served
+ *                 HIRA_MEM_LATER                 in replies only: nothing, the lane's next HIRA_FN_LATER brings the bytes
  *
  * A reply is the result (one word), then for each out memory that was not NULL one word (its kind, and the bytes valid) and,
- * where it is inline, the bytes, padded. What the vendor printed may follow: the bytes, padded, then one word, the
+ * where it is inline, the bytes, padded. A string that is the result is such a word as well, with its bytes; one that is too long for
+ * a reply is HIRA_MEM_LATER, and HIRA_FN_LATER fetches it. What the vendor printed may follow: the bytes, padded, then one word, the
  * descriptor << 32 | bytes.
  *
  * A record that names objects changed by other lanes ends with its dependencies: {lane, sequence} pairs and their number.
@@ -35,6 +37,7 @@ enum {
     HIRA_FN_NOP = 0xfffe,     /* asks for nothing: completions and output come with its reply */
     HIRA_FN_THREAD_END = 0xfffd, /* the guest thread has ended: the server thread gives way to a fresh one */
     HIRA_FN_ANSWER = 0xfffc,  /* answers the callback that came with the last reply: its result */
+    HIRA_FN_LATER = 0xfffb,   /* one out memory of its size: the string that a reply on this lane has put off; once */
 };
 
 enum {
@@ -55,7 +58,7 @@ struct hira_record_memory {
 #define HIRA_MEMORY_CELL (1ull << 61) /* where it has a completion word, until that is set */
 #define HIRA_MEMORY_SIZE(word) ((word) & ~(HIRA_MEMORY_IN | HIRA_MEMORY_OUT | HIRA_MEMORY_CELL))
 
-enum { HIRA_MEM_NULL, HIRA_MEM_INLINE, HIRA_MEM_ARENA, HIRA_MEM_BLOCK, HIRA_MEM_STREAM };
+enum { HIRA_MEM_NULL, HIRA_MEM_INLINE, HIRA_MEM_ARENA, HIRA_MEM_BLOCK, HIRA_MEM_STREAM, HIRA_MEM_LATER };
 #define HIRA_MEM_KIND(word) ((unsigned)((word) & 7))
 #define HIRA_MEM_LENGTH(word) ((word) >> 3)
 #define HIRA_MEM_WORD(kind, length) ((uint64_t)(kind) | (uint64_t)(length) << 3)

@@ -21,7 +21,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../router"))
 import hostile  # noqa: E402
 import wire  # noqa: E402
-from hostile import (ARENA, BLOCK, CONTROL, DEPS, EVENT, GROW, HELLO, INLINE, LANE, NOP, NULL, OK, OPEN_LANE,  # noqa: E402
+from hostile import (ARENA, BLOCK, CONTROL, DEPS, EVENT, GROW, HELLO, INLINE, LANE, LATER, NOP, NULL, OK, OPEN_LANE,  # noqa: E402
                      QUEUE, REFUSED, RELEASE, RING, SPILLED, STREAM, SYNC, Dropped, Guest, Lane, mem, name)
 
 THREAD_END = 0xfffd
@@ -251,7 +251,7 @@ def nested_records():
 
 def kinds():
     """Records that no function of an API has, and none that there is."""
-    for function in ("past the last", 0x7fff, 0xfff0, 0xfffc):
+    for function in ("past the last", 0x7fff, 0xfff0, 0xfffc, LATER):
         case(f"function/{function if isinstance(function, str) else hex(function)}",
              lambda g, f=function: g.call(len(Guest.functions) if isinstance(f, str) else f), DROP)
     for n in ("nullRetainQueue", "nullReleaseEvent", "nullGetTable", "nullGetLastError"):
@@ -266,6 +266,20 @@ def kinds():
     record("release/in the arena, far away", RELEASE, [1 << 40, 8], DROP, setup=arena, flags=SPILLED)
     record("nop/with words", NOP, [1, 2, 3], DROP)
     record("nop/spilled", NOP, [4096, 8], DROP, setup=arena, flags=SPILLED)
+    def put_off(g):
+        arena(g)
+        assert g.call("nullLetters", [100000, mem(NULL, 0)])[1][1] == mem(5, 100001)
+
+    record("later/of nothing", LATER, [mem(INLINE, 8)], DROP)
+    record("later/as it should be", LATER, [mem(ARENA, 100001), 4096], FINE, setup=put_off)
+    record("later/after other calls", LATER, [mem(ARENA, 100001), 4096], FINE, setup=lambda g: (put_off(g), g.call(NOP), device_of(g)))
+    record("later/twice", LATER, [mem(ARENA, 100001), 4096], DROP, setup=lambda g: (put_off(g), g.call(LATER, [mem(ARENA, 100001), 4096])))
+    for size in (0, 100000, 100002, 1 << 40, (1 << 61) - 1):
+        record(f"later/of {size} bytes", LATER, [mem(ARENA, size), 4096], DROP, setup=put_off)
+    for what, words in (("nowhere", [mem(NULL, 0)]), ("inline", [mem(INLINE, 100001)]), ("far away", [mem(ARENA, 100001), 1 << 40]),
+                        ("past the end", [mem(ARENA, 100001), (4 << 20) - 100000]), ("with words behind", [mem(ARENA, 100001), 4096, 0]), ("without words", [])):
+        record(f"later/{what}", LATER, words, DROP, setup=put_off)
+    record("later/that is too long", "nullLetters", [16 << 20, mem(NULL, 0)], ERROR)
     for stamp in (2 << 8 | 1, 1 << 8, 1 << 8 | 255, U64, 1):
         record(f"stamp/{stamp:#x}", NOP, [], DROP, stamp=stamp)
     for size in (0, 15, 17, 65, 8192, 0xffffffff):

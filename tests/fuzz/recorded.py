@@ -68,6 +68,8 @@ expect("two lanes", 0, start, open_lane(), record("nullAdd32", [1, 2], lane=1), 
 expect("a dependency on what never comes does not hold it up", 0, start, record("nullNop", [0, 99, 1], SYNC | DEPS))
 expect("a payload in the arena", 0, start, grow(1 << 20), fill(4096, struct.pack("<QQ", 1, 2)),
        record("nullAdd32", [4096, 16], SYNC | SPILLED))
+expect("a string that is fetched", 0, start, grow(1 << 20), record("nullLetters", [100000, 0]), record(0xfffb, [100001 << 3 | 2, 4096]))
+expect("a string that there is not", 1, start, grow(1 << 20), record(0xfffb, [100001 << 3 | 2, 4096]))
 expect("an arena that is too large is refused", 0, start, grow(1 << 60))
 expect("a record that ends early", 1, start, record("nullAdd32", [1]))
 expect("a payload beyond the arena", 1, start, grow(1 << 20), record("nullAdd32", [1 << 40, 16], SYNC | SPILLED))

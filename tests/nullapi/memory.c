@@ -265,7 +265,48 @@ static void lengths_not_said(void)
     free(data);
 }
 
+static long resident(void)
+{
+    long size = 0, pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    CHECK(f && fscanf(f, "%ld %ld", &size, &pages) == 2);
+    fclose(f);
+    return pages * sysconf(_SC_PAGESIZE);
+}
+
+/* Strings go with the object that they are part of. Each text is another one, and none is the first object's of the call. */
+static void strings_of_objects(void)
+{
+    const char *soak = getenv("HIRA_SOAK");
+    const uint64_t n = soak && *soak ? 100000 : 1040;
+    const uint32_t each = soak && *soak ? 2 : 64;
+    nullQueue queue = t_queue();
+    long before = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        nullStatus status = NULL_ERROR_LOST;
+        char label[32], want[96];
+        snprintf(label, sizeof label, "buffer %lu", i);
+        nullBuffer buffer = nullCreateBuffer(queue, 8, label, &status);
+        OK(status);
+        OK(nullPoke(buffer, 0, i));
+        const char *first = nullBufferText(queue, buffer, 0), *named = nullBufferLabel(buffer);
+        for (uint32_t k = 0; k < each; k++) {
+            int length = snprintf(want, sizeof want, "%u of 1 words, the first of them %lu ", k, i);
+            const char *text = nullBufferText(queue, buffer, k);
+            CHECK(text && !strncmp(text, want, (size_t)length) && strlen(text) == 1023);
+        }
+        CHECK(nullBufferText(queue, buffer, 0) == first && nullBufferLabel(buffer) == named && !strcmp(named, label));
+        OK(nullDestroyBuffer(buffer));
+        if (i == n / 10)
+            before = resident();
+    }
+    CHECK(resident() - before < 8 << 20); /* they are 64 MiB and more */
+    OK(nullReleaseQueue(queue));
+    say("all as they should be");
+}
+
 const struct t_test memory_tests[] = {{"reads", reads},   {"writes", writes}, {"both", both},
                                       {"nulls", nulls},   {"partly", partly}, {"lists", lists},
                                       {"rests", rests},   {"again_and_again", again_and_again}, {"rectangles", rectangles},
-                                      {"maps", maps},     {"shared", shared}, {"lengths_not_said", lengths_not_said}, {NULL, NULL}};
+                                      {"maps", maps},     {"shared", shared}, {"lengths_not_said", lengths_not_said},
+                                      {"strings_of_objects", strings_of_objects}, {NULL, NULL}};

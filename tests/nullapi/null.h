@@ -257,4 +257,12 @@ nullStatus nullDrain(nullQueue queue); /* as nullFinish, and counted: NULL_QUEUE
 nullStatus nullSetRowLength(size_t bytes); /* of the calling thread, for what follows; 16 before the first; at most 1 MiB */
 nullStatus nullSumRows(const void *data, uint32_t rows, uint64_t *sum);
 
+/* ---- returned strings ---- */
+
+/* So many letters, at one address as long as the process lives, and their sum; up to 1 GiB. */
+const char *nullLetters(size_t length, uint64_t *sum, nullStatus *error);
+const char *nullNumberName(uint32_t number); /* below 2^20; likewise */
+/* What is told of the buffer under this number, below 2^16, about 1 KiB; goes with the buffer. */
+const char *nullBufferText(nullQueue queue, nullBuffer buffer, uint32_t number);
+
 #endif

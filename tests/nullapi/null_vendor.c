@@ -43,6 +43,8 @@ struct nullBuffer_ {
     uint32_t mark;
     size_t size;
     char *label;
+    char **texts;
+    uint32_t n_texts;
     _Alignas(16) char data[];
 };
 
@@ -789,6 +791,9 @@ nullStatus nullDestroyBuffer(nullBuffer buffer)
     if (!is(buffer, MARK_BUFFER))
         return fail(NULL_ERROR_BUFFER);
     buffer->mark = 0;
+    for (uint32_t i = 0; i < buffer->n_texts; i++)
+        free(buffer->texts[i]);
+    free(buffer->texts);
     free(buffer->label);
     free(buffer);
     return NULL_SUCCESS;
@@ -1186,4 +1191,65 @@ nullStatus nullSumRows(const void *data, uint32_t rows, uint64_t *sum)
         return fail(NULL_ERROR_VALUE);
     *sum = sum_bytes(data, rows * row_length);
     return NULL_SUCCESS;
+}
+
+/* ---- returned strings ---- */
+
+static pthread_mutex_t texts_lock = PTHREAD_MUTEX_INITIALIZER;
+
+const char *nullLetters(size_t length, uint64_t *sum, nullStatus *error)
+{
+    static struct letters { struct letters *next; size_t length; char text[]; } *all;
+    struct letters *l = NULL;
+    if (length <= 1 << 30) {
+        pthread_mutex_lock(&texts_lock);
+        for (l = all; l && l->length != length;)
+            l = l->next;
+        if (!l && (l = malloc(sizeof *l + length + 1))) {
+            l->next = all;
+            l->length = length;
+            for (size_t i = 0; i < length; i++)
+                l->text[i] = (char)('a' + (i + i / 26 + i / 1000) % 26);
+            l->text[length] = 0;
+            all = l;
+        }
+        pthread_mutex_unlock(&texts_lock);
+    }
+    nullStatus status = l ? NULL_SUCCESS : fail(NULL_ERROR_VALUE);
+    if (error)
+        *error = status;
+    if (l && sum)
+        *sum = sum_bytes(l->text, length);
+    return l ? l->text : NULL;
+}
+
+const char *nullNumberName(uint32_t number)
+{
+    static char *names[1 << 20];
+    if (number >= 1 << 20)
+        return NULL;
+    pthread_mutex_lock(&texts_lock);
+    if (!names[number] && (names[number] = malloc(32)))
+        snprintf(names[number], 32, "number %u", number);
+    pthread_mutex_unlock(&texts_lock);
+    return names[number];
+}
+
+const char *nullBufferText(nullQueue queue, nullBuffer buffer, uint32_t number)
+{
+    if (!is(queue, MARK_QUEUE) || !is(buffer, MARK_BUFFER) || number >= 1 << 16)
+        return NULL;
+    pthread_mutex_lock(&texts_lock);
+    char **texts = number < buffer->n_texts ? buffer->texts : realloc(buffer->texts, (number + 1) * sizeof *texts);
+    for (; texts && buffer->n_texts <= number; buffer->n_texts++)
+        texts[buffer->n_texts] = NULL;
+    buffer->texts = texts ? texts : buffer->texts;
+    char *text = texts ? texts[number] : NULL;
+    if (texts && !text && (text = texts[number] = malloc(1024))) {
+        memset(text, '.', 1023);
+        text[1023] = 0;
+        text[snprintf(text, 1024, "%u of %u words, the first of them %lu", number, (unsigned)(buffer->size / 8), *(uint64_t *)buffer->data)] = ' ';
+    }
+    pthread_mutex_unlock(&texts_lock);
+    return text;
 }

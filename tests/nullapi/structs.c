@@ -165,5 +165,75 @@ static void long_strings(void)
     }
 }
 
+/* At the sizes where its way changes: 8192 (reply), 4 MiB (segment), 16 MiB (none that is longer). What else the call gives is there. */
+static void returned_strings(void)
+{
+    static const size_t lengths[] = {0, 1, 7, 8, 2048, 8190, 8191, 8192, 8193, 16384, 32760, 100 << 10, 1 << 20, 4194304, (16 << 20) - 1};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        nullStatus status = NULL_ERROR_LOST;
+        uint64_t sum = 0;
+        const char *text = nullLetters(lengths[i], &sum, &status);
+        CHECK(text && strlen(text) == lengths[i] && t_sum(text, lengths[i]) == sum);
+        CHECK(nullLetters(lengths[i], NULL, NULL) == text);
+        say("%zu %016lx %d", lengths[i], sum, status);
+    }
+    say("%s", nullLetters(100, NULL, NULL));
+    nullStatus status = NULL_SUCCESS;
+    uint64_t sum = 5;
+    CHECK(!nullLetters((size_t)2 << 30, &sum, &status) && sum == 5);
+    say("%d, last %d", status, nullGetLastError());
+}
+
+static void longest_string(void)
+{
+#ifndef UNDER_HIRA
+    t_skip("the vendor returns longer ones");
+#endif
+    nullStatus status = NULL_SUCCESS;
+    uint64_t sum = 5;
+    CHECK(!nullLetters(16 << 20, &sum, &status) && status == NULL_ERROR_LOST && sum == 5);
+    const char *text = nullLetters(100 << 10, &sum, &status);
+    CHECK(text && !status && t_sum(text, 100 << 10) == sum);
+}
+
+/* More than were ever kept at once. */
+static void static_strings(void)
+{
+    enum { N = 66000 };
+    static const char *names[N];
+    for (uint32_t i = 0; i < N; i++) {
+        char want[32];
+        snprintf(want, sizeof want, "number %u", i);
+        names[i] = nullNumberName(i);
+        CHECK(names[i] && !strcmp(names[i], want));
+    }
+    for (uint32_t i = 0; i < N; i += 101)
+        CHECK(nullNumberName(i) == names[i]);
+    say("%s %s %s", names[0], names[65536], names[N - 1]);
+}
+
+/* The most that is kept of them is a number of bytes: beyond, there are no new ones, and those that there are stay. */
+static void too_many_static_strings(void)
+{
+#ifndef UNDER_HIRA
+    t_skip("the vendor keeps them all");
+#endif
+    const char *first = nullLetters(4 << 20, NULL, NULL), *text = first;
+    size_t n = 0;
+    for (size_t length = 4 << 20; text; length++, n++)
+        text = nullLetters(length, NULL, NULL);
+    CHECK(n == 16);
+    CHECK(nullLetters(4 << 20, NULL, NULL) == first && first[4 << 20] == 0);
+    nullStatus status;
+    nullQueue queue = t_queue();
+    nullBuffer buffer = nullCreateBuffer(queue, 8, "an object's", &status);
+    text = nullBufferLabel(buffer);
+    CHECK(text && !strcmp(text, "an object's"));
+    OK(nullDestroyBuffer(buffer));
+    OK(nullReleaseQueue(queue));
+}
+
 const struct t_test structs_tests[] = {{"by_value", by_value}, {"arrays", arrays},   {"unions", unions},             {"many_unions", many_unions},
-                                       {"nested", nested},     {"strings", strings}, {"long_strings", long_strings}, {NULL, NULL}};
+                                       {"nested", nested},     {"strings", strings}, {"long_strings", long_strings},
+                                       {"returned_strings", returned_strings}, {"longest_string", longest_string},
+                                       {"static_strings", static_strings}, {"too_many_static_strings", too_many_static_strings}, {NULL, NULL}};
