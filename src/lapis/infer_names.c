@@ -10,6 +10,7 @@
  */
 #include <string.h>
 
+#include "lapis/front.h"
 #include "lapis/infer_private.h"
 
 /* ---- words of names ---- */
@@ -20,6 +21,9 @@ static const char *const error_words[] = {"err", "errcode", "error", "errno", NU
 static const char *const cookie_words[] = {"userdata", "userparam", "cookie",     "closure",  "opaque", "usrdata",
                                            "userptr",  "userarg",   "clientdata", "privdata", NULL};
 static const char *const size_lists[] = {"length", "size", "len", NULL};
+static const char *const one_in_plural[] = {"flag", "byte", "nbyte", NULL}; /* masks and sizes */
+static const char *const capacity_words[] = {"cap",   "capacity",  "max",       "maximum",  "room", "limit",
+                                             "avail", "available", "allocated", "reserved", NULL};
 static const char *const dimension_words[] = {"dim", "dimension", "rank", "ndim", NULL};
 static const char *const generic_tails[] = {"value", "data", "buffer", "buf", "info", "byte", "byte", NULL};
 static const char *const string_words[] = {
@@ -67,12 +71,29 @@ static bool is_size_list(const char *name)
     return words.n && words.plural[words.n - 1] && infer_one_of(last_word(&words), size_lists);
 }
 
-bool infer_is_scalar_name(const struct lapis_value *value)
+/* "counts", "values_ret", "entries": many numbers; "num_values", "sizeInBytes": one, although a word is plural. */
+bool infer_is_list_name(const char *name)
+{
+    struct infer_words words = infer_split(name);
+    while (words.n > 1 && infer_one_of(last_word(&words), returned_words))
+        words.n--;
+    if (!words.n || !words.plural[words.n - 1] || infer_one_of(last_word(&words), one_in_plural))
+        return false;
+    return !infer_is_count_prefixed(name);
+}
+
+/* Of results and counts: one number, or many. */
+static bool is_result_name(const struct lapis_value *value)
 {
     if (!infer_points_to(value, LAPIS_INT) || value->ctype->pointee->is_const || value->ctype->pointee->size < 2)
         return false;
     return is_returned_name(value->name) ||
            (infer_count_of(value->name).unit != INFER_NO_COUNT && !is_size_list(value->name));
+}
+
+bool infer_is_scalar_name(const struct lapis_value *value)
+{
+    return is_result_name(value) && !infer_is_list_name(value->name);
 }
 
 /* ---- counts by value ---- */
@@ -166,6 +187,95 @@ static struct match find_count(struct infer_scope *scope, const struct lapis_val
 bool infer_is_counted(struct infer_scope *scope, const struct lapis_value *value)
 {
     return find_count(scope, value).agreement != DISAGREE;
+}
+
+/* ---- room: numbers that may say how much of a pointer may be written ---- */
+
+/* "cap", "max_bins", "room"; "maxbins" and "outcap" run their words together. */
+static bool is_capacity_name(const char *name)
+{
+    struct infer_words words = infer_split(name);
+    for (size_t i = 0; i < words.n; i++) {
+        const char *word = words.words[i];
+        size_t n = strlen(word);
+        if (infer_one_of(word, capacity_words) || (n > 4 && (!strncmp(word, "max", 3) || !strcmp(word + n - 3, "cap"))))
+            return true;
+    }
+    return false;
+}
+
+/* Whether what is settled of another value goes by this number. */
+static bool is_claimed(const struct infer_scope *scope, const struct lapis_value *number)
+{
+    for (size_t i = 0; i < scope->n; i++) {
+        const struct lapis_value *v = &scope->values[i];
+        if (v != number && v->count && lapis_says_word(v->count, number->name))
+            return true;
+    }
+    return false;
+}
+
+static bool counts_no_bytes(const struct lapis_value *value)
+{
+    return is_count(value) && infer_count_of(value->name).unit != INFER_BYTES; /* bytes are of memory, not of numbers */
+}
+
+/* Such words as "room" speak of any pointer that the call writes, a bare "size" or "count" of what stands beside it. */
+static struct lapis_value *room_near(struct infer_scope *scope, const struct lapis_value *value)
+{
+    struct lapis_value *found = NULL;
+    if (infer_index(scope, value) == scope->n)
+        return NULL;
+    for (size_t i = 0; i < scope->n; i++) {
+        struct lapis_value *v = &scope->values[i];
+        bool beside = distance(scope, value, v) == 1;
+        if (!v->name || !infer_is_integer(v) || is_claimed(scope, v) || !(is_capacity_name(v->name) || (beside && counts_no_bytes(v))))
+            continue;
+        if (!found || distance(scope, value, v) < distance(scope, value, found))
+            found = v;
+    }
+    return found;
+}
+
+static bool is_number_pointer(const struct lapis_value *value)
+{
+    return infer_points_to(value, LAPIS_FLOAT) || (infer_points_to(value, LAPIS_INT) && value->ctype->pointee->size > 1);
+}
+
+/* A call that writes an array tells how many in a number with a count's name. So beside a pointer that nothing settles,
+ * room is that one's, and "n_bins" is what it looks like. */
+static bool is_told_count(struct infer_scope *scope, const struct lapis_value *value)
+{
+    if (!infer_is_scalar_name(value) || infer_count_of(value->name).unit == INFER_NO_COUNT)
+        return false;
+    for (size_t i = 0; i < scope->n; i++) {
+        const struct lapis_value *v = &scope->values[i];
+        bool written = infer_is_data_pointer(v) && !v->ctype->pointee->is_const;
+        bool counts_too = infer_is_scalar_name(v) && infer_count_of(v->name).unit != INFER_NO_COUNT;
+        if (v != value && written && !counts_too && v->kind == LAPIS_V_UNSETTLED && !is_error_name(v->name))
+            return true;
+    }
+    return false;
+}
+
+struct lapis_value *infer_room(struct infer_scope *scope, const struct lapis_value *value)
+{
+    if (!infer_is_data_pointer(value) || value->ctype->pointee->is_const || value->direction == LAPIS_IN ||
+        value->ctype->length || is_told_count(scope, value) || (is_error_name(value->name) && !infer_is_list_name(value->name)))
+        return NULL;
+    return room_near(scope, value);
+}
+
+/* One number, or room for many? Writing many where one was meant to be goes over the end, so it is asked. */
+static bool may_have_room(struct infer_scope *scope, struct lapis_value *value)
+{
+    struct lapis_value *room = infer_room(scope, value);
+    bool object = infer_points_to(value, LAPIS_HANDLE) || infer_points_to(value, LAPIS_STRUCT);
+    if (!room || !(object || is_number_pointer(value)))
+        return false;
+    infer_because(scope, value, "name.room", room, "%s may be how many %s has room for", room->name, value->name);
+    value->question = hira_pool_printf(scope->infer->pool, "is it one, or has it room for %s, as that name may mean?", room->name);
+    return true;
 }
 
 /* ---- bytes or elements ---- */
@@ -324,7 +434,9 @@ static void read_count(struct infer_scope *scope, struct lapis_value *count, con
 static bool count_pointer(struct infer_scope *scope, struct lapis_value *value)
 {
     struct infer_count count;
-    if (!infer_is_data_pointer(value) || infer_is_scalar_name(value) || value->ctype->pointee->is_const)
+    /* With a number for the room beside it, what is behind the pointer is only told. */
+    if (!infer_is_data_pointer(value) || infer_is_scalar_name(value) || value->ctype->pointee->is_const ||
+        infer_room(scope, value))
         return false;
     struct lapis_value *by = count_pointer_of(scope, value, &count);
     if (!by)
@@ -566,7 +678,7 @@ static bool returned(struct infer_scope *scope, struct lapis_value *value)
     const struct lapis_ctype *pointee = value->ctype->pointee;
     bool number = pointee->kind == LAPIS_INT || pointee->kind == LAPIS_FLOAT || pointee->kind == LAPIS_HANDLE;
     if (!number ||
-        !(is_returned_name(value->name) || infer_is_destination(value->name) || infer_is_scalar_name(value)) ||
+        !(is_returned_name(value->name) || infer_is_destination(value->name) || is_result_name(value)) ||
         infer_is_bytes(pointee))
         return false;
     infer_turn(value, LAPIS_OUT);
@@ -617,7 +729,7 @@ static bool get_scalar(struct infer_scope *scope, struct lapis_value *value)
         return false;
     const struct lapis_ctype *pointee = value->ctype->pointee;
     bool number = (pointee->kind == LAPIS_INT && pointee->size > 1) || pointee->kind == LAPIS_FLOAT;
-    if (!number || infer_is_plural_value(value) || infer_is_counted(scope, value))
+    if (!number || infer_is_plural_value(value) || infer_is_list_name(value->name) || infer_is_counted(scope, value))
         return false;
     infer_buffer(scope, value, "1", false);
     infer_because(scope, value, "name.get-scalar", value,
@@ -818,6 +930,8 @@ const struct infer_rule infer_name_rules[] = {
      string},
     {"name.static-string", "A function named for a version, name, error or string returns a constant text.",
      INFER_SHAPE, INFER_RESULT, static_string},
+    {"name.room", "Beside a number named as capacity, which nothing else goes by, what is written may be many: a question.",
+     INFER_SHAPE, ANYWHERE, may_have_room},
     {"name.out-scalar", "\"_ret\", \"num_x\", \"err\" behind a pointer are one number.", INFER_SHAPE, ANYWHERE,
      out_scalar},
     {"name.get-scalar", "What a Get function writes to a singular number pointer is one number.", INFER_SHAPE,

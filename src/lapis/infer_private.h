@@ -76,6 +76,7 @@ struct infer_count {
 };
 
 struct infer_count infer_count_of(const char *name);
+bool infer_is_count_prefixed(const char *name); /* "num_x", "number_of_x", "nX": a count whatever comes after */
 
 /* ---- scopes: values that may speak of each other ---- */
 
@@ -139,7 +140,11 @@ const char *infer_dereference(struct infer_scope *scope, const struct lapis_valu
 bool infer_is_counted(struct infer_scope *scope, const struct lapis_value *value); /* a sibling by value counts it */
 bool infer_is_scalar_name(
     const struct lapis_value *value);        /* the name of one returned number: "size_ret", "num_devices" */
+bool infer_is_list_name(const char *name);   /* "counts", "values_ret": plural, and no number of anything */
 bool infer_is_destination(const char *name); /* "dst", "dest", "out_x", "result" */
+
+/* A number that nothing else goes by and that may say how much of `value` may be written; NULL: none. */
+struct lapis_value *infer_room(struct infer_scope *scope, const struct lapis_value *value);
 
 /* infer_docs.c: what the tags in front of a value's documentation say. */
 struct infer_tags {

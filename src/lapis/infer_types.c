@@ -101,7 +101,8 @@ static bool no_count_near(struct infer_scope *scope, const struct lapis_value *v
 
 static bool single_handle(struct infer_scope *scope, struct lapis_value *value)
 {
-    if (!infer_points_to(value, LAPIS_HANDLE) || value->direction != LAPIS_OUT || !no_count_near(scope, value))
+    if (!infer_points_to(value, LAPIS_HANDLE) || value->direction != LAPIS_OUT || infer_is_list_name(value->name) ||
+        !no_count_near(scope, value))
         return false;
     infer_buffer(scope, value, "1", false);
     infer_because(scope, value, "type.single-handle", value,

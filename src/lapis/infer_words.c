@@ -258,6 +258,15 @@ struct infer_count infer_count_of(const char *name)
     return count;
 }
 
+bool infer_is_count_prefixed(const char *name)
+{
+    struct infer_words words = infer_split(name);
+    drop_first(&words, hungarian);
+    drop_first(&words, directions);
+    size_t n = words.n;
+    return (n > 1 && strip_first(&words, count_prefixes)) || (n == 1 && strip_n(&words));
+}
+
 /* ---- verbs ---- */
 
 static const struct {
