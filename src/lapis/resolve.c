@@ -87,6 +87,19 @@ static void set_success(struct hira_pool *pool, struct lapis_function *f, const 
     f->success_value = lapis_says_word(value, "ret") ? NULL : value;
 }
 
+/* What a call returns is the API's own: of the result (`ret`), the parameters and what the header has. The same for each
+ * function that the rule speaks of, so no function is named. */
+static void check_result_value(struct lapis_front *front, const struct lapis_function *f, const struct lapis_node *node,
+                               size_t i)
+{
+    const char *names[256];
+    size_t n = 0;
+    for (size_t k = 0; f && k < f->n_params && n < HIRA_ARRAY_SIZE(names); k++)
+        names[n++] = f->params[k].name;
+    if (i < node->n_args)
+        lapis_check_names(front, node, &node->args[i], &(struct lapis_scope){names, n, NULL});
+}
+
 static void push_policy(struct lapis_front *front, struct lapis_policy **list, size_t *n, const struct lapis_node *node,
                         const char *condition)
 {
@@ -412,6 +425,8 @@ static void apply_list(const struct rule *r, const struct lapis_node *node)
     if (!r->general)
         for (size_t i = node->word == LAPIS_W_CONSUMES; i < node->n_args; i++)
             check_function_expression(r->front, f, node, i);
+    if (node->word == LAPIS_W_FAILS && r->general)
+        check_result_value(r->front, f, node, 1);
     if (node->word == LAPIS_W_FAILS)
         *HIRA_POOL_PUSH(r->front->pool, f->fails, f->n_fails) =
             (struct lapis_fails){node->args[0].text, node->args[1].text, node->loc};
@@ -578,12 +593,14 @@ static void apply_statement(const struct rule *r, const struct lapis_node *node)
             lapis_error(r->front->diag, node->loc, "%s returns nothing", f->name);
         break;
     case LAPIS_W_SUCCESS:
+        check_result_value(r->front, f, node, 0);
         if (f->ret.ctype->kind != LAPIS_VOID)
             set_success(pool, f, node->args[0].text);
         else if (!r->general)
             lapis_error(r->front->diag, node->loc, "%s returns nothing", f->name);
         break;
     case LAPIS_W_FAILURE:
+        check_result_value(r->front, f, node, 0);
         f->failure = node->args[0].text;
         break;
     case LAPIS_W_ORDERED:
@@ -942,6 +959,7 @@ static void apply_handle_statement(struct lapis_front *front, struct lapis_handl
         handle->release = verb(front, node, handle);
         break;
     case LAPIS_W_INVALID:
+        check_result_value(front, NULL, node, 0);
         handle->invalid = node->args[0].text;
         break;
     case LAPIS_W_DONE:
@@ -1052,6 +1070,9 @@ static bool is_pointed_to(const struct lapis_model *model, const char *name)
 static void resolve_type(struct lapis_front *front, const struct lapis_node *item)
 {
     const char *name = item->args[0].text;
+    for (size_t i = 0; i < item->n_body; i++)
+        if (item->body[i]->word == LAPIS_W_SUCCESS || item->body[i]->word == LAPIS_W_FAILURE)
+            check_result_value(front, NULL, item->body[i], 0);
     struct lapis_handle *handle = lapis_model_handle(front->model, name);
     if (handle && handle->ctype) {
         for (size_t i = 0; i < item->n_body; i++)
@@ -1294,6 +1315,11 @@ static void resolve_item(struct lapis_front *front, const struct lapis_node *ite
         check_matches(front, item);
         break;
     case LAPIS_W_UNSUPPORTED_SET:
+        for (size_t i = 0; i < item->n_body; i++)
+            if (item->body[i]->word == LAPIS_W_FAILURE)
+                check_result_value(front, NULL, item->body[i], 0);
+        check_matches(front, item);
+        break;
     case LAPIS_W_OMIT:
         check_matches(front, item);
         break;
