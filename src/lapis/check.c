@@ -577,6 +577,88 @@ static void check_failure_values(struct lapis_front *front)
     }
 }
 
+/* ---- what an api has to say ---- */
+
+/* The value that the function returns when it cannot be carried, although nothing says that this is an error: 0 of a
+ * number. NULL for what is no object tells programs enough. */
+static bool returns_zero(const struct lapis_function *f)
+{
+    for (size_t i = 0; i < f->n_params; i++)
+        if (f->params[i].is_error)
+            return false;
+    bool number = f->ret.kind != LAPIS_V_HANDLE && (f->ret.ctype->kind == LAPIS_INT || f->ret.ctype->kind == LAPIS_FLOAT);
+    return number && !f->local && !f->failure && !f->success_value && !(f->unsupported && f->unsupported_code);
+}
+
+static void warn_of_type(struct lapis_front *front, const struct lapis_function *first, size_t n)
+{
+    const char *type = first->ret.ctype->name;
+    struct lapis_loc loc = first->spec_loc.line ? first->spec_loc : first->loc;
+    lapis_warning(front->diag, loc, "nothing says which '%s' means failure: %s%s 0 when %s cannot be carried", type, first->name,
+                  n == 1   ? " returns"
+                  : n == 2 ? " and another function return"
+                           : hira_pool_printf(front->pool, " and %zu more functions return", n - 1),
+                  n == 1 ? "it" : "they");
+    lapis_hint(front->diag, "write type(%s) { success(value); failure(value); }, or functions(%s) { failure(0); } where 0 will do", type,
+               first->name);
+}
+
+/* Promise 4 again: with no server, programs take 0 for a result. One warning for each type of result. */
+static void check_silent_failures(struct lapis_front *front)
+{
+    const struct lapis_model *model = front->model;
+    for (size_t i = 0; i < model->n_functions; i++) {
+        const struct lapis_function *f = model->functions[i];
+        size_t n = 0;
+        bool first = returns_zero(f) && !f->internal;
+        for (size_t k = 0; first && k < model->n_functions; k++) {
+            const struct lapis_function *other = model->functions[k];
+            bool same = returns_zero(other) && !other->internal && !strcmp(other->ret.ctype->name, f->ret.ctype->name);
+            n += same;
+            first = k >= i || !same;
+        }
+        if (first)
+            warn_of_type(front, f, n);
+    }
+}
+
+static const struct lapis_node *api_item(const struct lapis_front *front)
+{
+    for (size_t i = 0; i < front->n_items; i++)
+        if (front->items[i]->word == LAPIS_W_API)
+            return front->items[i];
+    return NULL;
+}
+
+/* Whether any call ends in the vendor's library. */
+static bool has_vendor(const struct lapis_model *model)
+{
+    for (size_t i = 0; i < model->n_functions; i++) {
+        const struct lapis_function *f = model->functions[i];
+        if (!f->unsupported && !f->local && !f->internal && !f->server_replace.text)
+            return true;
+    }
+    return false;
+}
+
+static void check_libraries(struct lapis_front *front)
+{
+    const struct lapis_model *model = front->model;
+    const struct lapis_node *api = api_item(front);
+    if (!api)
+        return;
+    if (!lapis_model_setting(model, "vendor", 0) && has_vendor(model)) {
+        lapis_warning(front->diag, api->loc, "nothing says which library the server loads: the vendor's functions are looked for in the "
+                      "server itself, where they are not");
+        lapis_hint(front->diag, "write vendor \"lib%s.so.1\"; with the vendor's soname", model->name);
+    }
+    if (!lapis_model_setting(model, "library", 0)) {
+        lapis_warning(front->diag, api->loc, "nothing says under which name programs load the guest library: it becomes lib%s.so",
+                      model->name);
+        lapis_hint(front->diag, "write library \"lib%s.so.1\"; with the vendor's soname", model->name);
+    }
+}
+
 /* What there is to share: the router knows these. */
 static void check_resources(struct lapis_front *front, const struct lapis_function *f)
 {
@@ -613,4 +695,8 @@ void lapis_check(struct lapis_front *front)
     }
     hira_text_fini(&left_out);
     check_failure_values(front);
+    if (front->whole) {
+        check_silent_failures(front);
+        check_libraries(front);
+    }
 }
