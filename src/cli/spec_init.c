@@ -74,6 +74,8 @@ static void put_facts(struct hira_text *out, const struct lapis_value *v)
         hira_text_puts(out, " nullable;");
     if (v->lifetime == LAPIS_LIFE_STATIC)
         hira_text_puts(out, " lifetime(static);");
+    if (v->lifetime == LAPIS_LIFE_OBJECT)
+        hira_text_puts(out, " lifetime(object);");
 }
 
 static bool plain(const struct lapis_value *v)

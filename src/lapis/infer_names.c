@@ -582,21 +582,49 @@ static bool strings(struct infer_scope *scope, struct lapis_value *value)
     return true;
 }
 
-static bool static_string(struct infer_scope *scope, struct lapis_value *value)
+static struct lapis_value *first_handle(struct infer_scope *scope)
+{
+    for (size_t i = 0; i < scope->n; i++)
+        if (scope->values[i].ctype->kind == LAPIS_HANDLE)
+            return &scope->values[i];
+    return NULL;
+}
+
+/* The word of the function's name that says that what it returns is text; NULL: none does. */
+static const char *returns_text(struct infer_scope *scope, const struct lapis_value *value)
 {
     static const char *const words[] = {"version", "string", "name", "error", "message", "str", NULL};
     struct infer_words of = infer_split(scope->owner);
-    if (!is_text(value))
+    for (size_t i = 0; is_text(value) && i < of.n; i++)
+        if (infer_one_of(of.words[i], words))
+            return hira_pool_strdup(scope->infer->pool, of.words[i]);
+    return NULL;
+}
+
+static bool static_string(struct infer_scope *scope, struct lapis_value *value)
+{
+    const char *word = returns_text(scope, value);
+    if (!word || first_handle(scope))
         return false;
-    for (size_t i = 0; i < of.n; i++)
-        if (infer_one_of(of.words[i], words)) {
-            infer_string(scope, value, NULL);
-            value->lifetime = LAPIS_LIFE_STATIC;
-            infer_because(scope, value, "name.static-string", value, "%s returns a constant text: its name says %s",
-                          scope->owner, of.words[i]);
-            return true;
-        }
-    return false;
+    infer_string(scope, value, NULL);
+    value->lifetime = LAPIS_LIFE_STATIC;
+    infer_because(scope, value, "name.static-string", value, "%s returns a constant text: its name says %s", scope->owner,
+                  word);
+    return true;
+}
+
+/* What a function tells of an object is the object's, and may go with it. */
+static bool object_string(struct infer_scope *scope, struct lapis_value *value)
+{
+    const char *word = returns_text(scope, value);
+    struct lapis_value *object = first_handle(scope);
+    if (!word || !object)
+        return false;
+    infer_string(scope, value, NULL);
+    value->lifetime = LAPIS_LIFE_OBJECT;
+    infer_because(scope, value, "name.object-string", object, "%s returns a text of %s: its name says %s", scope->owner,
+                  object->name, word);
+    return true;
 }
 
 /* ---- cookies ---- */
@@ -874,13 +902,25 @@ static bool counts(struct infer_scope *scope, struct lapis_value *value)
     return true;
 }
 
-/* Type names run their prefix into the noun ("CUmodule"), so a word may stand anywhere in the name. */
+/* Type names run their prefix into the noun ("CUmodule"), so a word may stand anywhere in the name; one letter is in any. */
 static bool names_object(const struct infer_words *object, const char *name)
 {
     for (size_t i = 0; i < object->n; i++)
-        if (!strcasestr(name, object->words[i]))
+        if (!object->words[i][1] || !strcasestr(name, object->words[i]))
             return false;
     return object->n > 0;
+}
+
+/* "a_close(ctx)": the name has no noun. What it ends is the only handle, where no pointer beside it can be meant. */
+static bool is_only_object(struct infer_scope *scope, const struct lapis_value *value)
+{
+    if (!infer_verb_alone(scope->function->name))
+        return false;
+    for (size_t i = 0; i < scope->n; i++)
+        if (&scope->values[i] != value &&
+            (scope->values[i].ctype->kind == LAPIS_HANDLE || scope->values[i].ctype->kind == LAPIS_POINTER))
+            return false;
+    return true;
 }
 
 /* "vkDestroyBuffer(device, buffer, allocator)": the last handle goes, if the function's noun is its. */
@@ -891,7 +931,7 @@ static bool destroy(struct infer_scope *scope, struct lapis_value *value)
         value != last_handle(scope))
         return false;
     infer_verb_of(scope->function->name, NULL, &object);
-    if (!names_object(&object, value->handle->name) && !names_object(&object, value->name))
+    if (!names_object(&object, value->handle->name) && !names_object(&object, value->name) && !is_only_object(scope, value))
         return false;
     value->deallocates = true;
     infer_because(scope, value, "name.destroy", value, "%s ends the life of %s: its name says \"%s\"", scope->owner,
@@ -930,6 +970,8 @@ const struct infer_rule infer_name_rules[] = {
      string},
     {"name.static-string", "A function named for a version, name, error or string returns a constant text.",
      INFER_SHAPE, INFER_RESULT, static_string},
+    {"name.object-string", "The same of an object: the text lives as long as the object.", INFER_SHAPE, INFER_RESULT,
+     object_string},
     {"name.room", "Beside a number named as capacity, which nothing else goes by, what is written may be many: a question.",
      INFER_SHAPE, ANYWHERE, may_have_room},
     {"name.out-scalar", "\"_ret\", \"num_x\", \"err\" behind a pointer are one number.", INFER_SHAPE, ANYWHERE,
@@ -949,7 +991,7 @@ const struct infer_rule infer_name_rules[] = {
     {"name.enqueue", "Enqueue and submit make the handles they hand out.", INFER_FACT, INFER_PARAMETER, enqueue},
     {"name.reference-count", "Retain and release of one handle count its references.", INFER_FACT, INFER_PARAMETER,
      counts},
-    {"name.destroy", "Destroy, free and close end the life of the handle that their name means.", INFER_FACT,
+    {"name.destroy", "Destroy, free and close end the life of the handle that their name means, or of the only one.", INFER_FACT,
      INFER_PARAMETER, destroy},
     {0},
 };

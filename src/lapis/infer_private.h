@@ -63,6 +63,9 @@ enum infer_verb {
 /* The first verb in a function's name, and (ret_object, may be NULL) the words that are neither verb nor version. */
 enum infer_verb infer_verb_of(const char *function, const char **ret_word, struct infer_words *ret_object);
 
+/* Whether there is nothing but the API's prefix and a version beside the verb: "a_close", "a_close_v2". */
+bool infer_verb_alone(const char *function);
+
 /* The verb behind the first one; ret_word is set only when there is one. */
 enum infer_verb infer_second_verb(const char *function, const char **ret_word);
 

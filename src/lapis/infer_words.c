@@ -323,6 +323,21 @@ enum infer_verb infer_verb_of(const char *function, const char **ret_word, struc
     return found;
 }
 
+bool infer_verb_alone(const char *function)
+{
+    struct infer_words words = infer_split(function);
+    const char *word;
+    size_t verb = 0;
+    while (verb < words.n && verb_word(words.words[verb], &word) == INFER_OTHER)
+        verb++;
+    if (verb > 1 || verb == words.n)
+        return false;
+    while (++verb < words.n)
+        if (!is_version(words.words[verb]))
+            return false;
+    return true;
+}
+
 enum infer_verb infer_second_verb(const char *function, const char **ret_word)
 {
     struct infer_words words = infer_split(function);

@@ -60,6 +60,8 @@ static void print_facts(const struct lapis_value *v)
         printf(" deallocates");
     if (v->lifetime == LAPIS_LIFE_STATIC)
         printf(" lifetime(static)");
+    if (v->lifetime == LAPIS_LIFE_OBJECT)
+        printf(" lifetime(object)");
 }
 
 static void print_value(const struct lapis_value *v, const char *label, int depth)
