@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "emit/private.h"
 
@@ -509,6 +510,51 @@ struct output {
     struct hira_text text;
 };
 
+/* The folder with those above it that are not there yet. */
+static int make_folder(struct emit *e, const char *dir)
+{
+    char *path = hira_pool_strdup(e->pool, dir);
+    for (char *slash = strchr(path + 1, '/'); *path && slash; slash = strchr(slash + 1, '/')) {
+        *slash = 0;
+        if (mkdir(path, 0777) < 0 && errno != EEXIST)
+            return -errno;
+        *slash = '/';
+    }
+    return mkdir(path, 0777) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+static bool is_unchanged(const struct hira_text *text, const char *path)
+{
+    struct hira_text old = {0};
+    bool same = hira_text_read_file(&old, path, text->size) == 0 && old.size == text->size &&
+                (!text->size || !memcmp(old.data, text->data, text->size));
+    hira_text_fini(&old);
+    return same;
+}
+
+/* All or nothing: a full disk must not leave a half of one stack beside the other half of another. */
+static int write_all(struct emit *e, const struct output *outputs, size_t n, const char *dir, const char **ret_path)
+{
+    const char *made[n], *paths[n];
+    int ret = 0;
+    size_t i;
+    memset(made, 0, sizeof made);
+    for (i = 0; !ret && i < n; i++) {
+        *ret_path = paths[i] = emit_format(e, "%s/%s", dir, outputs[i].name);
+        if (is_unchanged(&outputs[i].text, paths[i]))
+            continue;
+        made[i] = emit_format(e, "%s.new", paths[i]);
+        ret = hira_text_write_file(&outputs[i].text, made[i]);
+    }
+    for (i = 0; !ret && i < n; i++)
+        if (made[i] && rename(made[i], *ret_path = paths[i]) < 0)
+            ret = -errno;
+    for (i = 0; ret && i < n; i++)
+        if (made[i])
+            unlink(made[i]);
+    return ret;
+}
+
 int hira_emit(struct lapis_model *model, const char *dir, struct lapis_diag *diag)
 {
     struct output outputs[] = {
@@ -518,6 +564,7 @@ int hira_emit(struct lapis_model *model, const char *dir, struct lapis_diag *dia
     };
     struct emit e = {.model = model, .diag = diag, .pool = hira_pool_create()};
     size_t errors = lapis_diag_errors(diag);
+    const char *path = dir;
     int ret = 0;
 
     emit_lower(&e, model);
@@ -530,19 +577,12 @@ int hira_emit(struct lapis_model *model, const char *dir, struct lapis_diag *dia
     }
     if (lapis_diag_errors(diag) > errors)
         ret = -EINVAL;
-    else if (mkdir(dir, 0777) < 0 && errno != EEXIST) {
-        ret = -errno;
+    else if ((ret = make_folder(&e, dir)) < 0)
         lapis_error(diag, (struct lapis_loc){0}, "cannot make the folder %s: %s", dir, strerror(-ret));
-    }
-    for (size_t i = 0; i < HIRA_ARRAY_SIZE(outputs); i++) {
-        if (!ret) {
-            const char *path = emit_format(&e, "%s/%s", dir, outputs[i].name);
-            ret = hira_text_write_file(&outputs[i].text, path);
-            if (ret)
-                lapis_error(diag, (struct lapis_loc){0}, "cannot write %s: %s", path, strerror(-ret));
-        }
+    else if ((ret = write_all(&e, outputs, HIRA_ARRAY_SIZE(outputs), dir, &path)) < 0)
+        lapis_error(diag, (struct lapis_loc){0}, "cannot write %s: %s", path, strerror(-ret));
+    for (size_t i = 0; i < HIRA_ARRAY_SIZE(outputs); i++)
         hira_text_fini(&outputs[i].text);
-    }
     hira_pool_destroy(e.pool);
     return ret;
 }

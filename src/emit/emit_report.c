@@ -47,12 +47,12 @@ void emit_makefile(struct emit *e)
     for (size_t n = 0; lapis_model_setting(m, "link", n); n++)
         emit_line(e, "all: %s\n%s: %s\n\tln -sf %s $@", lapis_model_setting(m, "link", n), lapis_model_setting(m, "link", n), library, library);
     emit_blank(e);
-    emit_line(e, "%s: guest.c api.h guest.map", library);
+    emit_line(e, "%s: guest.c api.h guest.map $(HIRA)/lib/hira/libhira-guest.a", library);
     emit_line(e, "\t$(CC) $(flags) $(CFLAGS) -fPIC -fvisibility=hidden -shared -o $@ guest.c \\");
     emit_line(e, "\t    -Wl,--version-script=guest.map -Wl,-soname,%s -Wl,-z,nodelete -Wl,-z,defs \\", library);
     emit_line(e, "\t    -L$(HIRA)/lib/hira -lhira-guest");
     emit_blank(e);
-    emit_line(e, "hira-server-%s: server.c api.h", m->name);
+    emit_line(e, "hira-server-%s: server.c api.h $(HIRA)/lib/hira/libhira-server.a", m->name);
     emit_line(e, "\t$(CC) $(flags) $(CFLAGS) -fPIE -pie -o $@ server.c -L$(HIRA)/lib/hira -lhira-server -lseccomp");
     emit_blank(e);
     emit_line(e, "install: all");
@@ -61,7 +61,12 @@ void emit_makefile(struct emit *e)
         emit_line(e, "\tln -sf %s $(DESTDIR)$(HIRA)/lib/hira/%s/%s", library, m->name, lapis_model_setting(m, "link", n));
     emit_line(e, "\tinstall -D hira-server-%s $(DESTDIR)$(HIRA)/libexec/hira/hira-server-%s", m->name, m->name);
     emit_blank(e);
-    emit_line(e, ".PHONY: all install");
+    emit_line(e, "clean:");
+    emit_line(e, "\trm -f %s hira-server-%s", library, m->name);
+    for (size_t n = 0; lapis_model_setting(m, "link", n); n++)
+        emit_line(e, "\trm -f %s", lapis_model_setting(m, "link", n));
+    emit_blank(e);
+    emit_line(e, ".PHONY: all clean install");
 }
 
 /* ---- coverage ---- */
