@@ -30,11 +30,12 @@ int cli_build(int argc, char **argv)
 {
     struct cli_spec_options options = {0};
     const char *dir = NULL;
+    opterr = 0; /* we say it */
     for (int c; (c = getopt(argc, argv, "o:" CLI_SPEC_SHORT)) != -1;) {
         if (c == 'o')
             dir = optarg;
         else if (!cli_spec_option(&options, c, optarg))
-            return cli_usage("build", "unknown or surplus option");
+            return cli_bad_option("build", argv, c);
     }
     if (optind + 1 != argc)
         return cli_usage("build", optind == argc ? "which specification?" : "one specification at a time");

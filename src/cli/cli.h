@@ -20,6 +20,8 @@ struct cli_spec_options {
 };
 
 #define CLI_SPEC_SHORT "I:D:"
+/* One line about what is no option of the verb, and how to get help; returns CLI_USAGE. getopt itself is silent (opterr). */
+int cli_bad_option(const char *verb, char **argv, int option);
 /* Whether `option`, as getopt returned it, was one of them. */
 bool cli_spec_option(struct cli_spec_options *options, int option, const char *argument);
 

@@ -73,7 +73,10 @@ static const struct details {
     {"init", "  -o FILE            write there (default: standard output)\n"
              "  --force            also if FILE exists\n"
              "  -I DIR, -D NAME=VALUE   for the header\n"},
-    {"coverage", "  --json             the same for programs\n"},
+    {"check", "  -I DIR, -D NAME=VALUE   for the headers\n"},
+    {"explain", "  -I DIR, -D NAME=VALUE   for the headers\n"},
+    {"coverage", "  --json             the same for programs\n"
+                 "  -I DIR, -D NAME=VALUE   for the headers\n"},
     {"format", "  --write            rewrite the files (default: print)\n"
                "  --check            name the files that this would change; exit status 1 if there is one\n"},
     {"build", "  -o DIR             write there (default: a folder named after the API)\n"

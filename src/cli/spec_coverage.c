@@ -213,11 +213,12 @@ int cli_spec_coverage(int argc, char **argv)
     static const struct option longs[] = {{"json", no_argument, NULL, 'j'}, {0}};
     struct cli_spec_options options = {0};
     bool json = false;
+    opterr = 0; /* we say it */
     for (int c; (c = getopt_long(argc, argv, CLI_SPEC_SHORT, longs, NULL)) != -1;) {
         if (c == 'j')
             json = true;
         else if (!cli_spec_option(&options, c, optarg))
-            return cli_usage("spec coverage", "unknown or surplus option");
+            return cli_bad_option("spec coverage", argv, c);
     }
     if (optind + 1 != argc)
         return cli_usage("spec coverage", optind == argc ? "which specification?" : "one specification at a time");

@@ -56,9 +56,10 @@ int cli_spec_format(int argc, char **argv)
     static const struct option longs[] = {{"write", no_argument, NULL, 'w'}, {"check", no_argument, NULL, 'c'}, {0}};
     enum mode mode = PRINT;
     int status = CLI_OK;
+    opterr = 0; /* we say it */
     for (int c; (c = getopt_long(argc, argv, "wcI:D:", longs, NULL)) != -1;) {
         if (c == '?')
-            return cli_usage("spec format", "unknown option");
+            return cli_bad_option("spec format", argv, c);
         if (c == 'w' || c == 'c') /* no header is read: where they are is of no concern, and may be said as to the other verbs */
             mode = c == 'w' ? WRITE : CHECK;
     }

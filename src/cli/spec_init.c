@@ -522,6 +522,10 @@ static int init_header(const char *header, struct cli_spec_options *options, con
     name_header(&init, header);
     anchor(&init, options, output);
     if (lapis_import(model, diag) == 0 && lapis_infer(model, diag) == 0) {
+        if (!model->n_functions) {
+            lapis_warning(diag, (struct lapis_loc){.file = header}, "the header declares no functions");
+            lapis_hint(diag, "is it the right one, and does it need a -D? What it includes counts if it lies in its folder");
+        }
         put_file(&init);
         status = write_out(&text, output);
     }
@@ -539,13 +543,14 @@ int cli_spec_init(int argc, char **argv)
     struct cli_spec_options options = {0};
     const char *output = NULL;
     bool force = false;
+    opterr = 0; /* we say it */
     for (int c; (c = getopt_long(argc, argv, CLI_SPEC_SHORT "o:f", longs, NULL)) != -1;) {
         if (c == 'o')
             output = optarg;
         else if (c == 'f')
             force = true;
         else if (!cli_spec_option(&options, c, optarg))
-            return cli_usage("spec init", "unknown or surplus option");
+            return cli_bad_option("spec init", argv, c);
     }
     if (optind + 1 != argc)
         return cli_usage("spec init", optind == argc ? "which header?" : "one header at a time");

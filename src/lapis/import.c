@@ -129,9 +129,12 @@ static void report_missing(struct import *import, const char *message)
 {
     const char *open = strchr(message, '\''), *close = open ? strchr(open + 1, '\'') : NULL;
     int length = close ? (int)(close - open - 1) : (int)strlen(message);
-    lapis_error(import->diag, (struct lapis_loc){.file = import->model->spec_file},
-                "the header %.*s is not found in the %zu folders that -I or header_path name, nor in the system's",
-                length, close ? open + 1 : message, import->model->n_include_dirs);
+    size_t n = import->model->n_include_dirs;
+    const char *where = n == 0   ? "the system's folders, and no -I or header_path names others"
+                        : n == 1 ? "the folder that -I or header_path names, nor in the system's"
+                                 : hira_pool_printf(import->pool, "the %zu folders that -I or header_path name, nor in the system's", n);
+    lapis_error(import->diag, (struct lapis_loc){.file = import->model->spec_file}, "the header %.*s is not found in %s", length,
+                close ? open + 1 : message, where);
 }
 
 static int report(struct import *import)
@@ -144,6 +147,9 @@ static int report(struct import *import)
             const char *message = import_string(import, clang_getDiagnosticSpelling(d));
             if (message && loc.file && !strcmp(loc.file, UNIT_NAME) && strstr(message, "file not found"))
                 report_missing(import, message);
+            else if (loc.file && !strcmp(loc.file, UNIT_NAME)) /* what the header has begun and not ended */
+                lapis_error(import->diag, (struct lapis_loc){.file = import->model->spec_file}, "behind the end of the headers: %s",
+                            message ? message : "clang cannot read on");
             else
                 lapis_error(import->diag, loc, "%s", message ? message : "clang cannot read this");
             rc = -EINVAL;

@@ -12,6 +12,7 @@ docs/lapis.md       each ```lapis block compiles, and the grammar's words are al
 """
 import os
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -213,7 +214,15 @@ def test_usage():
     report(status == 2 and not out and "hira spec check" in err, "a group alone: usage, its verbs", err)
     report(hira("spec", "chekc", "x")[0] == 2, "unknown verb: usage")
     report(hira("spec", "check")[0] == 2, "no specification: usage")
-    report(hira("spec", "check", "-Z", "x")[0] == 2, "unknown option: usage")
+    for words, says in ((("spec", "check", "-Z", "x"), "there is no option '-Z'"), (("build", "--zz"), "there is no option '--zz'"),
+                        (("spec", "coverage", "--zz", "x"), "there is no option '--zz'"), (("spec", "init", "-I"), "-I needs a value"),
+                        (("spec", "explain", "-Z"), "there is no option '-Z'"), (("spec", "format", "--zz"), "there is no option '--zz'")):
+        status, out, err = hira(*words)
+        verb = " ".join(w for w in words if w in ("spec", "build", "check", "coverage", "init", "explain", "format"))
+        report(status == 2 and not out and err == f"hira {verb}: {says}\nhira {verb} --help tells what it takes\n",
+               f"hira {' '.join(words)}: one clear line", err)
+    for verb in ("check", "explain", "coverage"):
+        report("-I DIR" in hira("spec", verb, "--help")[1], f"hira spec {verb} --help lists -I and -D")
     status, _, err = hira("spec", "check", "no-such.lapis")
     report(status == 1 and "no-such.lapis" in err and "No such file" in err, "a missing file is named", err)
     status, out, _ = hira("spec", "coverage", "--json", "-I", ".", "ok/everything.lapis")
@@ -227,6 +236,39 @@ def test_usage():
         ok, out = False, str(error)
     report(ok, "coverage --json adds up", out)
     report("\033" not in hira("spec", "check", "-I", ".", "errors/syntax.lapis")[2], "no colour without a terminal")
+
+
+def test_init():
+    with tempfile.TemporaryDirectory() as folder:
+        def init(text):
+            with open(os.path.join(folder, "a.h"), "w") as f:
+                f.write(text)
+            return hira("spec", "init", "a.h", cwd=folder)
+        status, out, err = init("int f(int a\n")
+        report(status == 1 and "a.h: error: behind the end of the headers: expected ')'" in err and "hira-headers" not in err,
+               "spec init: what a header does not end is said of the header", err)
+        status, out, err = init("#define A 1\n")
+        report(status == 0 and "a.h: warning: the header declares no functions" in err, "spec init warns of a header without functions", err)
+        status, _, err = hira("spec", "init", "no-such.h", cwd=folder)
+        report(status == 1 and "0 folders" not in err and "1 folders" not in err, "a missing header, in the right number", err)
+
+
+def small_files():
+    """As on a full disk: larger ones cannot be written."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
+
+
+def test_full_disk():
+    with tempfile.TemporaryDirectory() as folder:
+        for old in (False, True):
+            out = os.path.join(folder, "stack")
+            if old:
+                hira("build", "-I", ".", "-o", out, "ok/replay.lapis")
+            before = snapshot(out)
+            run = subprocess.run([HIRA, "build", "-I", ".", "-o", out, "ok/everything.lapis"], cwd=HERE, capture_output=True,
+                                 timeout=120, preexec_fn=small_files, restore_signals=False)
+            report(run.returncode == 1 and b"cannot write" in run.stderr and snapshot(out) == before,
+                   "no room: " + ("what was there stays" if old else "nothing is left"), run.stderr.decode())
 
 
 def snapshot(folder):
@@ -251,6 +293,11 @@ def test_build():
         report(bool(first) and first == snapshot(out), "building again changes nothing")
         other = os.path.join(folder, "other")
         hira("build", "-I", ".", "-o", other, "ok/everything.lapis")
+        status, _, err = hira("build", "-I", ".", "-o", os.path.join(folder, "a/b/c/"), "ok/everything.lapis")
+        report(status == 0 and os.path.exists(os.path.join(folder, "a/b/c/guest.c")), "build makes the folders above, too", err)
+        makefile = first["Makefile"][0].decode()
+        report("$(HIRA)/lib/hira/libhira-guest.a" in makefile and "$(HIRA)/lib/hira/libhira-server.a" in makefile and
+               "\nclean:\n" in makefile, "the Makefile goes by Hira's libraries, and cleans", makefile)
         same = {k: v[0] for k, v in first.items()} == {k: v[0] for k, v in snapshot(other).items()}
         report(same, "the same specification gives the same bytes")
 
@@ -259,7 +306,8 @@ def main():
     if not HIRA:
         print(__doc__)
         return 2
-    for test in (test_usage, test_errors, test_ok, test_format, test_format_verb, test_robustness, test_manual, test_build):
+    for test in (test_usage, test_errors, test_ok, test_format, test_format_verb, test_robustness, test_manual, test_init,
+                 test_build, test_full_disk):
         test()
     print(f"1..{count}")
     enough = count >= MINIMUM
