@@ -43,6 +43,24 @@ const struct lapis_rule_text *lapis_infer_rules(size_t *ret_n)
     return texts;
 }
 
+static bool has_stage(const char *name, enum infer_stage stage)
+{
+    const struct infer_rule *rule;
+    for (size_t i = 0; (rule = infer_rule(i)) != NULL; i++)
+        if (rule->stage == stage && !strcmp(rule->name, name))
+            return true;
+    return false;
+}
+
+void lapis_infer_forget(struct lapis_value *value, bool shape)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < value->n_reasons; i++)
+        if (!has_stage(value->reasons[i].rule, shape ? INFER_SHAPE : INFER_DIRECTION))
+            value->reasons[kept++] = value->reasons[i];
+    value->n_reasons = kept;
+}
+
 /* ---- small questions about values ---- */
 
 bool infer_is_data_pointer(const struct lapis_value *value)

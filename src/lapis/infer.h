@@ -40,4 +40,7 @@ struct lapis_rule_text {
 };
 const struct lapis_rule_text *lapis_infer_rules(size_t *ret_n);
 
+/* Takes the reasons away that rules gave for the value's shape, or for its direction: the specification has said another. */
+void lapis_infer_forget(struct lapis_value *value, bool shape);
+
 #endif

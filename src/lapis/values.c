@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lapis/front.h"
+#include "lapis/infer.h"
 
 struct lapis_value *lapis_param(struct lapis_value *params, size_t n, const char *name)
 {
@@ -105,6 +106,7 @@ static struct lapis_value *sibling(const struct lapis_target *t, const struct la
 
 static void set_shape(struct lapis_value *v, enum lapis_value_kind kind)
 {
+    lapis_infer_forget(v, true);
     v->kind = kind;
     v->count = v->terminator = v->question = NULL;
     v->rows = NULL;
@@ -367,6 +369,7 @@ static void apply_direction(const struct lapis_target *t, struct lapis_value *v,
         return;
     }
     v->spec_direction = true;
+    lapis_infer_forget(v, false);
     direct(v, direction);
     because(t, v, node, texts[direction]);
 }
