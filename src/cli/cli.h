@@ -20,8 +20,6 @@ struct cli_spec_options {
 };
 
 #define CLI_SPEC_SHORT "I:D:"
-/* One line about what is no option of the verb, and how to get help; returns CLI_USAGE. getopt itself is silent (opterr). */
-int cli_bad_option(const char *verb, char **argv, int option);
 /* Whether `option`, as getopt returned it, was one of them. */
 bool cli_spec_option(struct cli_spec_options *options, int option, const char *argument);
 
@@ -33,8 +31,8 @@ void cli_print_messages(struct lapis_diag *diag);
 
 /* Prints "hira VERB: ..." and how to get help; returns CLI_USAGE. */
 int cli_usage(const char *verb, const char *format, ...) HIRA_PRINTF(2, 3);
-/* The same of what getopt_long has just refused (`opterr` is 0). */
-int cli_bad_option(const char *verb, char **argv);
+/* The same of what getopt has just returned `option` for and the verb does not take. getopt itself is silent (`opterr`). */
+int cli_bad_option(const char *verb, char **argv, int option);
 
 int cli_run(int argc, char **argv);
 int cli_status(int argc, char **argv);

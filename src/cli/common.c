@@ -23,19 +23,6 @@ bool cli_spec_option(struct cli_spec_options *o, int option, const char *argumen
     return true;
 }
 
-int cli_bad_option(const char *verb, char **argv, int option)
-{
-    if (option != '?')
-        return cli_usage(verb, "-%c is given too often", option);
-    if (optopt == '-') /* getopt knows short ones only, and stays at the word */
-        return cli_usage(verb, "there is no option '%s'", argv[optind]);
-    if (!optopt)
-        return cli_usage(verb, "there is no option '%s'", argv[optind - 1]);
-    if (strchr("IDo", optopt))
-        return cli_usage(verb, "-%c needs a value", optopt);
-    return cli_usage(verb, "there is no option '-%c'", optopt);
-}
-
 void cli_print_messages(struct lapis_diag *diag)
 {
     struct hira_text text = {0};

@@ -144,7 +144,7 @@ int cli_container(int argc, char **argv)
     struct container c = {0};
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == '?')
-            return cli_bad_option("container", argv);
+            return cli_bad_option("container", argv, o);
         if (o == 's')
             socket = optarg;
         if (o == 'a')

@@ -106,7 +106,7 @@ int cli_take_socket(const char *verb, int argc, char **argv, const char **ret_so
     static const struct option options[] = {{"socket", required_argument, NULL, 's'}, {0}};
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c != 's')
-            return cli_bad_option(verb, argv);
+            return cli_bad_option(verb, argv, c);
         *ret_socket = optarg;
     }
     return CLI_OK;

@@ -453,7 +453,7 @@ int cli_doctor(int argc, char **argv)
         else if (c == 'j')
             json = true;
         else
-            return cli_bad_option("doctor", argv);
+            return cli_bad_option("doctor", argv, c);
     }
     if (optind != argc)
         return cli_usage("doctor", "takes no arguments");

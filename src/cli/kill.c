@@ -56,7 +56,7 @@ int cli_kill(int argc, char **argv)
     int status = CLI_OK;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c != 's')
-            return cli_bad_option("kill", argv);
+            return cli_bad_option("kill", argv, c);
         socket = optarg;
     }
     if (optind == argc)

@@ -254,7 +254,7 @@ static int run_verb(const char *verb, const struct cli_observer *observer, int a
         else if (c == 'S')
             o.strict = true;
         else {
-            cli_bad_option(verb, argv);
+            cli_bad_option(verb, argv, c);
             return RUN_FAILED;
         }
     }

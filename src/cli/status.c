@@ -97,7 +97,7 @@ int cli_status(int argc, char **argv)
         else if (c == 'j')
             json = true;
         else
-            return cli_bad_option("status", argv);
+            return cli_bad_option("status", argv, c);
     }
     if (optind != argc)
         return cli_usage("status", "takes no arguments");

@@ -122,7 +122,7 @@ int cli_tenant(int argc, char **argv)
     bool json = false;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c == '?')
-            return cli_bad_option("tenant", argv);
+            return cli_bad_option("tenant", argv, c);
         if (c == 's')
             socket = optarg;
         json |= c == 'j';

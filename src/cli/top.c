@@ -104,7 +104,7 @@ int cli_top(int argc, char **argv)
     long times = 0;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c == '?')
-            return cli_bad_option("top", argv);
+            return cli_bad_option("top", argv, c);
         if (c == 's')
             socket = optarg;
         if (c == 'n' && ((times = strtol(optarg, NULL, 10)) < 1 || times > 1000000))

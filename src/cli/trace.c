@@ -278,7 +278,7 @@ int cli_trace(int argc, char **argv)
         else if (c == 'o')
             t.file = optarg;
         else
-            return cli_bad_option("trace", argv);
+            return cli_bad_option("trace", argv, c);
     }
     if (optind > 1 && !strcmp(argv[optind - 1], "--")) {
         t.out = stderr;

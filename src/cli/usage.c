@@ -2,6 +2,7 @@
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/cli.h"
 
@@ -16,7 +17,14 @@ int cli_usage(const char *verb, const char *format, ...)
     return CLI_USAGE;
 }
 
-int cli_bad_option(const char *verb, char **argv)
+int cli_bad_option(const char *verb, char **argv, int option)
 {
-    return cli_usage(verb, optopt ? "%s needs an argument" : "there is no option %s", argv[optind - 1]);
+    const char *word = argv[optopt == '-' ? optind : optind - 1]; /* getopt, which knows short ones only, stays at the word */
+    if (option != '?')
+        return cli_usage(verb, "-%c is given too often", option);
+    if (!strncmp(word, "--", 2))
+        return cli_usage(verb, optopt && optopt != '-' ? "%s needs a value" : "there is no option '%s'", word);
+    if (strchr("IDo", optopt))
+        return cli_usage(verb, "-%c needs a value", optopt);
+    return cli_usage(verb, "there is no option '-%c'", optopt);
 }

@@ -1218,8 +1218,8 @@ def run_says_what_is_wrong_at_once(place):
                                (['--server-dir', '/no/where'], {}, '--server-dir: /no/where: No such file'),
                                ([], {'HIRA_SERVER_DIR': '/no/where'}, '$HIRA_SERVER_DIR: /no/where: No such file'),
                                (['--vendor-icd', '/no/driver.icd'], {}, '/no/driver.icd: No such file'),
-                               (['--nonsense'], {}, 'there is no option --nonsense'),
-                               (['--lib-dir'], {}, '--lib-dir needs an argument'),
+                               (['--nonsense'], {}, "there is no option '--nonsense'"),
+                               (['--lib-dir'], {}, '--lib-dir needs a value'),
                                (['--on', 'host:port', '--plain'], {}, "'host:port' is no HOST[:PORT]")):
         command = [] if options == ['--lib-dir'] else ['--', 'touch', place.base + '/ran']
         p = subprocess.run([HIRA, 'run', *options, *command], capture_output=True, text=True, timeout=30, env=dict(run.env, **env))
