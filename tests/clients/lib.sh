@@ -147,7 +147,7 @@ seconds() {
 # What differs between any two runs of any case: the directories we gave it, and the temporary file in PoCL's cache that
 # its build logs name as the source.
 normalize_paths() {
-    sed -E -e "s|$1|@CWD@|g" -e "s|$WORKDIR/$VENDOR/$SIDE/home|@HOME@|g" -e 's|/[^ ]*/tempfile_[A-Za-z0-9]{6}\.cl|@SOURCE@|g'
+    sed -E -e 's|/[^ ]*/tempfile_[A-Za-z0-9]{6}\.cl|@SOURCE@|g' -e "s|$1|@CWD@|g" -e "s|$WORKDIR/$VENDOR/$SIDE/home|@HOME@|g"
 }
 
 run_here() {
