@@ -688,7 +688,10 @@ def vanishes_at_any_instruction_of_a_call(place):
         c = place.client(r)
         server = server_of(r, c)
         s = Steps(c.pid, c.pid, k)
-        c.tell('sum')
+        try:
+            c.tell('sum')
+        except BrokenPipeError:
+            pass  # the first point is before it was told
         a = c.answer()
         answered += a is not None
         s.close()
