@@ -39,6 +39,7 @@ static bool begin_nothing(struct hira_call *c)
 {
     static uint64_t nowhere[1];
     c->p = c->end = nowhere;
+    c->reply_room = 0;
     c->failed = true;
     c->async = c->quiet = c->until_done = false;
     return false;

@@ -514,7 +514,7 @@ static void apply_recorded(const struct rule *r, const struct lapis_node *node)
     recorded.of = node->negated ? LAPIS_RECORDED_NOT : LAPIS_RECORDED_MADE;
     recorded.object = object ? object->text : NULL;
     recorded.object_loc = object ? object->loc : node->loc;
-    for (size_t i = 1; i < node->n_args; i++) {
+    for (size_t i = 1; object && i < node->n_args; i++) {
         if (!r->general)
             check_function_expression(r->front, f, node, i);
         *HIRA_POOL_PUSH(r->front->pool, recorded.keys, recorded.n_keys) = (struct lapis_record_key){node->args[i].text, node->args[i].loc};
