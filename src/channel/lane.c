@@ -158,7 +158,7 @@ static struct hira_record *callee_record(const struct hira_callee *c)
 static bool test_record(void *context)
 {
     struct hira_callee *c = context;
-    if (atomic_load_explicit(&callee_record(c)->stamp, memory_order_acquire))
+    if (hira_callee_has_record(c))
         return true;
     /* A caller that waits for room read an old tail if our store had not reached it when it looked: look for it again
      * here, where the ring is empty and it would otherwise sleep on. */
@@ -206,9 +206,8 @@ static void learn(struct hira_spin *spin, uint64_t waited)
 /* A record that comes at once is seen without a look at the clock, which would take as long as serving it. */
 static bool comes_at_once(const struct hira_callee *c)
 {
-    const struct hira_record *record = callee_record(c);
     for (int i = 0; i < HIRA_SPINS_UNTIMED; i++) {
-        if (atomic_load_explicit(&record->stamp, memory_order_acquire))
+        if (hira_callee_has_record(c))
             return true;
         hira_relax();
     }

@@ -30,7 +30,6 @@ int cli_build(int argc, char **argv)
 {
     struct cli_spec_options options = {0};
     const char *dir = NULL;
-    opterr = 0; /* we say it */
     for (int c; (c = getopt(argc, argv, "o:" CLI_SPEC_SHORT)) != -1;) {
         if (c == 'o')
             dir = optarg;

@@ -3,7 +3,6 @@
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

@@ -11,7 +11,6 @@ int cli_spec_check(int argc, char **argv)
 {
     struct cli_spec_options options = {0};
     int status = CLI_OK;
-    opterr = 0; /* we say it */
     for (int c; (c = getopt(argc, argv, CLI_SPEC_SHORT)) != -1;)
         if (!cli_spec_option(&options, c, optarg))
             return cli_bad_option("spec check", argv, c);

@@ -213,7 +213,6 @@ int cli_spec_coverage(int argc, char **argv)
     static const struct option longs[] = {{"json", no_argument, NULL, 'j'}, {0}};
     struct cli_spec_options options = {0};
     bool json = false;
-    opterr = 0; /* we say it */
     for (int c; (c = getopt_long(argc, argv, CLI_SPEC_SHORT, longs, NULL)) != -1;) {
         if (c == 'j')
             json = true;

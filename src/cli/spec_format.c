@@ -56,7 +56,6 @@ int cli_spec_format(int argc, char **argv)
     static const struct option longs[] = {{"write", no_argument, NULL, 'w'}, {"check", no_argument, NULL, 'c'}, {0}};
     enum mode mode = PRINT;
     int status = CLI_OK;
-    opterr = 0; /* we say it */
     for (int c; (c = getopt_long(argc, argv, "wcI:D:", longs, NULL)) != -1;) {
         if (c == '?')
             return cli_bad_option("spec format", argv, c);

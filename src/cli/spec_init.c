@@ -543,7 +543,6 @@ int cli_spec_init(int argc, char **argv)
     struct cli_spec_options options = {0};
     const char *output = NULL;
     bool force = false;
-    opterr = 0; /* we say it */
     for (int c; (c = getopt_long(argc, argv, CLI_SPEC_SHORT "o:f", longs, NULL)) != -1;) {
         if (c == 'o')
             output = optarg;
