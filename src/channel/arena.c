@@ -18,11 +18,19 @@ struct hira_arena_range {
     uint64_t offset, size;
 };
 
+/* Where an arena had best lie: far from where the kernel maps for processes unasked, so that it is not in the way of
+ * what the vendor shares with applications at equal addresses, and as random as this code's own address. The kernel
+ * ignores a wish it cannot grant. */
+static void *far_away(void)
+{
+    return (void *)(0x300000000000u + ((uintptr_t)&far_away & 0xfffffff000u));
+}
+
 int hira_arena_init(struct hira_arena *arena, uint64_t limit)
 {
     *arena = (struct hira_arena){.lock = PTHREAD_MUTEX_INITIALIZER};
     for (;; limit /= 2) {
-        void *base = mmap(NULL, limit, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        void *base = mmap(far_away(), limit, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (base != MAP_FAILED) {
             madvise(base, limit, MADV_DONTFORK);
             arena->base = base;

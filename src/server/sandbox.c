@@ -30,28 +30,9 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/sanitized.h"
 #include "base/tree.h"
 #include "server/zygote.h"
-
-/* Sanitizers want addresses without bounds, and calls that a server has no use for; the thread sanitizer's own thread
- * keeps every fork from being single-threaded. */
-#if defined(__SANITIZE_THREAD__)
-#define SANITIZED_THREADS 1
-#elif defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define SANITIZED_THREADS 1
-#elif __has_feature(address_sanitizer) || __has_feature(memory_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED_THREADS
-#define SANITIZED_THREADS 0
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
 
 #define BIT(layer) (1u << (layer))
 #define ALL (BIT(HIRA_N_LAYERS) - 1)
@@ -203,7 +184,7 @@ static int set_limits(const struct hira_sandbox *s)
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(limits) && !error; i++)
         error = set_limit(limits[i].which, limits[i].value);
     /* Drivers of devices reserve addresses for all memory that there could be; there only a cgroup can bound it. */
-    if (!error && !SANITIZED && !s->devices.n)
+    if (!error && !HIRA_SANITIZED && !s->devices.n)
         error = set_limit(RLIMIT_DATA, (s->memory ? s->memory : memory_of_machine()) + HIRA_SANDBOX_RESERVED);
     return error;
 }
@@ -286,7 +267,7 @@ static void start_finding_out(struct hira_sandbox *s)
     struct attempt *a = mmap(NULL, sizeof *a, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (a == MAP_FAILED)
         return;
-    a->held = ALL & ~BIT(HIRA_LAYER_CGROUP) & ~(SANITIZED ? BIT(HIRA_LAYER_SYSCALLS) : 0);
+    a->held = ALL & ~BIT(HIRA_LAYER_CGROUP) & ~(HIRA_SANITIZED ? BIT(HIRA_LAYER_SYSCALLS) : 0);
     s->attempt = a;
     s->finder = fork();
     if (s->finder == 0) {
@@ -317,11 +298,11 @@ void hira_sandbox_init(struct hira_sandbox *s)
         s->uid_base = HIRA_SANDBOX_UIDS;
         s->uid_count = HIRA_SANDBOX_UIDS_COUNT;
     }
-    if (s->mode == HIRA_SANDBOX_OFF || SANITIZED_THREADS)
+    if (s->mode == HIRA_SANDBOX_OFF || HIRA_SANITIZED_THREADS)
         return;
     prctl(PR_SET_CHILD_SUBREAPER, 1); /* see hira_sandbox_fork */
     start_finding_out(s);
-    if (!SANITIZED)
+    if (!HIRA_SANITIZED)
         s->errors[HIRA_LAYER_SYSCALLS] = -hira_filter_build(s);
 }
 
@@ -362,7 +343,7 @@ void hira_sandbox_describe(const struct hira_sandbox *s, struct hira_text *held,
             continue;
         if (s->errors[i])
             hira_text_printf(text, " (%s)", strerror(s->errors[i]));
-        else if (SANITIZED || SANITIZED_THREADS)
+        else if (HIRA_SANITIZED || HIRA_SANITIZED_THREADS)
             hira_text_puts(text, " (a sanitized build)");
     }
 }

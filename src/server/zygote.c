@@ -31,6 +31,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
 #include <sys/signalfd.h>
@@ -42,6 +43,7 @@
 
 #include "base/fd.h"
 #include "base/list.h"
+#include "base/sanitized.h"
 #include "base/tree.h"
 #include "server/environment.h"
 #include "server/sandbox.h"
@@ -80,7 +82,7 @@ struct zygote {
     int router, signals;
     const char *router_path; /* where the next hirad is looked for; NULL: nowhere */
     bool late;               /* the vendor is loaded in each server */
-    bool copied;             /* this program is a sealed copy of itself */
+    bool again;              /* started anew, by itself */
     bool orphan;             /* hirad is gone: only the children are still to be waited for */
     bool leaving;            /* so has it been once: there is another zygote */
     bool unsure;             /* whether those children have a guest of which hirad said so */
@@ -790,18 +792,20 @@ static void stdin_from_null(void)
         dup2(null, STDIN_FILENO);
 }
 
-/* Threads do not survive a fork: a vendor's library that makes some while it is loaded is loaded in each server
- * instead. */
-static void start_over_late(struct zygote *z)
+/* Runs the program anew (from `fd`, or from where it runs) with more words. Returns if that cannot be. */
+static void start_over(struct zygote *z, int fd, const char *word, const char *value)
 {
-    char **again = calloc((size_t)z->argc + 2, sizeof *again);
+    char **again = calloc((size_t)z->argc + 3, sizeof *again);
     if (!again)
         return;
-    again[0] = z->argv[0];
-    memcpy(again + 1, z->argv + 1, ((size_t)z->argc - 1) * sizeof *again);
-    again[z->argc] = "--late";
+    memcpy(again, z->argv, (size_t)z->argc * sizeof *again);
+    again[z->argc] = (char *)word;
+    again[z->argc + 1] = (char *)value;
     fcntl(z->router, F_SETFD, 0);
-    execv("/proc/self/exe", again);
+    if (fd < 0)
+        execv("/proc/self/exe", again);
+    else
+        fexecve(fd, again, environ);
     fcntl(z->router, F_SETFD, FD_CLOEXEC);
     free(again);
 }
@@ -814,27 +818,39 @@ static void run_from_copy(struct zygote *z)
 {
     struct stat st;
     HIRA_AUTOCLOSE int from = open(self.program, O_RDONLY | O_CLOEXEC);
-    if (z->copied || z->sandbox.mode == HIRA_SANDBOX_OFF || from < 0 || fstat(from, &st) < 0 ||
+    if (z->sandbox.mode == HIRA_SANDBOX_OFF || from < 0 || fstat(from, &st) < 0 ||
         st.st_uid != geteuid() || !geteuid())
         return;
     HIRA_AUTOCLOSE int copy = memfd_create("hira-server", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    char **again = calloc((size_t)z->argc + 3, sizeof *again);
     for (off_t left = copy < 0 ? 0 : st.st_size; left > 0;) {
         ssize_t n = sendfile(copy, from, NULL, (size_t)left);
         if (n <= 0)
             break;
         left -= n;
     }
-    if (again && fstat(from, &st) == 0 && lseek(copy, 0, SEEK_END) == st.st_size &&
-        fcntl(copy, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0) {
-        memcpy(again, z->argv, (size_t)z->argc * sizeof *again);
-        again[z->argc] = "--program";
-        again[z->argc + 1] = self.program;
-        fcntl(z->router, F_SETFD, 0);
-        fexecve(copy, again, environ);
-        fcntl(z->router, F_SETFD, FD_CLOEXEC);
-    }
-    free(again);
+    if (fstat(from, &st) == 0 && lseek(copy, 0, SEEK_END) == st.st_size &&
+        fcntl(copy, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0)
+        start_over(z, copy, "--program", self.program);
+}
+
+/* Memory that the vendor shares with an application lies at the same addresses in both (clSVMAlloc), which the
+ * application may have in use: the kernel's choice is random, in the same terabyte for every process. With the other
+ * layout it chooses for servers from another terabyte. The thread and memory sanitizers know only the usual one. */
+static bool map_apart(void)
+{
+    int now = HIRA_SANITIZED_THREADS || HIRA_SANITIZED ? -1 : personality(0xffffffff);
+    return now >= 0 && !(now & ADDR_COMPAT_LAYOUT) && personality((unsigned)now | ADDR_COMPAT_LAYOUT) >= 0;
+}
+
+/* What only takes effect when the program is run anew. */
+static void prepare(struct zygote *z)
+{
+    if (z->again)
+        return;
+    bool apart = map_apart();
+    run_from_copy(z);
+    if (apart)
+        start_over(z, -1, "--program", self.program);
 }
 
 /* Tells how servers will be confined. -1: not well enough for the operator, who was told so. */
@@ -859,14 +875,13 @@ static int zygote_main(struct zygote *z)
     char error[200];
     signal(SIGPIPE, SIG_IGN);
     stdin_from_null();
-    run_from_copy(z);
     hira_sandbox_init(&z->sandbox);
     if (!z->late && load(z->ops, error, sizeof error) < 0) {
         hira_refuse(z->router, ENODEV, "%s", error);
         return 1;
     }
-    if (!z->late && count_threads() > 1) {
-        start_over_late(z);
+    if (!z->late && count_threads() > 1) { /* they would not survive a fork: each server loads the library itself */
+        start_over(z, -1, "--late", NULL);
         z->late = true;
     }
     hira_sandbox_collect(&z->sandbox, z->ops);
@@ -909,7 +924,6 @@ static int once_main(struct zygote *z)
     int status;
     snprintf(child.tenant, sizeof child.tenant, "user-%u", (unsigned)child.tenant_uid);
     stdin_from_null();
-    run_from_copy(z);
     hira_sandbox_init(&z->sandbox);
     hira_sandbox_collect(&z->sandbox, z->ops);
     if (hira_sandbox_refuses(&z->sandbox)) {
@@ -1061,8 +1075,8 @@ int hira_zygote_main(int argc, char **argv, const struct hira_zygote_ops *ops)
         return usage(argv[0]);
     ssize_t n = readlink("/proc/self/exe", self.program, sizeof self.program - 1);
     self.program[n > 0 ? n : 0] = 0;
-    z.copied = a.program != NULL;
-    if (z.copied)
+    z.again = a.program != NULL;
+    if (z.again)
         snprintf(self.program, sizeof self.program, "%s", a.program);
     z.sandbox.work_dir = z.work_dir;
     z.sandbox.program = self.program;
@@ -1075,6 +1089,8 @@ int hira_zygote_main(int argc, char **argv, const struct hira_zygote_ops *ops)
         return check_main(ops, a.mode == 'v');
     if (a.mode == 'y')
         return layers_main(&z);
+    z.router = a.fd;
+    prepare(&z);
     z.router = take_descriptor(a.fd);
     if (z.router < 0) {
         fprintf(stderr, "%s: descriptor %d is no socket that was handed over\n", argv[0], a.fd);

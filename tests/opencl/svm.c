@@ -2,6 +2,8 @@
  * OpenCL conformance: shared virtual memory, as far as the device has it.
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <sys/mman.h>
+
 #include "t.h"
 
 enum { N = 256, BYTES = N * (int)sizeof(cl_int) };
@@ -169,6 +171,24 @@ static void free_queued(void)
     t_close(&cl);
 }
 
+/* Most of the addresses near which the kernel maps by itself are in use: there is room for the shared ones still. */
+static void crowded(void)
+{
+    const size_t size = (size_t)900 << 30;
+    void *crowd = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    struct t_cl cl = open_svm();
+    cl_int *data[4];
+
+    CHECK(crowd != MAP_FAILED);
+    for (int i = 0; i < 4; i++)
+        data[i] = alloc(&cl);
+    show_mapped(&cl, data[3]);
+    for (int i = 0; i < 4; i++)
+        clSVMFree(cl.context, data[i]);
+    munmap(crowd, size);
+    t_close(&cl);
+}
+
 /* What was refused has freed nothing. */
 static void free_refused(void)
 {
@@ -309,6 +329,6 @@ static void errors(void)
     t_close(&cl);
 }
 
-T_MAIN(T(allocate), T(map_and_kernel), T(copy_and_fill), T(migrate), T(free_queued), T(free_refused), T(free_before_map_is_done),
+T_MAIN(T(allocate), T(map_and_kernel), T(copy_and_fill), T(migrate), T(free_queued), T(crowded), T(free_refused), T(free_before_map_is_done),
        T(pointers_in_data), T(exec_info),
        T(buffer_of_svm), T(errors))
