@@ -151,24 +151,34 @@ static int check_peer(cfg_t *cfg, cfg_opt_t *opt)
     return -1;
 }
 
+static bool is_api(const char *value)
+{
+    size_t n = strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789-_");
+    return n && !value[n] && n < HIRA_API_NAME_MAX;
+}
+
 static int check_api(cfg_t *cfg, cfg_opt_t *opt)
 {
     const char *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
-    size_t n = value ? strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789-_") : 0;
-    if (n && !value[n] && n < HIRA_API_NAME_MAX)
+    if (value && is_api(value))
         return 0;
     cfg_error(cfg, "apis: '%s' is no API's name", value ? value : "");
     return -1;
 }
 
-/* Control characters and nothing at all are no part of a device's name. */
+/* Control characters and nothing at all are no part of a name. */
+static bool is_pattern(const char *value)
+{
+    const char *p = value;
+    while ((unsigned char)*p >= ' ')
+        p++;
+    return *value && !*p;
+}
+
 static int check_device(cfg_t *cfg, cfg_opt_t *opt)
 {
     const char *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
-    const char *p = value;
-    while (p && (unsigned char)*p >= ' ')
-        p++;
-    if (value && *value && !*p)
+    if (value && is_pattern(value))
         return 0;
     cfg_error(cfg, "devices: a number or a pattern of names, not '%s'", value && !*value ? "" : "...");
     return -1;
@@ -202,17 +212,20 @@ struct patterns { /* each NUL-terminated, an empty one behind the last */
     bool full;
 };
 
+static void put_pattern(struct patterns *p, const char *sign, const char *pattern)
+{
+    size_t n = strlen(sign) + strlen(pattern) + 1;
+    p->full |= n > p->size - 1 - p->used;
+    if (p->full)
+        return;
+    snprintf(p->text + p->used, n, "%s%s", sign, pattern);
+    p->used += n;
+}
+
 static void put_patterns(struct patterns *p, cfg_t *section, const char *option, const char *sign)
 {
-    for (unsigned i = 0; !p->full && i < cfg_size(section, option); i++) {
-        const char *pattern = cfg_getnstr(section, option, i);
-        size_t n = strlen(sign) + strlen(pattern) + 1;
-        p->full = n > p->size - 1 - p->used;
-        if (p->full)
-            return;
-        snprintf(p->text + p->used, n, "%s%s", sign, pattern);
-        p->used += n;
-    }
+    for (unsigned i = 0; i < cfg_size(section, option); i++)
+        put_pattern(p, sign, cfg_getnstr(section, option, i));
 }
 
 /* Bursts nobody spoke of: a hundredth of a second's worth, and at least one unit. */
@@ -548,17 +561,9 @@ int config_check(const struct config *config, char *error, size_t error_size)
     return 0;
 }
 
-int config_set(struct config_tenant *t, const char *name, const char *value, char *error, size_t error_size)
+static int set_number(struct config_tenant *t, const char *name, const char *value, char *error, size_t error_size)
 {
     uint64_t n = 0;
-    if (!strcmp(name, "class")) {
-        if (strcmp(value, "batch") && strcmp(value, "latency")) {
-            snprintf(error, error_size, "class: batch or latency, not '%s'", value);
-            return -EINVAL;
-        }
-        t->latency = !strcmp(value, "latency");
-        return 0;
-    }
     static const struct {
         const char *name;
         int (*take)(const char *value, uint64_t *ret, char *error, size_t size);
@@ -600,4 +605,81 @@ int config_set(struct config_tenant *t, const char *name, const char *value, cha
     if (t->time && !t->time_burst)
         t->time_burst = 20000000u;
     return 0;
+}
+
+static int set_class(struct config_tenant *t, const char *value, char *error, size_t error_size)
+{
+    if (strcmp(value, "batch") && strcmp(value, "latency")) {
+        snprintf(error, error_size, "class: batch or latency, not '%s'", value);
+        return -EINVAL;
+    }
+    t->latency = !strcmp(value, "latency");
+    return 0;
+}
+
+/* The rules that begin with another sign stay. The file's order: what is allowed, then what is denied. */
+static void put_rules(struct patterns *rules, const char *old, char sign, const struct patterns *fresh)
+{
+    for (const char *all = "+-"; *all; all++)
+        for (const char *rule = *all == sign ? fresh->text : old; *rule; rule += strlen(rule) + 1)
+            if (*rule == *all)
+                put_pattern(rules, "", rule);
+}
+
+static int set_apis(struct config_tenant *t, const struct patterns *list)
+{
+    unsigned n = 0;
+    for (const char *api = list->text; *api; api += strlen(api) + 1) {
+        if (n == CONFIG_APIS_MAX)
+            return -E2BIG;
+        snprintf(t->apis[n++], sizeof t->apis[0], "%s", api);
+    }
+    t->n_apis = n;
+    return 0;
+}
+
+/* `value` is a list with commas, `what` devices, apis, allow or deny. */
+static int set_list(struct config_tenant *t, const char *what, const char *value, char *error, size_t error_size)
+{
+    char text[HIRA_RULES_MAX] = "", old[HIRA_RULES_MAX];
+    const char *sign = !strcmp(what, "allow") ? "+" : !strcmp(what, "deny") ? "-" : "";
+    bool rules = *sign;
+    struct patterns list = {.text = text, .size = sizeof text};
+    struct patterns to = {.text = rules ? t->rules : t->devices, .size = rules ? sizeof t->rules : sizeof t->devices};
+    HIRA_AUTOFREE char *words = strdup(value);
+    if (!words)
+        return -ENOMEM;
+    for (char *rest = words, *word; (word = strtok_r(rest, ", ", &rest));) {
+        if (!(strcmp(what, "apis") ? is_pattern(word) : is_api(word))) {
+            snprintf(error, error_size, "%s: '%s' makes no sense", what, word);
+            return -EINVAL;
+        }
+        put_pattern(&list, sign, word);
+    }
+    if (!strcmp(what, "apis")) {
+        to.full = set_apis(t, &list) < 0;
+    } else {
+        memcpy(old, t->rules, sizeof old);
+        memset(to.text, 0, to.size);
+        if (rules)
+            put_rules(&to, old, *sign, &list);
+        for (const char *p = text; !rules && *p; p += strlen(p) + 1)
+            put_pattern(&to, "", p);
+    }
+    if (list.full || to.full) {
+        snprintf(error, error_size, "%s: too many", what);
+        return -E2BIG;
+    }
+    return 0;
+}
+
+int config_set(struct config_tenant *t, const char *name, const char *value, char *error, size_t error_size)
+{
+    static const char *const lists[] = {"devices", "apis", "allow", "deny"};
+    if (!strcmp(name, "class"))
+        return set_class(t, value, error, error_size);
+    for (size_t i = 0; i < HIRA_ARRAY_SIZE(lists); i++)
+        if (!strcmp(name, lists[i]))
+            return set_list(t, name, value, error, error_size);
+    return set_number(t, name, value, error, error_size);
 }

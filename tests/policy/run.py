@@ -110,6 +110,26 @@ def denied_functions_and_apis_give_the_api_s_error(place):
 
 
 @test
+def lists_are_changed_live(place):
+    r = place.router('', {'one': 'allow = {"clCreateS*"}\n deny = {"clCreateSampler"}'})
+    made = lambda: result(r.program('one', 'probe', 'function'))
+    change = lambda **settings: r.hira('tenant', 'set', 'one', *(f'{k}={v}' for k, v in settings.items()))
+    assert made() == 'error 0 made'
+    assert change(allow='').returncode == 0 and made() == 'error -5 none'
+    assert change(deny='clCreateKernel,clCreatePipe').returncode == 0 and made() == 'error 0 made'
+    assert r.tenant('one')['settings']['rules'] == ['-clCreateKernel', '-clCreatePipe']
+    assert change(allow='clCreateKernel', deny='').returncode == 0 and r.tenant('one')['settings']['rules'] == ['+clCreateKernel']
+    assert change(apis='null').returncode == 0
+    p = r.program('one', 'probe', 'function', env={'HIRA_DEBUG': '1'})
+    assert 'may not use opencl' in p.communicate(timeout=60)[1]
+    assert change(apis='', devices='nothing*').returncode == 0
+    assert r.program('one', 'probe', 'function').wait(60) == 1          # it sees no device
+    assert change(devices='0').returncode == 0 and made() == 'error 0 made'
+    out = change(apis='No API', weight='3')
+    assert out.returncode == 1 and "apis: 'No'" in out.stderr and r.tenant('one')['settings']['weight'] == 1, out.stderr
+
+
+@test
 def a_tenant_sees_its_devices_only(place):
     r = place.router('', {'all': '', 'first': 'devices = {"0"}', 'named': 'devices = {"pthread*", "9"}', 'none': 'devices = {"[A-Z]*"}'})
     env = {'POCL_DEVICES': 'basic pthread'}
