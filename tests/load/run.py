@@ -223,42 +223,53 @@ def runs_with_a_router_of_their_own(place):
 
 # ---- neighbours ----
 
-def victim_rate(r, seconds, neighbours):
-    """Calls a second of a well-behaved guest beside neighbours."""
+def measured_victim(r, seconds, neighbours):
+    """Of a well-behaved guest beside neighbours: calls a second, and processor time a call, the server's included, in microseconds."""
     # Each in a session of its own, as guests are that know nothing of each other: by that the kernel shares processors out.
     others = [crowd(r, *args, 600, start_new_session=True) for args in neighbours]
     time.sleep(0.3)
-    calls, wrong, refused = done(crowd(r, 'active', 1, seconds, start_new_session=True), 60)
-    assert calls > 0 and (wrong, refused) == (0, 0), (calls, wrong, refused)
+    p = crowd(r, 'active', 1, seconds + 2, start_new_session=True)
+    def look():
+        with open(f'/proc/{p.pid}/task/{p.pid}/children') as f:
+            children = f.read().split()
+        for g in r.status()['guests']:
+            if str(g['pid']) in children and g['calls']:
+                return time.monotonic(), g['calls'], precise_cpu(g['pid']) + precise_cpu(g['server'])
+    wait_for(look, 'the victim to be served', 20)
+    before = look()
+    time.sleep(seconds)
+    wall, calls, used = (b - a for a, b in zip(before, look()))
+    n, wrong, refused = done(p, 60)
+    assert n > 0 and (wrong, refused) == (0, 0), (n, wrong, refused)
     for other in others:
         other.kill()
         other.communicate()
     if others:
         settled(r)
-    return calls / seconds
+    return calls / wall, used / calls * 1e6
 
 
 @test('load')
 def bad_neighbours(place):
-    """What one guest sends is never another's cost: beside each kind of bad neighbour a guest must get what it gets beside programs
-    that only compute, as many as the neighbour keeps processors busy. Medians of rounds, for machines differ from second to second;
-    figures, not verdicts, for the same reason."""
-    seconds, rounds = (2, 25) if SOAK else (0.5, 3)
+    """What one guest sends is never another's cost. A neighbour takes processor time, which the kernel shares out; beyond that a call is
+    to cost what it costs beside programs that only compute, as many as the neighbour keeps processors busy. Medians of rounds, for
+    machines differ from second to second; figures, not verdicts, for the same reason."""
+    seconds, rounds = (1, 25) if SOAK else (0.5, 3)
     r = place.router('--connect-rate', '100', preexec=os.setsid)
     settled(r)
     hog = ('hog',)
     kinds = {'alone': (), 'one that computes': (hog,), 'two that compute': (hog, hog), 'flood': (('flood',),), 'quota': (('quota',),),
              'garbage': (('garbage',),), 'reconnect': (('reconnect',),)}
     fair = {'flood': 'two that compute', 'quota': 'two that compute', 'garbage': 'one that computes', 'reconnect': 'two that compute'}
-    rates = {k: [] for k in kinds}
+    seen = {k: [] for k in kinds}
     for _ in range(rounds):
         for k, neighbours in kinds.items():
-            rates[k].append(victim_rate(r, seconds, neighbours))
-    m = {k: statistics.median(v) for k, v in rates.items()}
-    note('calls/s: ' + ', '.join(f'{k} {m[k]:,.0f}' for k in list(kinds)[:3]))
-    for k, against in fair.items():
-        ratio = statistics.median(a / b for a, b in zip(rates[k], rates[against]))   # of what was measured together
-        note(f'beside {k}: {m[k]:,.0f} calls/s, {(ratio - 1) * 100:+.1f} % against {against}')
+            seen[k].append(measured_victim(r, seconds, neighbours))
+    for k, values in seen.items():
+        rate, each = (statistics.median(v) for v in zip(*values))
+        more = statistics.median(a[1] / b[1] for a, b in zip(values, seen[fair.get(k, k)])) # of what was measured together
+        note(f'beside {k}: {rate:,.0f} calls/s, {each:.2f} us of a processor each'
+             + (f', {(more - 1) * 100:+.1f} % against {fair[k]}' if k in fair else ''))
 
 
 @test('load')
