@@ -67,15 +67,23 @@ static void put_arguments(const json_t *args)
     }
 }
 
+static bool is_name(const char *text)
+{
+    return *text && !text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")];
+}
+
 static void put_text(const json_t *call, const json_t *args)
 {
     fprintf(t.out, "%12.6f %lld/%lld %s(", (double)(cli_json_number(call, "ts") - t.first) / 1e9,
             (long long)cli_json_number(call, "pid"), (long long)cli_json_number(call, "lane"),
             cli_json_text(call, "name"));
     put_arguments(args);
-    fprintf(t.out, "%s) = %s %lld <%.1f us>\n", json_is_true(json_object_get(call, "cut")) ? ", ..." : "",
-            cli_json_text(call, "end"), (long long)cli_json_number(call, "code"),
-            (double)cli_json_number(call, "dur") / 1e3);
+    fprintf(t.out, "%s) = %s ", json_is_true(json_object_get(call, "cut")) ? ", ..." : "", cli_json_text(call, "end"));
+    if (is_name(cli_json_text(call, "code_name")))
+        fprintf(t.out, "%s", cli_json_text(call, "code_name"));
+    else
+        fprintf(t.out, "%lld", (long long)cli_json_number(call, "code"));
+    fprintf(t.out, " <%.1f us>\n", (double)cli_json_number(call, "dur") / 1e3);
 }
 
 /* A complete event of the Trace Event Format: a process for each program, a thread for each of its lanes. */
@@ -89,11 +97,6 @@ static void put_chrome(const json_t *call, json_t *args)
     fputs(t.shown ? ",\n" : "\n", t.out);
     json_dumpf(event, t.out, JSON_COMPACT | JSON_ENSURE_ASCII);
     json_decref(event);
-}
-
-static bool is_name(const char *text)
-{
-    return *text && !text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")];
 }
 
 static void show(const char *line, size_t n)

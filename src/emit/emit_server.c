@@ -793,6 +793,7 @@ void emit_server(struct emit *e)
     emit_code(e, &m->shared_code);
     emit_code(e, &m->server_code);
     emit_blank(e);
+    const char *errors = emit_value_names(e);
     for (size_t i = 0; i < m->n_callbacks; i++)
         emit_trampoline(e, m->callbacks[i]);
     for (size_t i = 0; i < m->n_functions; i++)
@@ -810,6 +811,7 @@ void emit_server(struct emit *e)
     bool states = false;
     for (size_t i = 0; i < m->n_handles; i++)
         states |= m->handles[i]->server_state.text != NULL;
+    emit_line(e, "    .errors = %s,", errors);
     emit_line(e, "    .state_size = %s,\n    .n_callbacks = %zu,", states ? "sizeof(union any_state)" : "0", m->n_callbacks);
     emit_line(e, "    .extension = %s,", setting_or_null(m, "extension_getter"));
     emit_line(e, "    .warm = %s,\n    .describe = %s,", setting_or_null(m, "warm"), setting_or_null(m, "describe"));

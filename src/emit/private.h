@@ -86,6 +86,8 @@ const char *emit_local_prototype(struct emit *e, const struct lapis_function *f,
 /* "seen_NAME": devices, as far as the tenant sees them. */
 void emit_seen(struct emit *e, const struct lapis_function *f);
 
+/* What values are called, for `hira trace`: tables. The expression for what functions return. */
+const char *emit_value_names(struct emit *e);
 /* What `hira trace` shows of a call whose arguments have been decoded and checked. */
 void emit_trace(struct emit *e, const struct lapis_function *f);
 

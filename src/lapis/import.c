@@ -432,6 +432,8 @@ static enum CXChildVisitResult visit(CXCursor cursor, CXCursor parent, CXClientD
         break;
     case CXCursor_EnumDecl:
         clang_visitChildren(cursor, add_enumerator, import);
+        if (import_file_of(import, clang_getCursorLocation(cursor), NULL))
+            import_enumeration(import, cursor);
         break;
     case CXCursor_MacroDefinition:
     case CXCursor_VarDecl:
@@ -486,6 +488,10 @@ int lapis_import(struct lapis_model *model, struct lapis_diag *diag)
         clang_visitChildren(clang_getTranslationUnitCursor(import.unit), visit, &import);
         check_table(&import);
         sort_names(model);
+        for (size_t i = 0; i < import.n_files; i++)
+            if (import.files[i].header && import.files[i].text)
+                import_constants(&import, &import.files[i]);
+        import_constants_fini(&import);
         import_types_fini(&import);
         clang_disposeTranslationUnit(import.unit);
     }

@@ -50,6 +50,11 @@ void import_typedef(struct import *import, CXCursor cursor); /* registers the ha
 void import_declared_handles(struct import *import);         /* before all others: handles that the spec declares */
 void import_types_fini(struct import *import);
 
+/* import_constants.c */
+void import_enumeration(struct import *import, CXCursor cursor);
+void import_constants(struct import *import, const struct import_file *file); /* macros */
+void import_constants_fini(struct import *import);                            /* once all names are known */
+
 /* import_docs.c: fills doc, doc_loc and source of the function and its parameters, and its version node. */
 void import_docs(struct import *import, struct lapis_function *function, CXCursor cursor);
 void import_docs_style(struct import *import); /* decides each file's comments_after */

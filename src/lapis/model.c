@@ -35,6 +35,32 @@ struct lapis_handle *lapis_model_handle(const struct lapis_model *model, const c
     return NULL;
 }
 
+bool lapis_model_has_name(const struct lapis_model *model, const char *name)
+{
+    size_t low = 0, high = model->n_names;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int c = strcmp(name, model->names[middle]);
+        if (c == 0)
+            return true;
+        if (c < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return lapis_model_function(model, name) || lapis_model_handle(model, name);
+}
+
+const struct lapis_constants *lapis_model_constants(const struct lapis_model *model, const struct lapis_ctype *type)
+{
+    for (size_t i = 0; i < model->n_constants; i++)
+        if (type->name && type->canonical &&
+            (!strcmp(model->constants[i].type, type->canonical) ||
+             (strcmp(type->name, type->canonical) && !strcmp(model->constants[i].type, type->name))))
+            return &model->constants[i];
+    return NULL;
+}
+
 void lapis_model_destroy(struct lapis_model *model)
 {
     if (model)

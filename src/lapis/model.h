@@ -73,6 +73,14 @@ struct lapis_ctype {
     struct lapis_handle *handle; /* HANDLE */
 };
 
+/* Named values of a type. */
+struct lapis_constants {
+    const char *type;   /* as lapis_ctype.name or canonical has it; "": of what functions return */
+    bool flags;         /* values are sums of them */
+    const char **names;
+    size_t n_names;
+};
+
 /* ---- handles ---- */
 
 struct lapis_code { /* C taken verbatim from the spec */
@@ -389,6 +397,8 @@ struct lapis_model {
     const char **names;            /* import: every identifier that the headers declare or define (macros, enumerators, types,
                                       functions, variables), sorted by strcmp; 0 when not recorded. To find misspellings */
     size_t n_names;
+    struct lapis_constants *constants; /* import: what values of integer types are called; see import_constants.c */
+    size_t n_constants;
     const char **not_handles;      /* types of which the spec says `not handle` */
     size_t n_not_handles;
     struct lapis_declaration *declarations; /* in order of the spec */
@@ -402,6 +412,12 @@ struct lapis_model {
 const char *lapis_model_setting(const struct lapis_model *model, const char *name, size_t n);
 struct lapis_function *lapis_model_function(const struct lapis_model *model, const char *name);
 struct lapis_handle *lapis_model_handle(const struct lapis_model *model, const char *name);
+
+/* Whether the headers declare or define it. */
+bool lapis_model_has_name(const struct lapis_model *model, const char *name);
+
+/* What values of a type are called; NULL: the headers do not tell. */
+const struct lapis_constants *lapis_model_constants(const struct lapis_model *model, const struct lapis_ctype *type);
 
 /* How many parameters the prototype has: without the implicit ones, which are the last. */
 size_t lapis_declared_params(const struct lapis_function *f);

@@ -194,22 +194,6 @@ static bool is_keyword(const char *word)
     return false;
 }
 
-static bool header_has(const struct lapis_model *model, const char *word)
-{
-    size_t low = 0, high = model->n_names;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int c = strcmp(word, model->names[middle]);
-        if (c == 0)
-            return true;
-        if (c < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return lapis_model_function(model, word) || lapis_model_handle(model, word);
-}
-
 static bool known(const struct lapis_front *front, const struct lapis_scope *scope, const char *word)
 {
     const struct lapis_model *model = front->model;
@@ -217,7 +201,7 @@ static bool known(const struct lapis_front *front, const struct lapis_scope *sco
         if (scope->names[i] && !strcmp(scope->names[i], word))
             return true;
     return is_keyword(word) || !strncmp(word, "hira_", 5) || !strncmp(word, "__builtin_", 10) ||
-           (!strncmp(word, "state_", 6) && lapis_model_handle(model, word + 6)) || header_has(model, word) || lapis_says_word(model->shared_code.text, word) ||
+           (!strncmp(word, "state_", 6) && lapis_model_handle(model, word + 6)) || lapis_model_has_name(model, word) || lapis_says_word(model->shared_code.text, word) ||
            lapis_says_word(model->guest_code.text, word) || lapis_says_word(model->server_code.text, word);
 }
 

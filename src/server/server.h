@@ -82,6 +82,16 @@ struct hira_server_type {
     const struct hira_contents *contents; /* NULL: calls alone bring it back */
 };
 
+/* What values are called, for people. */
+struct hira_constants {
+    const struct hira_constant {
+        const char *name;
+        uint64_t value; /* as an int64_t, extended */
+    } *list;
+    size_t n;
+    bool flags; /* values are sums of these */
+};
+
 struct hira_server_api {
     const char *name;
     const char *vendor;             /* library to load; $HIRA_VENDOR overrides it */
@@ -89,6 +99,7 @@ struct hira_server_api {
     uint32_t n_functions;
     const struct hira_server_type *types; /* index 0 is no type */
     uint32_t n_types;
+    const struct hira_constants *errors; /* what functions return, or NULL */
     size_t state_size;              /* the largest `server state`; 0: none */
     uint32_t n_callbacks;
     void *(*extension)(const char *name); /* address of an extension function, or NULL */
@@ -390,7 +401,7 @@ static inline void hira_gate_deferred(struct hira_deferral *d, bool ok)
 /* ---- what is written down of calls: see trace.c ---- */
 
 /* While s->trace: what came, by "KIND:NAME" of each argument with a blank between them. Kinds and what stands for them: i int64_t, u uint64_t,
- * f double; h a handle: its type, the vendor's; a handles: their type, the vendor's, bytes; n the id of something made; s a string; p a pointer;
+ * c constants and a value that may be among them, f double; h a handle: its type, the vendor's; a handles: their type, the vendor's, bytes; n the id of something made; s a string; p a pointer;
  * r, w, x memory that is read, written, both: where, bytes. */
 void hira_trace_call(struct hira_serve *s, const char *format, ...);
 

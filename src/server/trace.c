@@ -92,6 +92,34 @@ static bool put_text(struct hira_trace *trace, const char *text)
     return ok && put(trace, "\"");
 }
 
+static const char *find_constant(const struct hira_constants *set, uint64_t value)
+{
+    for (size_t i = 0; i < set->n; i++)
+        if (set->list[i].value == value)
+            return set->list[i].name;
+    return NULL;
+}
+
+/* By its name; as a sum of names, with what is none of theirs as a number at the end; or as a number. */
+static bool put_constant(struct hira_trace *trace, const struct hira_constants *set, uint64_t value)
+{
+    const char *name = find_constant(set, value);
+    if (name)
+        return put(trace, "\"%s\"", name);
+    bool ok = true;
+    uint64_t left = value;
+    for (size_t i = 0; ok && set->flags && i < set->n; i++) {
+        uint64_t bits = set->list[i].value;
+        if (!bits || (left & bits) != bits)
+            continue;
+        ok = put(trace, "%s%s", left == value ? "\"" : "|", set->list[i].name);
+        left &= ~bits;
+    }
+    if (left == value)
+        return put(trace, "%lld", (long long)value);
+    return ok && (!left || put(trace, "|0x%llx", (unsigned long long)left)) && put(trace, "\"");
+}
+
 static bool put_id(struct hira_trace *trace, uint64_t id)
 {
     unsigned type = HIRA_ID_TYPE(id);
@@ -122,6 +150,10 @@ static bool put_value(struct hira_trace *trace, char kind, va_list *args)
         return put(trace, "%lld", (long long)va_arg(*args, int64_t));
     if (kind == 'u')
         return put(trace, "%llu", (unsigned long long)va_arg(*args, uint64_t));
+    if (kind == 'c') {
+        const struct hira_constants *set = va_arg(*args, const struct hira_constants *);
+        return put_constant(trace, set, va_arg(*args, uint64_t));
+    }
     if (kind == 'f') {
         double value = va_arg(*args, double);
         return value - value == 0 ? put(trace, "%.17g", value) : put(trace, "\"%f\"", value);
@@ -210,9 +242,11 @@ void hira_trace_end(struct hira_serve *s)
     const char *how = s->status < HIRA_ARRAY_SIZE(ends) && ends[s->status] ? ends[s->status]
                       : s->failed                                          ? "error"
                                                                            : "ok";
+    const char *named = s->code && hira_server_api.errors ? find_constant(hira_server_api.errors, (uint64_t)(int64_t)s->code) : NULL;
     pthread_mutex_lock(&t.lock);
-    int n = snprintf(end, room, "}%s,\"end\":\"%s\",\"code\":%lld,\"dur\":%llu,\"pid\":%u,\"lane\":%u,\"lost\":%lu}\n",
-                     trace->cut ? ",\"cut\":true" : "", how, (long long)s->code, (unsigned long long)ns,
+    int n = snprintf(end, room, "}%s,\"end\":\"%s\",\"code\":%lld%s%s%s,\"dur\":%llu,\"pid\":%u,\"lane\":%u,\"lost\":%lu}\n",
+                     trace->cut ? ",\"cut\":true" : "", how, (long long)s->code, named ? ",\"code_name\":\"" : "",
+                     named ? named : "", named ? "\"" : "", (unsigned long long)ns,
                      hira_server.hello->pid, s->lane->index, t.lost);
     if (n > 0 && (size_t)n < room && send_line(trace->line, trace->n + (size_t)n)) {
         pthread_mutex_unlock(&t.lock);

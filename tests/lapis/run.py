@@ -302,12 +302,66 @@ def test_build():
         report(same, "the same specification gives the same bytes")
 
 
+VALUES_H = """
+#include <stdint.h>
+typedef int32_t va_error; typedef uint64_t va_flags, va_other; typedef uint32_t va_kind;
+typedef enum { VA_RED, VA_GREEN = 7 } va_colour;
+enum va_mode_flags { VA_A = 1, VA_B = 2 };
+
+/* Error Codes */
+#define VA_OK 0
+#define VA_WRONG -3
+#define VA_TEXT "none"
+
+/* va_flags, va_other - bitfield */
+#define VA_READ (1 << 0)
+/* reserved (1 << 1) */
+#define VA_WRITE (1 << 2)
+#define VA_BOTH (VA_READ | VA_WRITE)
+#ifdef VA_LATER
+#define VA_LATER_ONE (1 << 3)
+#endif
+
+/* something else */
+#define VA_LIMIT 9
+
+/* va_kind */
+#define VA_KIND(x) (x)
+#define VA_SIZE sizeof(int)
+#define VA_PLAIN 1u
+va_error vaDo(va_flags flags, va_other other, va_kind kind, va_colour colour, enum va_mode_flags mode, uint32_t n);
+"""
+
+
+def test_value_names():
+    with tempfile.TemporaryDirectory() as folder:
+        with open(os.path.join(folder, "va.h"), "w") as f:
+            f.write(VALUES_H)
+        with open(os.path.join(folder, "va.lapis"), "w") as f:
+            f.write('#include "va.h"\napi va { library "libva.so.1"; vendor "libvendor.so"; }\nfunctions(*) { success(VA_OK); failure(VA_WRONG); }\n')
+        status, _, err = hira("build", "-I", folder, "-o", os.path.join(folder, "out"), os.path.join(folder, "va.lapis"))
+        report(status == 0, "a specification with named values is built", err)
+        with open(os.path.join(folder, "out", "server.c")) as f:
+            text = f.read()
+    sets = {}
+    for number, names in re.findall(r"constants_(\d+)_list\[\] = \{(.*?)\};", text, re.S):
+        sets[" ".join(re.findall(r"C\((\w+)\)", names))] = f"constants_{number}"
+    want = ["VA_OK VA_WRONG", "VA_READ VA_WRITE VA_BOTH", "VA_PLAIN", "VA_RED VA_GREEN", "VA_A VA_B"]
+    flags = "VA_READ VA_WRITE VA_BOTH"
+    report(set(sets) == set(want), "values are called what the header calls them", str(sets))
+    call = re.search(r'hira_trace_call\(s, "(.*?)", (.*)\);', text)
+    report(call and call.group(1) == "c:flags c:other c:kind c:colour c:mode u:n", "integers are told by names", str(call and call.groups()))
+    sums = set(re.findall(r"hira_constants (\w+) = \{\w+, \d+, true\}", text))
+    report(sets.get(flags) in sums and sets.get("VA_A VA_B") in sums and sets.get("VA_RED VA_GREEN") not in sums, "flags are sums", str(sums))
+    report(f".errors = &{sets.get('VA_OK VA_WRONG')}," in text, "error codes are what functions return")
+
+
 def main():
     if not HIRA:
         print(__doc__)
         return 2
     for test in (test_usage, test_errors, test_ok, test_format, test_format_verb, test_robustness, test_manual, test_init,
-                 test_build, test_full_disk):
+                 test_build, test_value_names, test_full_disk):
         test()
     print(f"1..{count}")
     enough = count >= MINIMUM

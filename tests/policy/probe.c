@@ -93,10 +93,12 @@ static int parts(size_t size)
     cl_int error;
     cl_bool there;
     cl_buffer_region region = {0, size / 2};
-    cl_mem whole = clCreateBuffer(context, CL_MEM_READ_WRITE, size, NULL, &error);
+    cl_mem whole = clCreateBuffer(context, CL_MEM_READ_WRITE | CL_MEM_HOST_NO_ACCESS, size, NULL, &error);
     must(error, "clCreateBuffer");
     cl_mem part = clCreateSubBuffer(whole, 0, CL_BUFFER_CREATE_TYPE_REGION, &region, &error);
     must(error, "clCreateSubBuffer");
+    if (clCreateSubBuffer(whole, 0, 4711, &region, &error) || error != CL_INVALID_VALUE)
+        must(-1, "clCreateSubBuffer of a wrong type");
     must(clGetDeviceInfo(device, CL_DEVICE_AVAILABLE, sizeof there, &there, NULL), "clGetDeviceInfo");
     say("both");
     must(clReleaseMemObject(whole), "clReleaseMemObject");

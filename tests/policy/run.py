@@ -461,8 +461,14 @@ def a_program_can_be_traced_whole(place):
     with open(path) as f:
         events = json.load(f)['traceEvents']
     assert all(e['ph'] == 'X' and e['dur'] >= 0 and e['cat'] == 'opencl' for e in events) and 'clCreateSubBuffer' in {e['name'] for e in events}, events
-    names = [json.loads(l)['name'] for l in trace('--json', '--functions', 'clCreate*').splitlines()]
-    assert names and all(n.startswith('clCreate') for n in names), names
+    calls = [json.loads(l) for l in trace('--json', '--functions', 'clCreate*').splitlines()]
+    assert calls and all(c['name'].startswith('clCreate') for c in calls), calls
+    part = [c['args'] for c in calls if c['name'] == 'clCreateSubBuffer'][0]
+    assert (part['flags'], part['buffer_create_type']) == (0, 'CL_BUFFER_CREATE_TYPE_REGION'), part
+    whole = [c['args'] for c in calls if c['name'] == 'clCreateBuffer'][0]
+    assert whole['flags'] == 'CL_MEM_READ_WRITE|CL_MEM_HOST_NO_ACCESS', whole
+    wrong = [c for c in calls if c['name'] == 'clCreateSubBuffer'][-1]
+    assert (wrong['end'], wrong['code_name'], wrong['args']['buffer_create_type']) == ('error', 'CL_INVALID_VALUE', 4711), wrong
 
 
 @test
