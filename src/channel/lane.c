@@ -130,9 +130,11 @@ static bool test_reply(void *context)
     return atomic_load_explicit(&c->map.reply->stamp, memory_order_acquire) == c->sequence;
 }
 
-/* Spinning on is as fast as it gets while there are cores to spare. Where there are none, it keeps a core from the vendor's threads that
- * work on the answer. Which of the two holds depends on the machine, on its load and on what the call does; so both are tried
- * and timed, and most waits are made the way that was faster of late. Answers that come while spinning briefly tell nothing. */
+/* Spinning on is as fast as it gets while there are cores to spare. Where there are none, it keeps a core from the
+ * vendor's threads that work on the answer. Which of the two holds depends on the machine, on its load and on what the
+ * call does; so both are tried and timed, and most waits are made the way that was faster of late. Each is tried for
+ * some waits in a row, of which the first tell nothing: by each way the scheduler places the threads otherwise, and it
+ * takes a few until it has. Answers that come while spinning briefly tell nothing either. */
 int hira_caller_wait_reply(struct hira_caller *c)
 {
     struct hira_spin *spin = &c->spin;
@@ -140,13 +142,15 @@ int hira_caller_wait_reply(struct hira_caller *c)
     uint64_t begin = hira_ticks();
     if (spin_for(begin, spin->brief, test_reply, c))
         return 0;
-    unsigned way = spin->cost[1] <= spin->cost[0]; /* sleeping, where it is the same */
-    if (++spin->turn % HIRA_TRY_OTHER == 0)
+    unsigned way = spin->cost[1] < spin->cost[0], turn = spin->turn++ % HIRA_TRY_EVERY;
+    if (turn < HIRA_TRY_FOR)
         way ^= 1;
-    int error = way == 0 && spin_for(begin, spin->most, test_reply, c) ? 0 :
-                sleep_for(sleeps, HIRA_WANTS_REPLY, test_reply, c, c->alive, c->context);
+    int error = way == 0 && spin_for(begin, spin->most, test_reply, c)
+                    ? 0
+                    : sleep_for(sleeps, HIRA_WANTS_REPLY, test_reply, c, c->alive, c->context);
     uint64_t waited = HIRA_MIN(hira_ticks() - begin, 4 * spin->most); /* a long one says little of either */
-    spin->cost[way] += waited / 8 - spin->cost[way] / 8;
+    if (turn % HIRA_TRY_FOR >= HIRA_TRY_FOR / 2 || turn >= 2 * HIRA_TRY_FOR)
+        spin->cost[way] = spin->cost[way] ? spin->cost[way] - spin->cost[way] / 8 + waited / 8 : waited;
     return error;
 }
 
