@@ -252,15 +252,16 @@ def measured_victim(r, seconds, neighbours):
 @test('load')
 def bad_neighbours(place):
     """What one guest sends is never another's cost. A neighbour takes processor time, which the kernel shares out; beyond that a call is
-    to cost what it costs beside programs that only compute, as many as the neighbour keeps processors busy. Medians of rounds, for
-    machines differ from second to second; figures, not verdicts, for the same reason."""
+    to cost what it costs beside programs without Hira that do the same to the machine: compute, start processes, send, as many as the
+    neighbour keeps processors busy. Medians of rounds, for machines differ from second to second; figures, not verdicts, for the same reason."""
     seconds, rounds = (1, 25) if SOAK else (0.5, 3)
     r = place.router('--connect-rate', '100', preexec=os.setsid)
     settled(r)
     hog = ('hog',)
-    kinds = {'alone': (), 'one that computes': (hog,), 'two that compute': (hog, hog), 'flood': (('flood',),), 'quota': (('quota',),),
-             'garbage': (('garbage',),), 'reconnect': (('reconnect',),)}
-    fair = {'flood': 'two that compute', 'quota': 'two that compute', 'garbage': 'one that computes', 'reconnect': 'two that compute'}
+    forks = ('forks',)
+    kinds = {'alone': (), 'two that compute': (hog, hog), 'two that fork': (forks, forks), 'one that sends': (('sends',),),
+             'flood': (('flood',),), 'quota': (('quota',),), 'garbage': (('garbage',),), 'reconnect': (('reconnect',),)}
+    fair = {'flood': 'two that compute', 'quota': 'two that compute', 'garbage': 'one that sends', 'reconnect': 'two that fork'}
     seen = {k: [] for k in kinds}
     for _ in range(rounds):
         for k, neighbours in kinds.items():
