@@ -62,6 +62,10 @@ static void print_functions(const json_t *list, double wall_ns)
     }
     if (!sorted)
         return;
+    if (!n) {
+        fputs("hira stat: no call reached a server: the program makes none, or has a library that is none of Hira's (hira doctor)\n", stderr);
+        return;
+    }
     qsort(sorted, n, sizeof *sorted, by_time);
     fprintf(stderr, "\n%10s %12s %12s %7s  %s\n", "calls", "ms", "us a call", "", "function");
     for (size_t i = 0; i < n; i++) {
