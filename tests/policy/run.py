@@ -416,7 +416,7 @@ def who_traces_and_does_not_read_stops_nobody(place):
     result(r.program('one', 'probe', 'calls', 1000))
     wait_for(lambda: os.path.getsize(path) > 100000, 'calls to be traced')
     t.send_signal(signal.SIGSTOP)
-    p = r.program('one', 'probe', 'calls', 60000) # more than the pipe and the reader's buffers hold
+    p = r.program('one', 'probe', 'calls', 15000) # more than the pipe and the reader's buffers hold
     began = time.monotonic()
     result(p)
     assert time.monotonic() - began < 15, 'one second, and no more, is waited for a reader'
