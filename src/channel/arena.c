@@ -42,6 +42,11 @@ int hira_arena_init(struct hira_arena *arena, uint64_t limit)
     }
 }
 
+void hira_arena_init_at(struct hira_arena *arena, char *base, uint64_t size)
+{
+    *arena = (struct hira_arena){.lock = PTHREAD_MUTEX_INITIALIZER, .base = base, .reserved = size, .in_region = true};
+}
+
 static void free_nodes(struct hira_arena_range *node)
 {
     while (node) {
@@ -53,7 +58,7 @@ static void free_nodes(struct hira_arena_range *node)
 
 void hira_arena_fini(struct hira_arena *arena)
 {
-    if (arena->base)
+    if (arena->base && !arena->in_region)
         munmap(arena->base, arena->reserved);
     free_nodes(arena->free);
     free_nodes(arena->spare);
@@ -73,6 +78,15 @@ int hira_arena_map(struct hira_arena *arena, int fd, uint64_t size)
     if (mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
         return -errno;
     madvise(at, size, MADV_DONTFORK);
+    atomic_store_explicit(&arena->committed, committed + size, memory_order_release);
+    return 0;
+}
+
+int hira_arena_extend(struct hira_arena *arena, uint64_t size)
+{
+    uint64_t committed = atomic_load_explicit(&arena->committed, memory_order_relaxed);
+    if (!arena->in_region || size > arena->reserved - committed)
+        return -ENOMEM;
     atomic_store_explicit(&arena->committed, committed + size, memory_order_release);
     return 0;
 }

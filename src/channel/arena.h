@@ -27,6 +27,7 @@ struct hira_arena_range; /* a free range */
 struct hira_arena {
     char *base;
     uint64_t reserved;              /* bytes of address space */
+    bool in_region;                 /* the addresses are somebody else's, and memory lies there */
     _Atomic uint64_t committed;     /* bytes mapped, from base; grows only */
     /* The guest's allocator; unused in the server. */
     pthread_mutex_t lock;
@@ -47,8 +48,15 @@ struct hira_arena {
 int hira_arena_init(struct hira_arena *arena, uint64_t limit);
 void hira_arena_fini(struct hira_arena *arena);
 
+/* The same of `size` bytes of shared memory that is mapped already: a part of a region. Nothing of it is committed yet. The mapping
+ * stays the caller's. */
+void hira_arena_init_at(struct hira_arena *arena, char *base, uint64_t size);
+
 /* Maps a sealed memory file of `size` bytes (page multiple) behind what is committed. Callers serialize. 0 or -errno. */
 int hira_arena_map(struct hira_arena *arena, int fd, uint64_t size);
+
+/* Commits so many bytes more of a region. As above. */
+int hira_arena_extend(struct hira_arena *arena, uint64_t size);
 
 /* The address of `size` bytes at `offset`, or NULL if they do not lie in the committed part. Any thread. */
 static inline void *hira_arena_at(const struct hira_arena *arena, uint64_t offset, uint64_t size)

@@ -35,15 +35,41 @@ int hira_lane_map(struct hira_lane_map *map, int fd)
         return error;
     }
     madvise(base, MAPPED_SIZE, MADV_DONTFORK);
-    map->control = (struct hira_lane_control *)base;
-    map->ring = base + HIRA_CONTROL_SIZE;
-    map->reply = (struct hira_reply *)reply;
+    *map = (struct hira_lane_map){(struct hira_lane_control *)base, base + HIRA_CONTROL_SIZE, (struct hira_reply *)reply, NULL, false};
     return 0;
+}
+
+static bool repeat_at(char *address, char *memory, size_t size)
+{
+    return mremap(memory, 0, size, MREMAP_MAYMOVE | MREMAP_FIXED, address) != MAP_FAILED; /* of size 0: shared memory is mapped once more */
+}
+
+int hira_lane_map_again(struct hira_lane_map *map, char *memory)
+{
+    char *base = mmap(NULL, MAPPED_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED)
+        return -errno;
+    char *second = base + HIRA_CONTROL_SIZE + HIRA_RING_SIZE, *reply = second + HIRA_RING_SIZE;
+    if (!repeat_at(base, memory, HIRA_CONTROL_SIZE + HIRA_RING_SIZE) || !repeat_at(second, memory + HIRA_CONTROL_SIZE, HIRA_RING_SIZE) ||
+        !repeat_at(reply, memory + HIRA_CONTROL_SIZE + HIRA_RING_SIZE, HIRA_REPLY_SIZE)) {
+        int error = -errno;
+        munmap(base, MAPPED_SIZE);
+        return error;
+    }
+    madvise(base, MAPPED_SIZE, MADV_DONTFORK);
+    *map = (struct hira_lane_map){(struct hira_lane_control *)base, base + HIRA_CONTROL_SIZE, (struct hira_reply *)reply, NULL, false};
+    return 0;
+}
+
+void hira_lane_map_once(struct hira_lane_map *map, char *memory)
+{
+    *map = (struct hira_lane_map){(struct hira_lane_control *)memory, memory + HIRA_CONTROL_SIZE,
+                                  (struct hira_reply *)(memory + HIRA_CONTROL_SIZE + HIRA_RING_SIZE), NULL, true};
 }
 
 void hira_lane_unmap(struct hira_lane_map *map)
 {
-    if (map->control)
+    if (map->control && !map->once)
         munmap(map->control, MAPPED_SIZE);
     *map = (struct hira_lane_map){0};
 }
@@ -90,17 +116,32 @@ static bool spin_for(uint64_t begin, uint64_t limit, wait_test *test, void *cont
     return false;
 }
 
-/* Sleeps on `sleeps` until test() holds. 0 or -EPIPE. */
-static int sleep_for(_Atomic uint32_t *sleeps, uint32_t wants, wait_test *test, void *context, bool (*alive)(void *), void *alive_context)
+void hira_lane_woken(struct hira_lane_map *map, _Atomic uint32_t *sleeps)
 {
+    struct hira_lane_far *far = map->far;
+    if (far && far->naps) {
+        atomic_store_explicit(&far->nap, 1, memory_order_release);
+        hira_futex_wake(&far->nap, 1);
+    } else if (map->control) {
+        hira_futex_wake(sleeps, 1);
+    }
+}
+
+/* Sleeps on `sleeps` until test() holds. 0 or -EPIPE. */
+static int sleep_for(const struct hira_lane_map *map, _Atomic uint32_t *sleeps, uint32_t wants, wait_test *test, void *context,
+                     bool (*alive)(void *), void *alive_context)
+{
+    struct hira_lane_far *far = map->far && map->far->naps ? map->far : NULL;
     for (;;) {
+        if (far)
+            atomic_store_explicit(&far->nap, 0, memory_order_relaxed);
         atomic_store_explicit(sleeps, wants, memory_order_relaxed);
         atomic_thread_fence(memory_order_seq_cst);
         if (test(context)) {
             atomic_store_explicit(sleeps, HIRA_AWAKE, memory_order_relaxed);
             return 0;
         }
-        hira_futex_wait(sleeps, wants, alive ? HIRA_NAP_NS : UINT64_MAX);
+        hira_futex_wait(far ? &far->nap : sleeps, far ? 0 : wants, alive ? HIRA_NAP_NS : UINT64_MAX);
         if (test(context)) {
             atomic_store_explicit(sleeps, HIRA_AWAKE, memory_order_relaxed);
             return 0;
@@ -121,7 +162,15 @@ static bool test_room(void *context)
 int hira_caller_wait_room(struct hira_caller *c)
 {
     atomic_store_explicit(&c->map.control->room_at, c->head - HIRA_RING_SIZE / 2, memory_order_relaxed);
-    return sleep_for(&c->map.control->caller_sleeps, HIRA_WANTS_ROOM, test_room, c, c->alive, c->context);
+    return sleep_for(&c->map, &c->map.control->caller_sleeps, HIRA_WANTS_ROOM, test_room, c, c->alive, c->context);
+}
+
+/* A virtual machine's processor may be made of software that leaves fences out (QEMU's, of one core): then who publishes may see a sleep
+ * word as it was before. By now it sees it as it is. */
+static void wake_again(struct hira_caller *c)
+{
+    if (c->map.far && c->map.far->naps)
+        hira_wake(&c->map, &c->map.control->callee_sleeps, HIRA_WANTS_RECORD);
 }
 
 static bool test_reply(void *context)
@@ -142,12 +191,13 @@ int hira_caller_wait_reply(struct hira_caller *c)
     uint64_t begin = hira_ticks();
     if (spin_for(begin, spin->brief, test_reply, c))
         return 0;
+    wake_again(c);
     unsigned way = spin->cost[1] < spin->cost[0], turn = spin->turn++ % HIRA_TRY_EVERY;
     if (turn < HIRA_TRY_FOR)
         way ^= 1;
     int error = way == 0 && spin_for(begin, spin->most, test_reply, c)
                     ? 0
-                    : sleep_for(sleeps, HIRA_WANTS_REPLY, test_reply, c, c->alive, c->context);
+                    : sleep_for(&c->map, sleeps, HIRA_WANTS_REPLY, test_reply, c, c->alive, c->context);
     uint64_t waited = HIRA_MIN(hira_ticks() - begin, 4 * spin->most); /* a long one says little of either */
     if (turn % HIRA_TRY_FOR >= HIRA_TRY_FOR / 2 || turn >= 2 * HIRA_TRY_FOR)
         spin->cost[way] = spin->cost[way] ? spin->cost[way] - spin->cost[way] / 8 + waited / 8 : waited;
@@ -228,7 +278,7 @@ int hira_callee_wait(struct hira_callee *c)
     int error = 0;
     if (c->beside || !spin_for(begin, c->spin.limit, test_record, c)) {
         uint64_t asleep = hira_ticks();
-        error = sleep_for(&c->map.control->callee_sleeps, HIRA_WANTS_RECORD, test_record, c, c->alive, c->context);
+        error = sleep_for(&c->map, &c->map.control->callee_sleeps, HIRA_WANTS_RECORD, test_record, c, c->alive, c->context);
         mind_neighbour(c, hira_ticks() - asleep);
     }
     learn(&c->spin, hira_ticks() - begin);
@@ -238,7 +288,31 @@ int hira_callee_wait(struct hira_callee *c)
 void hira_caller_wake(struct hira_caller *c)
 {
     atomic_store_explicit(&c->map.control->waker_core, (uint32_t)sched_getcpu(), memory_order_relaxed);
-    hira_wake(&c->map.control->callee_sleeps, HIRA_WANTS_RECORD);
+    hira_wake(&c->map, &c->map.control->callee_sleeps, HIRA_WANTS_RECORD);
+}
+
+int hira_caller_init(struct hira_caller *c)
+{
+    if (c->map.once && !c->scratch)
+        c->scratch = aligned_alloc(HIRA_LINE, HIRA_RECORD_MAX + HIRA_LINE);
+    return c->map.once && !c->scratch ? -ENOMEM : 0;
+}
+
+/* Bytes from this position on that lie in the ring before its end, of `size`. */
+static size_t before_end(uint64_t position, size_t size)
+{
+    return HIRA_MIN(size, HIRA_RING_SIZE - (position & (HIRA_RING_SIZE - 1)));
+}
+
+/* Puts a record made aside where it belongs, all but its stamp. */
+struct hira_record *hira_caller_put(struct hira_caller *c, const struct hira_record *record)
+{
+    const size_t stamp = offsetof(struct hira_record, size);
+    struct hira_record *to = hira_caller_at(c, c->head);
+    size_t size = HIRA_MIN((size_t)record->size, (size_t)HIRA_RECORD_MAX), first = before_end(c->head, size);
+    memcpy((char *)to + stamp, (const char *)record + stamp, first - stamp);
+    memcpy(c->map.ring, (const char *)record + first, size - first);
+    return to;
 }
 
 int hira_callee_next(struct hira_callee *c, struct hira_record *copy, bool wait)
@@ -258,7 +332,10 @@ int hira_callee_next(struct hira_callee *c, struct hira_record *copy, bool wait)
     uint32_t size = *(volatile uint32_t *)&record->size;
     if (size < sizeof *record || size > lines * HIRA_LINE)
         return -EBADMSG;
-    memcpy(copy, record, size);
+    size_t first = hira_unlikely(c->map.once) ? before_end(c->head, size) : size;
+    memcpy(copy, record, first);
+    if (hira_unlikely(first < size))
+        memcpy((char *)copy + first, c->map.ring, size - first);
     copy->size = size;
     c->sequence++;
     c->lines = (uint32_t)lines;

@@ -7,14 +7,17 @@
  * Records start on a cache line, and the record's first word (its *stamp*) is what the callee polls: a call that
  * fits a line crosses to the other core in one transfer, and its reply in another, which is what a bare ping-pong costs.
  * Before a stamp is published the word where the next one will stand is zeroed, so a stale line is never taken for a record.
- * The ring is mapped twice in a row: a record is always contiguous.
+ * The ring is mapped twice in a row: a record is always contiguous. A virtual machine cannot map its device's memory so; there the
+ * caller makes a record aside and puts it into the ring in two parts, and the callee takes it out so.
  *
  *     stamp = sequence << 8 | lines        sequence counts records from 1, lines is the length in cache lines
  *
  * Sleep: a side that has spun in vain sets its sleep word, looks once more, and waits on it as a futex. The other side
  * publishes with a full fence (an exchange) and then reads the word: either it sees the sleeper, or the sleeper sees what
  * was published. No wait lasts longer than HIRA_NAP_NS without the owner's `alive` being asked; a side without one, because
- * somebody else ends it when the peer goes, sleeps until it is woken: idle lanes cost nothing.
+ * somebody else ends it when the peer goes, sleeps until it is woken: idle lanes cost nothing. Between two kernels no futex
+ * reaches: whoever finds the word set sends a message instead (struct hira_lane_far), and a guest sleeps on a word of its own, which it
+ * clears before it sets the shared one: what is sent for an earlier sleep makes it look once too often, never too seldom.
  *
  * The peer is hostile: it may write anything anywhere in this memory at any time. So every value is read once, lengths are
  * bounded before use, the record is copied out before it is decoded, and what is ours (positions, sequence) lives in
@@ -76,11 +79,23 @@ struct hira_reply {
 #define HIRA_CONTROL_SIZE 4096u
 #define HIRA_LANE_SIZE (HIRA_CONTROL_SIZE + HIRA_RING_SIZE + HIRA_REPLY_SIZE)
 
+/* Of a lane between two kernels, a virtual machine's and its host's: sleepers are woken by a message, not by a futex. */
+struct hira_lane_far {
+    void (*wake)(struct hira_lane_far *far); /* tells the other side's kernel to wake who sleeps on this lane. Any thread; never blocks */
+    void *context;
+    uint32_t index;
+    bool callbacks;        /* the reverse lane */
+    bool naps;             /* who sleeps here sleeps on `nap`: no futex can be had of this memory. Else on the lane's own word */
+    _Atomic uint32_t nap;  /* 0; 1: look again */
+};
+
 /* What both sides know of a lane. */
 struct hira_lane_map {
     struct hira_lane_control *control;
-    char *ring; /* HIRA_RING_SIZE bytes, mapped twice */
+    char *ring; /* HIRA_RING_SIZE bytes, mapped twice, unless `once` */
     struct hira_reply *reply;
+    struct hira_lane_far *far; /* NULL: both sides are processes of one kernel */
+    bool once;  /* a machine's device memory cannot be mapped twice in a row: what reaches over the ring's end goes on at its beginning */
 };
 
 /* How long to spin before sleeping. In ticks of hira_ticks(). */
@@ -100,6 +115,7 @@ struct hira_caller {
     struct hira_spin spin;
     bool (*alive)(void *context); /* false: the peer is gone, give up. NULL: not asked, sleeps without an end */
     void *context;
+    struct hira_record *scratch; /* where the ring is mapped once: records are made here, and put into it when they are published */
 };
 
 struct hira_callee {
@@ -117,6 +133,13 @@ struct hira_callee {
 /* Maps a lane's memory file (see hira_fd_shared_memory, size HIRA_LANE_SIZE; check it is sealed first). 0 or -errno.
  * The mapping is not inherited by fork. */
 int hira_lane_map(struct hira_lane_map *map, int fd);
+
+/* The same of HIRA_LANE_SIZE bytes of shared memory (page-aligned) that this process has mapped: maps them anew, the ring twice. */
+int hira_lane_map_again(struct hira_lane_map *map, char *memory);
+
+/* The same where they cannot be mapped again: nothing is mapped, and nothing to be unmapped. */
+void hira_lane_map_once(struct hira_lane_map *map, char *memory);
+
 void hira_lane_unmap(struct hira_lane_map *map);
 
 /* Calibrates the tick once; cheap afterwards. Spins at least `least_ns`, at most `most_ns`. */
@@ -124,12 +147,19 @@ void hira_spin_init(struct hira_spin *spin, uint64_t least_ns, uint64_t most_ns)
 
 /* Wakes the sleeper of a sleep word if it waits for this. What was published before must be ordered by a full fence, or
  * the sleeper be sure to look again. */
-static inline void hira_wake(_Atomic uint32_t *sleeps, uint32_t wants)
+static inline void hira_wake(const struct hira_lane_map *map, _Atomic uint32_t *sleeps, uint32_t wants)
 {
-    if (hira_unlikely(atomic_load_explicit(sleeps, memory_order_relaxed) == wants) &&
-        atomic_exchange_explicit(sleeps, HIRA_AWAKE, memory_order_acq_rel))
+    if (hira_likely(atomic_load_explicit(sleeps, memory_order_relaxed) != wants) ||
+        !atomic_exchange_explicit(sleeps, HIRA_AWAKE, memory_order_acq_rel))
+        return;
+    if (map->far)
+        map->far->wake(map->far);
+    else
         hira_futex_wake(sleeps, 1);
 }
+
+/* The other side of a far lane says that a sleeper on this side is to look again: the one who sleeps on `sleeps`. */
+void hira_lane_woken(struct hira_lane_map *map, _Atomic uint32_t *sleeps);
 
 /* ---- caller ---- */
 
@@ -137,6 +167,9 @@ static inline void hira_wake(_Atomic uint32_t *sleeps, uint32_t wants)
 void hira_caller_wake(struct hira_caller *c);
 int hira_caller_wait_room(struct hira_caller *c);
 int hira_caller_wait_reply(struct hira_caller *c);
+/* Has records made in `scratch` (HIRA_RECORD_MAX + HIRA_LINE bytes), if the ring is mapped once. 0 or -ENOMEM. */
+int hira_caller_init(struct hira_caller *c);
+struct hira_record *hira_caller_put(struct hira_caller *c, const struct hira_record *record);
 
 static inline struct hira_record *hira_caller_at(const struct hira_caller *c, uint64_t position)
 {
@@ -153,7 +186,7 @@ static inline struct hira_record *hira_caller_reserve(struct hira_caller *c)
         if (c->head + need - c->tail > HIRA_RING_SIZE && hira_caller_wait_room(c) < 0)
             return NULL;
     }
-    return hira_caller_at(c, c->head);
+    return hira_unlikely(c->scratch != NULL) ? c->scratch : hira_caller_at(c, c->head);
 }
 
 /* The sequence that the record now being written will have. */
@@ -166,6 +199,8 @@ static inline uint64_t hira_caller_next_sequence(const struct hira_caller *c)
 static inline void hira_caller_publish(struct hira_caller *c, struct hira_record *record)
 {
     uint64_t lines = (record->size + HIRA_LINE - 1) / HIRA_LINE;
+    if (hira_unlikely(c->scratch != NULL))
+        record = hira_caller_put(c, record);
     atomic_store_explicit(&hira_caller_at(c, c->head + lines * HIRA_LINE)->stamp, 0, memory_order_relaxed);
     c->head += lines * HIRA_LINE;
     c->sequence++;
@@ -199,7 +234,7 @@ static inline void hira_callee_wake_for_room(struct hira_callee *c)
     struct hira_lane_control *control = c->map.control;
     if (hira_unlikely(atomic_load_explicit(&control->caller_sleeps, memory_order_relaxed) == HIRA_WANTS_ROOM) &&
         c->head >= atomic_load_explicit(&control->room_at, memory_order_relaxed))
-        hira_wake(&control->caller_sleeps, HIRA_WANTS_ROOM);
+        hira_wake(&c->map, &control->caller_sleeps, HIRA_WANTS_ROOM);
 }
 
 /* Gives the ring space of the record taken last back. */
@@ -230,7 +265,7 @@ static inline void hira_callee_reply(struct hira_callee *c, uint32_t size)
     struct hira_reply *reply = c->map.reply;
     reply->size = size;
     atomic_exchange_explicit(&reply->stamp, c->sequence, memory_order_seq_cst);
-    hira_wake(&c->map.control->caller_sleeps, HIRA_WANTS_REPLY);
+    hira_wake(&c->map, &c->map.control->caller_sleeps, HIRA_WANTS_REPLY);
 }
 
 #endif

@@ -53,7 +53,7 @@ static void unix_close(struct hira_transport *t)
 
 int hira_transport_unix(struct hira_transport *t, int sock)
 {
-    static const struct hira_transport_ops ops = {unix_send, unix_receive, unix_make_memory, unix_map_lane, unix_lost, unix_close};
+    static const struct hira_transport_ops ops = {unix_send, unix_receive, unix_make_memory, unix_map_lane, NULL, unix_lost, unix_close};
     struct stat st;
     *t = (struct hira_transport){.ops = &ops, .fd = sock};
     if (fstat(sock, &st) < 0) {

@@ -7,6 +7,8 @@
  *   unix      a SOCK_SEQPACKET socket; descriptors by SCM_RIGHTS. Every guest on the same machine.
  *   pair      both ends in one process, over a socket pair; lanes are the same mapping at both ends, so that a thread sanitizer sees
  *             that they are one memory. For tests.
+ *   region    the host's end to a guest in a virtual machine: lanes and arena lie in a part of memory that the machine shares, which both
+ *             ends know from the beginning; no descriptor passes, and sleepers are woken by messages. The guest's end is guest/vsock.c.
  *   recorded  a file or pipe of messages, read by a server that has no guest: for fuzzers and saved corpora. See below.
  *
  * Ownership: whoever calls hira_transport_*() to fill a struct owns it and the descriptor in it, and ends both with close(). A
@@ -21,6 +23,7 @@
 
 #include "base/util.h"
 #include "channel/lane.h"
+#include "wire/handshake.h"
 
 struct hira_transport;
 
@@ -40,6 +43,10 @@ struct hira_transport_ops {
     /* Either side: maps a lane's memory that make_memory() gave, or that was received. 0 or -errno. */
     int (*map_lane)(struct hira_transport *t, struct hira_lane_map *map, int fd);
 
+    /* Either side, where there is a region (then neither of the two above is used): maps this lane of it, with how its sleepers are
+     * woken. 0 or -errno. NULL: there is none. */
+    int (*place_lane)(struct hira_transport *t, struct hira_lane_map *map, uint32_t index, bool callbacks);
+
     /* Whether the peer has hung up, which is the only sign of its death. Never blocks. */
     bool (*lost)(struct hira_transport *t);
 
@@ -54,11 +61,24 @@ struct hira_transport {
     ino_t inode;
     bool alone;       /* nobody answers: what only a guest could bring is not waited for */
     bool in_process;  /* the peer is in this process: its standard output is left alone */
+    struct hira_slice region; /* size 0: there is none, memory comes by descriptors */
+    char *memory;     /* where it is mapped: the arena, then max_lanes lanes, then the reverse lane */
     void *state;
 };
 
 /* A connected socket: *t takes it over, also in case of an error. 0 or -errno. */
 int hira_transport_unix(struct hira_transport *t, int sock);
+
+/* A connected socket, and the region's memory file (both taken over, also in case of an error), of which the part is mapped and no
+ * more. 0 or -errno. */
+int hira_transport_region(struct hira_transport *t, int sock, int fd, const struct hira_slice *region);
+
+/* What a part of a region has room for: lanes, the reverse lane not counted; what is left is the arena. */
+uint32_t hira_slice_lanes(const struct hira_slice *region);
+uint64_t hira_slice_arena(const struct hira_slice *region);
+
+/* The memory of a lane. NULL: there is no such lane. */
+char *hira_slice_lane(const struct hira_transport *t, uint32_t index, bool callbacks);
 
 /* Whether the descriptor is still the one that was opened. Any thread. */
 bool hira_transport_intact(const struct hira_transport *t);

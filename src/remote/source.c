@@ -129,6 +129,6 @@ int relay_source_reply(struct relay_source *s, const struct relay_frame *frame, 
     memcpy((char *)reply + sizeof reply->stamp, (const char *)from + sizeof from->stamp, size - sizeof from->stamp);
     reply->size = size;
     atomic_exchange_explicit(&reply->stamp, frame->argument, memory_order_seq_cst);
-    hira_wake(&s->callee.map.control->caller_sleeps, HIRA_WANTS_REPLY);
+    hira_wake(&s->callee.map, &s->callee.map.control->caller_sleeps, HIRA_WANTS_REPLY);
     return 0;
 }

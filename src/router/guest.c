@@ -30,6 +30,8 @@ void router_guest_destroy(struct router_guest *g)
     hira_list_remove(&g->link);
     router_alarm_stop(&g->deadline);
     router_watch_stop(&g->socket);
+    hira_fd_closep(&g->region_fd);
+    hira_fd_closep(&g->lease);
     free(g->message);
     free(g);
     router->quieter(router);
@@ -254,8 +256,32 @@ static void on_behalf(struct router_guest *g)
     router_alarm_set(&router->loop, &g->deadline, router->options.hello_timeout_ms, hello_timeout, g);
 }
 
+/* The memory that a virtual machine shares is spoken of. First it is asked whether there is somebody who may: only from such are descriptors
+ * taken, for who sends one settles how long its close lasts. */
+static void on_region(struct router_guest *g, int fds[2])
+{
+    struct router *router = g->router;
+    const struct hira_region_message *m = (const struct hira_region_message *)router->buffer;
+    const struct hira_message yes = hira_message_head(HIRA_MSG_REGION, sizeof yes);
+    if (!g->brings_region && router_is_own(router, g->pid, g->uid)) {
+        g->brings_region = true;
+        hira_fd_let_rights_pass(router_watch_fd(g->socket), true);
+        snprintf(g->name, sizeof g->name, "machine %u", m->cid);
+        hira_fd_send(router_watch_fd(g->socket), &yes, sizeof yes, NULL, 0);
+    } else if (!g->brings_region || g->region.size || fds[0] < 0 || fds[1] < 0 || !hira_slice_valid(&m->region, UINT64_MAX)) {
+        router_guest_refuse(g, EACCES, "who brings a machine's memory is no bridge of this user's, or it is none");
+        return;
+    } else {
+        g->region = m->region;
+        g->region_fd = HIRA_STEAL_FD(fds[0]);
+        g->lease = HIRA_STEAL_FD(fds[1]);
+        hira_fd_let_rights_pass(router_watch_fd(g->socket), false);
+    }
+    router_alarm_set(&router->loop, &g->deadline, router->options.hello_timeout_ms, hello_timeout, g);
+}
+
 /* What is said by others than guests. False: it was none of that. */
-static bool is_other(struct router_guest *g, size_t size)
+static bool is_other(struct router_guest *g, size_t size, int fds[2])
 {
     const char *buffer = g->router->buffer;
     if (hira_message_check(buffer, size, HIRA_MSG_STATUS, sizeof(struct hira_message)) == 0)
@@ -268,6 +294,8 @@ static bool is_other(struct router_guest *g, size_t size)
         router_former_accept(g);
     else if (hira_message_check(buffer, size, HIRA_MSG_BEHALF, sizeof(struct hira_behalf)) == 0)
         on_behalf(g);
+    else if (hira_message_check(buffer, size, HIRA_MSG_REGION, sizeof(struct hira_region_message)) == 0)
+        on_region(g, fds);
     else
         return false;
     return true;
@@ -293,7 +321,10 @@ static void on_half_open(void *context)
 {
     struct router_guest *g = context;
     char *buffer = g->router->buffer;
-    ssize_t n = hira_fd_receive(router_watch_fd(g->socket), buffer, HIRA_MESSAGE_MAX, NULL, NULL, MSG_DONTWAIT);
+    int fds[2] = {-1, -1};
+    size_t n_fds = 2;
+    bool brings = g->brings_region && !g->region.size;
+    ssize_t n = hira_fd_receive(router_watch_fd(g->socket), buffer, HIRA_MESSAGE_MAX, brings ? fds : NULL, brings ? &n_fds : NULL, MSG_DONTWAIT);
     if (n == -EAGAIN)
         return;
     if (n == 0 || n == -ECONNRESET) {
@@ -301,7 +332,10 @@ static void on_half_open(void *context)
         return;
     }
     router_alarm_stop(&g->deadline);
-    if (n > 0 && is_other(g, (size_t)n))
+    bool other = n > 0 && is_other(g, (size_t)n, fds);
+    for (int i = 0; i < 2; i++) /* whatever it came with */
+        hira_fd_closep(&fds[i]);
+    if (other)
         return;
     int error = n < 0 ? (int)n : hira_hello_check(buffer, (size_t)n);
     if (error)
@@ -352,6 +386,7 @@ static void take_in(struct router *router, int fd, const struct ucred *who, cons
         return;
     }
     g->router = router;
+    g->region_fd = g->lease = -1;
     g->door = door;
     g->pid = who->pid;
     g->uid = who->uid;

@@ -425,6 +425,9 @@ struct router_guest {
     char name[32];    /* of its program; a hint for people */
     const char *door; /* the tenant's socket that it came by, or NULL */
     char behalf[HIRA_TENANT_MAX]; /* the peer that a relay speaks for, or "" */
+    struct hira_slice region; /* of the virtual machine that it is in; size 0: of none */
+    int region_fd, lease;      /* its memory file, and what is held while a server can reach it; -1 */
+    bool brings_region;        /* may send those */
     char *message;    /* space for struct hira_adopt, then the HELLO */
     size_t hello_size;
 };

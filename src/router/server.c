@@ -283,8 +283,13 @@ int router_server_adopt(struct router_server *s, struct router_guest *g)
     struct router *router = s->api->router;
     size_t size = sizeof(struct hira_adopt) + g->hello_size;
     struct hira_adopt adopt = {
-        .head = hira_message_head(HIRA_MSG_ADOPT, size), .uid = g->uid, .gid = g->gid, .pid = (uint32_t)g->pid};
-    int fds[] = {router_watch_fd(g->socket), s->tenant->trace.pipe};
+        .head = hira_message_head(HIRA_MSG_ADOPT, size), .uid = g->uid, .gid = g->gid, .pid = (uint32_t)g->pid, .region = g->region};
+    int fds[3] = {router_watch_fd(g->socket)};
+    size_t n_fds = 1;
+    if (g->region.size)
+        fds[n_fds++] = g->region_fd;
+    if (s->tenant->trace.pipe >= 0)
+        fds[n_fds++] = s->tenant->trace.pipe;
     struct hira_serving serving = {.head = hira_message_head(HIRA_MSG_SERVING, sizeof serving),
                                    .pid = (uint32_t)s->pid,
                                    .guest = (uint32_t)g->pid,
@@ -294,10 +299,10 @@ int router_server_adopt(struct router_server *s, struct router_guest *g)
     memcpy(serving.name, g->name, sizeof serving.name);
     memcpy(serving.tenant, s->tenant->name, sizeof serving.tenant);
     if (s->api->zygote) /* first, or a hirad that is killed here leaves a guest that nobody will know */
-        hira_fd_send(router_watch_fd(s->api->zygote), &serving, sizeof serving, NULL, 0);
+        hira_fd_send(router_watch_fd(s->api->zygote), &serving, sizeof serving, &g->lease, g->lease < 0 ? 0 : 1);
     memcpy(g->message, &adopt, sizeof adopt);
     fcntl(fds[0], F_SETFL, 0); /* shared with the server, which waits in its reads */
-    int error = hira_fd_send(router_watch_fd(s->socket), g->message, size, fds, fds[1] < 0 ? 1 : 2);
+    int error = hira_fd_send(router_watch_fd(s->socket), g->message, size, fds, n_fds);
     if (error) {
         router_server_kill(s);
         server_gone(s);

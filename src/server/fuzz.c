@@ -312,7 +312,9 @@ static void start(void)
     atomic_store(&the_lane->retired, UINT64_MAX);
     atomic_store(&server->lanes[0], the_lane);
     HIRA_AUTOCLOSE int callbacks_fd = hira_fd_shared_memory("fuzz-callbacks", HIRA_LANE_SIZE);
-    must(hira_upcalls_open(callbacks_fd) == 0 && hira_lane_map(&reverse.map, callbacks_fd) == 0, "no callbacks");
+    struct hira_lane_map callbacks = {0};
+    must(hira_lane_map(&callbacks, callbacks_fd) == 0 && hira_upcalls_open(&callbacks) == 0 && hira_lane_map(&reverse.map, callbacks_fd) == 0,
+         "no callbacks");
     static struct hira_limits limits;
     static struct hira_shared shared;
     static struct hira_account account;

@@ -209,7 +209,7 @@ extern __thread struct hira_serve *hira_serving;
 void hira_serve_callback(struct hira_serve *s, uint16_t index, uint64_t posted, const uint64_t *words, uint32_t n, void *result,
                          uint64_t result_size);
 
-/* Opens the reverse lane on this memory file. 0 or -errno. */
-int hira_upcalls_open(int fd);
+/* Opens the reverse lane, which has been mapped; takes the mapping over. 0, or -errno: it is the caller's still. */
+int hira_upcalls_open(const struct hira_lane_map *map);
 
 #endif

@@ -20,9 +20,10 @@ static int warm(char *error, size_t error_size)
 
 static int serve(int sock, const struct hira_hello *hello, size_t hello_size, const struct hira_adopt *adopt)
 {
-    (void)adopt;
     struct hira_transport transport;
-    return hira_transport_unix(&transport, sock) ? 1 : hira_serve_guest(&transport, hello, hello_size);
+    int region = hira_zygote_region();
+    int error = adopt && adopt->region.size ? hira_transport_region(&transport, sock, region, &adopt->region) : hira_transport_unix(&transport, sock);
+    return error ? 1 : hira_serve_guest(&transport, hello, hello_size);
 }
 
 /* --input FILE: serves the messages in a file ("-": standard input) instead of a guest's. */

@@ -152,7 +152,7 @@ static void recorded_close(struct hira_transport *t)
 
 int hira_transport_recorded(struct hira_transport *t, int fd)
 {
-    static const struct hira_transport_ops ops = {recorded_send, recorded_receive, recorded_make_memory, recorded_map_lane, recorded_lost,
+    static const struct hira_transport_ops ops = {recorded_send, recorded_receive, recorded_make_memory, recorded_map_lane, NULL, recorded_lost,
                                                   recorded_close};
     struct recorded *r = calloc(1, sizeof *r);
     *t = (struct hira_transport){.ops = &ops, .fd = fd, .alone = true, .state = r};

@@ -481,20 +481,35 @@ static int make_memory(struct hira_server *server, const char *name, size_t size
     return server->transport->ops->make_memory(server->transport, name, size);
 }
 
+/* Memory for a lane, mapped, and what the guest gets of it: a descriptor, or -1 where it has the memory already. */
+static int make_lane(struct hira_server *server, const char *name, struct hira_lane_map *map, uint32_t index, bool callbacks, int *ret_fd)
+{
+    struct hira_transport *t = server->transport;
+    if (t->ops->place_lane)
+        return t->ops->place_lane(t, map, index, callbacks);
+    *ret_fd = make_memory(server, name, HIRA_LANE_SIZE);
+    return *ret_fd < 0 ? *ret_fd : t->ops->map_lane(t, map, *ret_fd);
+}
+
+static int send_made(struct hira_server *server, const void *message, size_t size, int fd)
+{
+    return server->transport->ops->send(server->transport, message, size, &fd, fd < 0 ? 0 : 1);
+}
+
 static int open_lane(struct hira_server *server)
 {
     struct hira_lane_message made = {.head = hira_message_head(HIRA_MSG_LANE, sizeof made), .index = server->n_lanes,
                                      .size = HIRA_LANE_SIZE};
     if (server->n_lanes >= server->max_lanes)
         return refuse(server, EAGAIN, "more than %u threads use the device at once", server->max_lanes);
-    HIRA_AUTOCLOSE int fd = make_memory(server, "hira-lane", HIRA_LANE_SIZE);
-    struct hira_server_lane *lane = fd < 0 ? NULL : aligned_alloc(HIRA_CACHE_LINE, HIRA_ALIGN_UP(sizeof *lane, 64ul));
+    HIRA_AUTOCLOSE int fd = -1;
+    struct hira_server_lane *lane = aligned_alloc(HIRA_CACHE_LINE, HIRA_ALIGN_UP(sizeof *lane, 64ul));
     if (!lane)
         return refuse(server, ENOMEM, "no memory for a lane");
     *lane = (struct hira_server_lane){.index = server->n_lanes, .memory = hira_memory_new(),
                                        .account = &server->account->lanes[server->n_lanes]};
-    hira_spin_init(&lane->callee.spin, HIRA_SPIN_LEAST_NS, HIRA_SPIN_MOST_NS);
-    if (server->transport->ops->map_lane(server->transport, &lane->callee.map, fd) < 0 || !start_thread(lane_thread, lane)) {
+    hira_spin_init(&lane->callee.spin, HIRA_SPIN_LEAST_NS, server->transport->memory ? HIRA_REGION_SPIN_NS : HIRA_SPIN_MOST_NS);
+    if (make_lane(server, "hira-lane", &lane->callee.map, lane->index, false, &fd) < 0 || !start_thread(lane_thread, lane)) {
         hira_lane_unmap(&lane->callee.map);
         hira_memory_free(lane->memory);
         free(lane);
@@ -502,18 +517,23 @@ static int open_lane(struct hira_server *server)
     }
     atomic_store(&server->lanes[server->n_lanes++], lane);
     atomic_store_explicit(&server->account->n_lanes, server->n_lanes, memory_order_relaxed);
-    return server->transport->ops->send(server->transport, &made, sizeof made, &fd, 1);
+    return send_made(server, &made, sizeof made, fd);
 }
 
 static int open_callbacks(struct hira_server *server)
 {
     struct hira_lane_message made = {.head = hira_message_head(HIRA_MSG_LANE, sizeof made), .callbacks = 1,
                                      .size = HIRA_LANE_SIZE};
-    HIRA_AUTOCLOSE int fd = make_memory(server, "hira-callbacks", HIRA_LANE_SIZE);
-    int error = fd < 0 ? fd : hira_upcalls_open(fd);
-    if (error)
+    struct hira_lane_map map = {0};
+    HIRA_AUTOCLOSE int fd = -1;
+    int error = make_lane(server, "hira-callbacks", &map, 0, true, &fd);
+    if (!error)
+        error = hira_upcalls_open(&map);
+    if (error) {
+        hira_lane_unmap(&map);
         return refuse(server, -error, "callbacks cannot be had");
-    return server->transport->ops->send(server->transport, &made, sizeof made, &fd, 1);
+    }
+    return send_made(server, &made, sizeof made, fd);
 }
 
 static int grow(struct hira_server *server, uint64_t size)
@@ -526,11 +546,21 @@ static int grow(struct hira_server *server, uint64_t size)
         return refuse(server, ENOMEM, "the arena is full");
     made.size = HIRA_MIN(HIRA_ALIGN_UP(want, 4096ull), left);
     made.base = committed;
-    HIRA_AUTOCLOSE int fd = make_memory(server, "hira-arena", made.size);
-    int error = fd < 0 ? fd : hira_arena_map(&server->arena, fd, made.size);
+    bool in_region = server->transport->memory;
+    HIRA_AUTOCLOSE int fd = in_region ? -1 : make_memory(server, "hira-arena", made.size);
+    int error = in_region ? hira_arena_extend(&server->arena, made.size) : fd < 0 ? fd : hira_arena_map(&server->arena, fd, made.size);
     if (error)
         return refuse(server, -error, "no memory for the arena");
-    return server->transport->ops->send(server->transport, &made, sizeof made, &fd, 1);
+    return send_made(server, &made, sizeof made, fd);
+}
+
+/* A guest in a machine says that it has woken a lane's thread. It may say so of any, at any time: a thread looks once too often then. */
+static int wake(const struct hira_server *server, const struct hira_lane_message *m)
+{
+    struct hira_server_lane *lane = m->index < HIRA_LANES_MAX && !m->callbacks ? atomic_load(&server->lanes[m->index]) : NULL;
+    if (lane)
+        hira_lane_woken(&lane->callee.map, &lane->callee.map.control->callee_sleeps);
+    return 0;
 }
 
 static int answer(struct hira_server *server, const void *message, size_t size)
@@ -541,6 +571,8 @@ static int answer(struct hira_server *server, const void *message, size_t size)
         return lane->callbacks ? open_callbacks(server) : open_lane(server);
     if (hira_message_check(message, size, HIRA_MSG_GROW, sizeof *segment) == 0)
         return grow(server, segment->size);
+    if (server->transport->memory && hira_message_check(message, size, HIRA_MSG_WAKE, sizeof *lane) == 0)
+        return wake(server, lane);
     return -EBADMSG;
 }
 
@@ -580,9 +612,15 @@ static int welcome(struct hira_server *server)
 {
     struct {
         struct hira_welcome head;
-        uint8_t known[HIRA_FUNCTIONS_MAX / 8];
+        uint8_t known[HIRA_FUNCTIONS_MAX / 8 + sizeof(struct hira_slice)];
     } m = {0};
+    const struct hira_slice *region = &server->transport->region;
     size_t size = sizeof m.head + (server->hello->n_functions + 7) / 8;
+    if (region->size) {
+        size_t at = HIRA_ALIGN_UP(size, 8ul);
+        memcpy((char *)&m + at, region, sizeof *region);
+        size = at + sizeof *region;
+    }
     if (!map_functions(server, m.known))
         return -ENOMEM;
     m.head = (struct hira_welcome){.head = hira_message_head(HIRA_MSG_WELCOME, size),
@@ -590,7 +628,7 @@ static int welcome(struct hira_server *server)
                                    .max_lanes = server->max_lanes,
                                    .max_arena = server->arena.reserved,
                                    .server_pid = hira_zygote_pid(),
-                                   .flags = hira_memory_quota() == UINT64_MAX ? 0 : HIRA_WELCOME_LIMITED};
+                                   .flags = (hira_memory_quota() == UINT64_MAX ? 0 : HIRA_WELCOME_LIMITED) | (region->size ? HIRA_WELCOME_REGION : 0)};
     return server->transport->ops->send(server->transport, &m, size, NULL, 0);
 }
 
@@ -610,7 +648,13 @@ int hira_serve_guest(struct hira_transport *transport, const struct hira_hello *
         refuse(server, EPROTO, "this server speaks %s", hira_server_api.name);
         return 1;
     }
-    int error = hira_arena_init(&server->arena, HIRA_ARENA_MAX);
+    int error = 0;
+    if (transport->memory) {
+        hira_arena_init_at(&server->arena, transport->memory, hira_slice_arena(&transport->region));
+        server->max_lanes = hira_slice_lanes(&transport->region);
+    } else {
+        error = hira_arena_init(&server->arena, HIRA_ARENA_MAX);
+    }
     if (!error && !transport->in_process && !hira_output_start())
         error = -EAGAIN;
     if (!error)

@@ -77,20 +77,16 @@ static void *queue_thread(void *unused)
     return NULL;
 }
 
-int hira_upcalls_open(int fd)
+int hira_upcalls_open(const struct hira_lane_map *map)
 {
     pthread_t thread;
     if (open_)
         return -EEXIST;
-    int error = hira_lane_map(&reverse.map, fd);
-    if (error)
-        return error;
+    reverse.map = *map;
     reverse.alive = NULL; /* when the guest goes, the process does */
     hira_spin_init(&reverse.spin, 0, 20000);
-    if (pthread_create(&thread, NULL, queue_thread, NULL)) {
-        hira_lane_unmap(&reverse.map);
+    if (pthread_create(&thread, NULL, queue_thread, NULL))
         return -EAGAIN;
-    }
     pthread_detach(thread);
     open_ = true;
     return 0;

@@ -67,6 +67,7 @@ struct child {
     pid_t pid;
     bool removing; /* it has ended: this is who removes its folder */
     int lock; /* of its folder, while it is forked */
+    int lease; /* of the part of a machine's memory that its guest uses: see struct hira_region_message; -1: none */
     int sock, log,
         account; /* hirad's: its end of the socket, the child's words, what the child counts. -1: let go of */
     struct hira_serving guest; /* type 0: none yet */
@@ -98,14 +99,14 @@ struct zygote {
 static struct {
     int router, log;
     int lock; /* of the folder */
-    int account_fd, limits_fd, shared_fd, trace_fd;
+    int account_fd, limits_fd, shared_fd, trace_fd, region_fd;
     struct hira_account *account;
     const struct hira_limits *limits;
     struct hira_shared *shared;
     pid_t pid; /* as everybody outside the sandbox knows it */
     char directory[PATH_SIZE], cache[PATH_MAX], program[PATH_MAX];
 } self = {.router = -1, .log = STDERR_FILENO, .lock = -1, .account_fd = -1, .limits_fd = -1, .shared_fd = -1,
-          .trace_fd = -1};
+          .trace_fd = -1, .region_fd = -1};
 
 const char *hira_zygote_directory(void)
 {
@@ -145,6 +146,11 @@ struct hira_shared *hira_zygote_shared(void)
 int hira_zygote_trace(void)
 {
     return HIRA_STEAL_FD(self.trace_fd);
+}
+
+int hira_zygote_region(void)
+{
+    return HIRA_STEAL_FD(self.region_fd);
 }
 
 /* ---- the vendor ---- */
@@ -245,18 +251,20 @@ static int enter_server(const struct zygote *z, const struct child *child, char 
     return 0;
 }
 
-/* Waits for a guest. Its socket, and in self where its calls are written down; 0 when hirad is gone; -errno. */
+/* Waits for a guest. Its socket, and in self its region and where its calls are written down; 0 when hirad is gone; -errno. */
 static int receive_guest(void *buffer, size_t size, size_t *ret_size)
 {
     struct hira_adopt *adopt = buffer;
-    int fds[2] = {-1, -1};
-    size_t n_fds = 2;
+    int fds[3] = {-1, -1, -1};
+    size_t n_fds = 3;
     ssize_t n = hira_fd_receive(self.router, buffer, size, fds, &n_fds, 0);
     HIRA_AUTOCLOSE int fd = fds[0];
-    self.trace_fd = fds[1];
     if (n <= 0)
         return n == -ECONNRESET ? 0 : (int)n;
     int error = hira_message_check(buffer, (size_t)n, HIRA_MSG_ADOPT, sizeof *adopt);
+    bool region = !error && adopt->region.size;
+    self.region_fd = region ? fds[1] : -1;
+    self.trace_fd = fds[region ? 2 : 1];
     if (!error)
         error = hira_hello_check(adopt + 1, (size_t)n - sizeof *adopt);
     *ret_size = (size_t)n - sizeof *adopt;
@@ -272,8 +280,8 @@ static void start_over_for(int guest, const void *adopt, size_t size)
 {
     HIRA_AUTOCLOSE int message = memfd_create("adopt", MFD_CLOEXEC);
     const int kept[] = {self.router,    self.log,      self.lock, self.account_fd, self.limits_fd,
-                        self.shared_fd, self.trace_fd, guest,     message};
-    char fds[130];
+                        self.shared_fd, self.trace_fd, self.region_fd, guest, message};
+    char fds[140];
     char *args[] = {program_invocation_name, "--again", fds,        "--directory",
                     self.directory,          "--cache", self.cache, NULL};
     if (message < 0 || write(message, adopt, size) != (ssize_t)size)
@@ -283,8 +291,8 @@ static void start_over_for(int guest, const void *adopt, size_t size)
             fcntl(i, F_SETFD, FD_CLOEXEC);
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(kept); i++)
         fcntl(kept[i], F_SETFD, 0); /* -1: there is none */
-    snprintf(fds, sizeof fds, "%d,%d,%d,%d,%d,%d,%d,%d,%d,%d", self.router, self.log, self.lock, self.account_fd,
-             self.limits_fd, self.shared_fd, self.trace_fd, guest, message, self.pid);
+    snprintf(fds, sizeof fds, "%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d", self.router, self.log, self.lock, self.account_fd,
+             self.limits_fd, self.shared_fd, self.trace_fd, self.region_fd, guest, message, self.pid);
     execv(self.program, args); /* by its path, from which the loader finds what lies beside it */
     execv("/proc/self/exe", args);
 }
@@ -327,11 +335,11 @@ static int again_main(const struct hira_zygote_ops *ops, const char *fds, const 
     size_t size = sizeof(struct hira_adopt) + HIRA_MESSAGE_MAX;
     struct hira_adopt *adopt = malloc(size);
     if (!adopt || !directory || !cache ||
-        sscanf(fds, "%d,%d,%d,%d,%d,%d,%d,%d,%d,%d", &self.router, &self.log, &self.lock, &self.account_fd,
-               &self.limits_fd, &self.shared_fd, &self.trace_fd, &guest, &message, &self.pid) != 10)
+        sscanf(fds, "%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d", &self.router, &self.log, &self.lock, &self.account_fd,
+               &self.limits_fd, &self.shared_fd, &self.trace_fd, &self.region_fd, &guest, &message, &self.pid) != 11)
         return 1;
     const int kept[] = {self.router,    self.log,      self.lock, self.account_fd, self.limits_fd,
-                        self.shared_fd, self.trace_fd, guest,     message};
+                        self.shared_fd, self.trace_fd, self.region_fd, guest, message};
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(kept); i++)
         fcntl(kept[i], F_SETFD, FD_CLOEXEC);
     ssize_t n = pread(message, adopt, size, 0);
@@ -417,8 +425,10 @@ static _Noreturn void child_main(struct zygote *z, int sock, int log, const stru
     struct hira_list *pos, *next;
     hira_fd_closep(&z->router);
     hira_fd_closep(&z->signals);
-    hira_list_for_each (pos, next, &z->children) /* what is its siblings' */
+    hira_list_for_each (pos, next, &z->children) { /* what is its siblings' */
         let_go(hira_list_entry(pos, struct child, link));
+        hira_fd_closep(&hira_list_entry(pos, struct child, link)->lease);
+    }
     take_share(child->share);
     hira_list_for_each (pos, next, &z->shares)
         close_share(hira_list_entry(pos, struct share, link));
@@ -527,7 +537,7 @@ static int fork_server(struct zygote *z, const struct hira_fork *fork, int fds[2
         child->share->n_children++;
     memcpy(child->tenant, fork->tenant, sizeof child->tenant);
     child->tenant_uid = fork->uid;
-    child->sock = child->log = child->account = -1;
+    child->sock = child->log = child->account = child->lease = -1;
     HIRA_AUTOCLOSE int lock = make_directory(z->work_dir, child->directory, sizeof child->directory);
     child->lock = lock;
     int error = lock < 0 ? lock : fork_child(z, child);
@@ -603,6 +613,7 @@ static void bury(struct zygote *z, struct child *child)
     if (!child->removing)
         hira_sandbox_left(&z->sandbox, child->pid);
     let_go(child);
+    hira_fd_closep(&child->lease);
     leave_share(child);
     if (!child->removing && remove_folder(child))
         return;
@@ -666,8 +677,11 @@ static void hear_router(struct zygote *z)
             hira_refuse(z->router, -error, "cannot fork a server: %s",
                         error == -ENOSYS ? "this kernel has no memfd_create" : strerror(-error));
     } else if (hira_message_check(&m, (size_t)n, HIRA_MSG_SERVING, sizeof m.serving) == 0) {
-        if ((child = find_child(z, m.serving.pid)))
+        if ((child = find_child(z, m.serving.pid))) {
             child->guest = m.serving;
+            child->lease = HIRA_STEAL_FD(fds[0]);
+        }
+        hira_fd_closep(&fds[0]);
     } else if (hira_message_check(&m, (size_t)n, HIRA_MSG_END, sizeof m.end) == 0) {
         if ((child = find_child(z, m.end.pid))) /* not reaped, so the pid is still its own */
             kill(child->pid, SIGKILL);

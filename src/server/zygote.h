@@ -84,6 +84,9 @@ struct hira_shared *hira_zygote_shared(void);
 /* Where calls are written down from the first one on; -1: nowhere. To be taken over. */
 int hira_zygote_trace(void);
 
+/* The memory that this server's guest shares with its host, where it is in a virtual machine; else -1. To be taken over. */
+int hira_zygote_region(void);
+
 /* The socket to hirad, -1 with --once. Stays open while the guest is served: its hang-up tells either side of the
  * other's end, and a server goes on without hirad. */
 int hira_zygote_router(void);

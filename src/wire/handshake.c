@@ -90,6 +90,12 @@ const char *hira_hello_environment(const struct hira_hello *hello, size_t *ret_s
     return (const char *)(hello + 1) + hello->functions_size;
 }
 
+bool hira_slice_valid(const struct hira_slice *r, uint64_t file_size)
+{
+    return !(r->offset % 4096) && !(r->size % 4096) && r->size && r->offset >= HIRA_REGION_HEAD && r->offset <= file_size &&
+           r->size <= file_size - r->offset;
+}
+
 struct hira_refused hira_refusal(int error, const char *format, va_list args)
 {
     struct hira_refused refused = {.head = hira_message_head(HIRA_MSG_REFUSED, sizeof refused), .error = error};

@@ -20,6 +20,10 @@
  *                                                   EXITED as ever, and hirad may send END. Or hirad answers REFUSED
  *   server -> hirad    READY | REFUSED              vendor initialized: may be handed a guest; or why not, before it exits
  *   relay -> hirad    BEHALF                       for whom the HELLO is that comes next
+ *   bridge -> hirad   REGION                       the HELLO that comes next is a virtual machine's, and this is the memory that its
+ *                                                   guest shares with the host. First without descriptors; hirad answers REGION to
+ *                                                   whom it listens to, and then they come
+ *   guest <-> server  WAKE                         a thread of the other side sleeps on this lane: futexes do not reach into machines
  *   operator -> hirad  STATUS                       answered with STATUS_TEXT, JSON behind the header
  *   operator -> hirad  KILL                         end the servers of a guest; answered with KILLED
  *
@@ -78,6 +82,8 @@ enum hira_message_type {
     HIRA_MSG_CONTROL_TEXT,
     HIRA_MSG_TRACE,         /* + the writing end of a pipe: where a server writes its calls down, while HIRA_GATE_TRACE is set */
     HIRA_MSG_BEHALF,
+    HIRA_MSG_REGION,        /* + the region's memory file, and the lease: see struct hira_region_message */
+    HIRA_MSG_WAKE,
 };
 
 struct hira_message {
@@ -109,8 +115,17 @@ struct hira_welcome {
     uint32_t flags;            /* HIRA_WELCOME_* */
 };
 
+/* A part of the memory that a virtual machine shares with its host: a guest's lanes and arena lie there, not in memory files. */
+struct hira_slice {
+    uint64_t offset, size;     /* bytes, whole pages; size 0: there is none */
+    uint64_t token[2];         /* stands at the region's beginning, behind HIRA_REGION_MAGIC: by it a guest knows which memory is meant */
+};
+#define HIRA_REGION_MAGIC 0x4e4f494745524948ull /* "HIREGION" */
+#define HIRA_REGION_HEAD 4096u                  /* bytes at the beginning that are nobody's part */
+
 #define HIRA_WELCOME_LIMITED 1u /* device memory is limited: calls that take some wait for their answer */
 #define HIRA_WELCOME_REMOTE 2u  /* from a relay: the arena is not the server's memory, records say what they name of it */
+#define HIRA_WELCOME_REGION 4u  /* behind the bits, at the next multiple of 8, stands a struct hira_slice: lanes and arena lie there */
 
 struct hira_refused {
     struct hira_message head;
@@ -118,7 +133,7 @@ struct hira_refused {
     char text[252];            /* one sentence for people, NUL-terminated */
 };
 
-struct hira_lane_message {     /* OPEN_LANE (index ignored), LANE, CLOSE_LANE */
+struct hira_lane_message {     /* OPEN_LANE (index ignored), LANE, CLOSE_LANE, WAKE */
     struct hira_message head;
     uint32_t index;
     uint32_t callbacks;        /* nonzero: the reverse lane, on which the server calls and the guest answers */
@@ -130,10 +145,12 @@ struct hira_segment_message {  /* GROW: `size` wanted; SEGMENT: what was made, a
     uint64_t size, base;
 };
 
-struct hira_adopt {            /* + guest socket, and the pipe of TRACE where there is one; followed by the guest's whole HELLO message */
+struct hira_adopt {            /* + guest socket; the region's memory file, where there is one; the pipe of TRACE, likewise; followed by the
+                                * guest's whole HELLO message */
     struct hira_message head;
     uint32_t uid, gid, pid;    /* as the kernel told hirad */
     uint32_t reserved;
+    struct hira_slice region;
 };
 
 #define HIRA_TENANT_MAX 32
@@ -169,6 +186,14 @@ struct hira_behalf {
     struct hira_message head;
     char name[HIRA_TENANT_MAX]; /* NUL-terminated: who the peer has proven to be; "": whoever the relay is */
     char peer[64];              /* NUL-terminated: where it is, for logs */
+};
+
+/* The lease is the writing end of a pipe, which is closed when no process of the host can reach the part any more: hirad hands it on to
+ * the zygote, with SERVING, which keeps it until it has reaped the server. Only then may the bridge give the part to another guest. */
+struct hira_region_message {   /* REGION */
+    struct hira_message head;
+    uint32_t cid, reserved;    /* the machine's address, for logs */
+    struct hira_slice region;
 };
 
 struct hira_rejoin {
@@ -238,6 +263,9 @@ bool hira_hello_next(const struct hira_hello *hello, size_t *cursor, uint32_t *r
 
 /* The environment of a checked HELLO: strings "NAME=value", each NUL-terminated. */
 const char *hira_hello_environment(const struct hira_hello *hello, size_t *ret_size);
+
+/* Whether it is a part of a region that a file of this size may hold: whole pages, none of them the first. */
+bool hira_slice_valid(const struct hira_slice *region, uint64_t file_size);
 
 /* REFUSED with a printf text, cut to its room. */
 struct hira_refused hira_refusal(int error, const char *format, va_list args);

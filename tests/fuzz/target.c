@@ -54,7 +54,7 @@ static void end(struct hira_transport *t)
 struct hira_transport_ops fuzz_transport(int (*send)(struct hira_transport *t, const void *data, size_t size, const int *fds, size_t n_fds),
                                          ssize_t (*receive)(struct hira_transport *t, void *data, size_t size, int *fds, size_t *n_fds))
 {
-    return (struct hira_transport_ops){send, receive, make_memory, map_lane, lost, end};
+    return (struct hira_transport_ops){send, receive, make_memory, map_lane, NULL, lost, end};
 }
 
 /* ---- making inputs ---- */
