@@ -27,10 +27,14 @@
 #include "bridge/device.h"
 
 static const char usage[] =
-    "usage: hira-bridge --vm PATH --cid N --port N=SOCKET... [OPTION...]\n\n"
+    "usage: hira-bridge --vm PATH --cid N [--port N=SOCKET...] [--hira N=SOCKET --region FILE,size=BYTES] [OPTION...]\n\n"
     "  --vm PATH          listens there for the virtual machine's hypervisor (vhost-user)\n"
     "  --cid N            the machine's vsock address, 3 or more\n"
     "  --port N=SOCKET    what connects to the host's port N gets to this unix stream socket; up to 16\n"
+    "  --hira N=SOCKET    what connects to port N is a guest of the hirad that listens on this socket\n"
+    "  --region FILE,size=BYTES[,slices=N]\n"
+    "                     the memory that the machine shares, in which its guests' lanes and arenas lie: BYTES is a power\n"
+    "                     of two (256M), N (default: 8) programs use it at once\n"
     "  --log-level LEVEL  error, warning, info (default) or debug, on standard error\n"
     "  --no-confine       keeps its rights and system calls: for debuggers\n"
     "  --version, --help\n";
@@ -40,6 +44,9 @@ struct bridge {
     struct hira_log log;
     struct bridge_device device;
     struct bridge_watch listener, signals;
+    struct bridge_shared shared;
+    char region[256]; /* the file of --region, "" */
+    uint64_t region_size, n_slices;
     struct sockaddr_un address; /* of --vm */
     bool confine;
 };
@@ -60,16 +67,51 @@ static bool parse_number(const char *text, uint64_t least, uint64_t most, char e
     return *text >= '0' && *text <= '9' && !errno && *stop == end && *ret >= least && *ret <= most;
 }
 
-static int add_port(struct bridge_vsock *v, const char *text)
+static int add_port(struct bridge_vsock *v, const char *text, bool hira)
 {
     uint64_t port;
     const char *path = strchr(text, '=');
     if (!path || !parse_number(text, 1, UINT32_MAX - 1, '=', &port) || !path[1] || strlen(path + 1) >= sizeof v->ports[0].path ||
         v->n_ports == BRIDGE_PORTS_MAX)
-        return say_wrong("--port", text);
+        return say_wrong(hira ? "--hira" : "--port", text);
     struct bridge_port *p = &v->ports[v->n_ports++];
     p->port = (uint32_t)port;
+    p->hira = hira;
     snprintf(p->path, sizeof p->path, "%s", path + 1);
+    return 0;
+}
+
+static bool parse_bytes(const char *text, uint64_t *ret)
+{
+    char number[24];
+    size_t n = strspn(text, "0123456789");
+    unsigned shift = text[n] == 'K' ? 10 : text[n] == 'M' ? 20 : text[n] == 'G' ? 30 : 0;
+    if (n >= sizeof number || strlen(text) > n + (shift != 0))
+        return false;
+    memcpy(number, text, n);
+    number[n] = 0;
+    if (!parse_number(number, 1, BRIDGE_REGION_MAX >> shift, 0, ret))
+        return false;
+    *ret <<= shift;
+    return !(*ret & (*ret - 1)); /* what a device's memory can be */
+}
+
+/* FILE,size=BYTES[,slices=N] */
+static int set_region(struct bridge *b, const char *text)
+{
+    char copy[sizeof b->region + 64], *rest = NULL;
+    b->region[0] = 0;
+    if ((size_t)snprintf(copy, sizeof copy, "%s", text) >= sizeof copy)
+        return say_wrong("--region", text);
+    const char *file = strtok_r(copy, ",", &rest);
+    bool good = file && strlen(file) < sizeof b->region;
+    for (const char *word; good && (word = strtok_r(NULL, ",", &rest));)
+        good = !strncmp(word, "size=", 5)     ? parse_bytes(word + 5, &b->region_size)
+               : !strncmp(word, "slices=", 7) ? parse_number(word + 7, 1, BRIDGE_SLICES_MAX, 0, &b->n_slices)
+                                              : false;
+    if (!good || b->region_size / b->n_slices < BRIDGE_SLICE_LEAST)
+        return say_wrong("--region", text);
+    strcpy(b->region, file);
     return 0;
 }
 
@@ -77,7 +119,8 @@ static int add_port(struct bridge_vsock *v, const char *text)
 static int parse(struct bridge *b, int argc, char **argv)
 {
     static const struct option options[] = {{"vm", required_argument, NULL, 'v'},         {"cid", required_argument, NULL, 'c'},
-                                            {"port", required_argument, NULL, 'p'},       {"log-level", required_argument, NULL, 'l'},
+                                            {"port", required_argument, NULL, 'p'},       {"hira", required_argument, NULL, 'i'},
+                                            {"region", required_argument, NULL, 'r'},     {"log-level", required_argument, NULL, 'l'},
                                             {"no-confine", no_argument, NULL, 'n'},       {"version", no_argument, NULL, 'V'},
                                             {"help", no_argument, NULL, 'h'},             {0}};
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -90,8 +133,10 @@ static int parse(struct bridge *b, int argc, char **argv)
             strcpy(b->address.sun_path, optarg);
         else if (c == 'c' && !parse_number(optarg, 3, UINT32_MAX - 1, 0, &b->device.vsock.cid))
             error = say_wrong("--cid", optarg);
-        else if (c == 'p')
-            error = add_port(&b->device.vsock, optarg);
+        else if (c == 'p' || c == 'i')
+            error = add_port(&b->device.vsock, optarg, c == 'i');
+        else if (c == 'r')
+            error = set_region(b, optarg);
         else if (c == 'l' && hira_log_level_parse(optarg, &b->log.level) < 0)
             error = say_wrong("--log-level", optarg);
         else if (c == 'n')
@@ -105,6 +150,9 @@ static int parse(struct bridge *b, int argc, char **argv)
         return say_wrong("the argument", argv[optind]);
     if (!*b->address.sun_path || !b->device.vsock.cid || !b->device.vsock.n_ports)
         return fputs(usage, stderr), -EINVAL;
+    for (unsigned i = 0; i < b->device.vsock.n_ports; i++)
+        if (b->device.vsock.ports[i].hira && !b->region[0])
+            return fputs("hira-bridge: --hira needs --region: where else would guests' lanes lie?\n", stderr), -EINVAL;
     return 0;
 }
 
@@ -176,10 +224,23 @@ static int watch_signals(struct bridge *b)
     return b->signals.fd < 0 ? -errno : bridge_loop_add(&b->loop, &b->signals, EPOLLIN);
 }
 
+static int open_region(struct bridge *b)
+{
+    int error = b->region[0] ? bridge_shared_open(&b->shared, b->region, b->region_size, (unsigned)b->n_slices) : 0;
+    if (error)
+        fprintf(stderr, "hira-bridge: %s: %s\n", b->region,
+                error == -EBUSY    ? "another bridge has it"
+                : error == -EINVAL ? "it is there, and has another size"
+                                   : strerror(-error));
+    return error;
+}
+
 static int start(struct bridge *b)
 {
     b->loop.epoll = epoll_create1(EPOLL_CLOEXEC);
     int error = b->loop.epoll < 0 ? -errno : watch_signals(b);
+    if (!error && open_region(b) < 0)
+        return -EINVAL;
     if (!error)
         error = listen_for_vm(b);
     if (error) {
@@ -201,6 +262,9 @@ static int start(struct bridge *b)
 int main(int argc, char **argv)
 {
     struct bridge b = {.loop.epoll = -1, .confine = true, .log = {HIRA_LOG_INFO, hira_log_write_text, (void *)(intptr_t)2}};
+    b.n_slices = 8;
+    bridge_shared_init(&b.shared, &b.loop);
+    b.device.vsock.shared = &b.shared;
     bridge_device_init(&b.device, &b.loop, &b.log);
     b.device.gone = on_gone;
     int ret = parse(&b, argc, argv);
@@ -212,6 +276,7 @@ int main(int argc, char **argv)
              b.address.sun_path);
     ret = bridge_loop_run(&b.loop);
     bridge_device_detach(&b.device);
+    bridge_shared_close(&b.shared);
     unlink(b.address.sun_path);
     return ret < 0;
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "bridge/messages.h"
 
 #define HOST_CID 2
 #define PACKET_MAX (64u << 10) /* of data, whatever room the guest has */
@@ -23,6 +24,16 @@ struct header {
     uint32_t flags, room, taken; /* buf_alloc, fwd_cnt: of the sender */
 } __attribute__((packed));
 
+/* Of a stream to a hirad. */
+struct talk {
+    enum { TALK_WAITS, TALK_ASKED, TALK_OPEN } state; /* for a slice; whether it may bring it; the guest's messages are passed on */
+    struct bridge_slice *slice;
+    struct hira_slice place;
+    int lease;          /* until it is sent; -1 */
+    size_t at, size;    /* what is left of an answer */
+    char answer[BRIDGE_ANSWER_MAX];
+};
+
 struct stream {
     struct bridge_watch watch; /* the unix socket, edge-triggered */
     struct bridge_vsock *vsock;
@@ -32,6 +43,7 @@ struct stream {
     uint32_t received, forwarded, told;   /* what it sent, what of that went on, and what of that it knows */
     char *kept;                           /* a ring of BRIDGE_STREAM_BUFFER bytes that did not go on yet; NULL: none ever */
     size_t begin, n_kept;
+    struct talk *talk;                    /* NULL: bytes, whatever they mean */
     bool readable;                        /* the socket may have more */
     bool owes_response, owes_credit, owes_reset, owes_end;
     bool ended, guest_ended, guest_deaf;  /* the socket said its last; the guest will send, will hear no more */
@@ -39,9 +51,15 @@ struct stream {
 
 /* ---- streams ---- */
 
+static void on_slice_freed(void *context);
+
 void bridge_vsock_init(struct bridge_vsock *v)
 {
     hira_list_init(&v->streams);
+    if (v->shared) {
+        v->shared->freed = on_slice_freed;
+        v->shared->context = v;
+    }
 }
 
 static struct stream *stream_of(struct bridge_vsock *v, uint32_t guest_port, uint32_t host_port)
@@ -54,10 +72,22 @@ static struct stream *stream_of(struct bridge_vsock *v, uint32_t guest_port, uin
     return NULL;
 }
 
+/* Its slice is free once nobody else has it either. */
+static void talk_free(struct stream *s)
+{
+    struct talk *t = HIRA_STEAL(s->talk);
+    if (!t)
+        return;
+    hira_fd_closep(&t->lease);
+    bridge_slice_leave(t->slice);
+    free(t);
+}
+
 static void stream_free(struct stream *s)
 {
     bridge_loop_remove(s->vsock->loop, &s->watch);
     hira_fd_closep(&s->watch.fd);
+    talk_free(s);
     hira_list_remove(&s->link);
     s->vsock->n_streams--;
     free(s->kept);
@@ -66,9 +96,12 @@ static void stream_free(struct stream *s)
 
 void bridge_vsock_reset(struct bridge_vsock *v)
 {
+    void (*freed)(void *) = v->shared ? HIRA_STEAL(v->shared->freed) : NULL; /* who waits goes, too */
     while (!hira_list_empty(&v->streams))
         stream_free(hira_list_entry(v->streams.next, struct stream, link));
     v->n_resets = 0;
+    if (v->shared)
+        v->shared->freed = freed;
 }
 
 /* Nothing goes on any more; what is left is to tell the guest. */
@@ -76,6 +109,7 @@ static void stream_break(struct stream *s)
 {
     bridge_loop_remove(s->vsock->loop, &s->watch);
     hira_fd_closep(&s->watch.fd);
+    talk_free(s);
     s->readable = s->owes_response = s->owes_credit = s->owes_end = false;
     s->owes_reset = true;
     s->n_kept = 0;
@@ -113,14 +147,58 @@ static ssize_t send_pieces(int fd, struct iovec *pieces, unsigned n)
     return sendmsg(fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+/* So many bytes of what is kept, as two pieces. */
+static void kept_pieces(const struct stream *s, size_t size, struct iovec pieces[2])
+{
+    size_t first = HIRA_MIN(size, BRIDGE_STREAM_BUFFER - s->begin);
+    pieces[0] = (struct iovec){s->kept + s->begin, first};
+    pieces[1] = (struct iovec){s->kept, size - first};
+}
+
+/* How many of the kept bytes may go on at once: all, or one whole message; 0: none yet. */
+static size_t next_portion(struct stream *s)
+{
+    struct iovec pieces[2];
+    struct hira_message head;
+    if (!s->talk)
+        return s->n_kept;
+    if (s->talk->state != TALK_OPEN || s->n_kept < sizeof head)
+        return 0;
+    kept_pieces(s, sizeof head, pieces);
+    bridge_pieces_read(pieces, 2, 0, &head, sizeof head);
+    int size = bridge_message_size(&head);
+    if (size < 0) {
+        hira_log(s->vsock->log, HIRA_LOG_WARNING, "bridge", 0, "port %u: what comes is no message of a guest's (type %u of %u bytes)", s->host_port,
+                 head.type, head.size);
+        stream_break(s);
+        return 0;
+    }
+    return (size_t)size <= s->n_kept ? (size_t)size : 0;
+}
+
+/* What is left is no message, and nothing comes any more. */
+static void forget_rest(struct stream *s)
+{
+    if (s->talk && s->talk->state == TALK_OPEN && s->guest_ended)
+        s->n_kept = 0;
+}
+
 static void stream_flush(struct stream *s)
 {
-    while (s->n_kept && !stream_broken(s)) {
-        size_t first = HIRA_MIN(s->n_kept, BRIDGE_STREAM_BUFFER - s->begin);
-        struct iovec pieces[2] = {{s->kept + s->begin, first}, {s->kept, s->n_kept - first}};
+    for (size_t size; s->n_kept && !stream_broken(s);) {
+        struct iovec pieces[2];
+        if (!(size = next_portion(s))) {
+            forget_rest(s);
+            break;
+        }
+        kept_pieces(s, size, pieces);
         ssize_t n = send_pieces(s->watch.fd, pieces, 2);
         if (!sent_or_broken(s, n))
             break;
+        if (s->talk && (size_t)n != size) { /* a message goes as a whole */
+            stream_break(s);
+            break;
+        }
         s->begin = (s->begin + (size_t)n) % BRIDGE_STREAM_BUFFER;
         s->n_kept -= (size_t)n;
         s->forwarded += (uint32_t)n;
@@ -153,7 +231,7 @@ static void on_data(struct stream *s, const struct bridge_buffer *b, size_t size
     }
     s->received += (uint32_t)size;
     size_t gone = 0;
-    if (!s->n_kept && size) {
+    if (!s->talk && !s->n_kept && size) {
         struct iovec pieces[BRIDGE_PIECES_MAX];
         unsigned n = bridge_pieces_cut(b->out, b->n_out, sizeof(struct header), size, pieces);
         ssize_t sent = send_pieces(s->watch.fd, pieces, n);
@@ -163,6 +241,107 @@ static void on_data(struct stream *s, const struct bridge_buffer *b, size_t size
     s->forwarded += (uint32_t)gone;
     if (gone < size && !stream_broken(s))
         stream_keep(s, b, sizeof(struct header) + gone, size - gone);
+    if (s->talk && !stream_broken(s))
+        stream_flush(s);
+}
+
+/* ---- streams to a hirad ---- */
+
+static bool talk_say(struct stream *s, const void *message, size_t size, const int fds[2])
+{
+    struct iovec piece = {(void *)message, size};
+    union {
+        char bytes[CMSG_SPACE(2 * sizeof(int))];
+        struct cmsghdr align;
+    } control = {0};
+    struct msghdr m = {.msg_iov = &piece, .msg_iovlen = 1};
+    if (fds) {
+        m.msg_control = control.bytes;
+        m.msg_controllen = sizeof control.bytes;
+        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(2 * sizeof(int));
+        memcpy(CMSG_DATA(c), fds, 2 * sizeof(int));
+    }
+    if (sendmsg(s->watch.fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)size)
+        return true;
+    stream_break(s);
+    return false;
+}
+
+/* hirad is told of a slice, as soon as there is one: first whether it listens to us. */
+static void talk_begin(struct stream *s)
+{
+    struct talk *t = s->talk;
+    struct hira_region_message m = {.head = hira_message_head(HIRA_MSG_REGION, sizeof m), .cid = (uint32_t)s->vsock->cid};
+    t->slice = bridge_slice_take(s->vsock->shared, &t->place, &t->lease);
+    if (t->slice && talk_say(s, &m, sizeof m, NULL))
+        t->state = TALK_ASKED;
+}
+
+/* It does. */
+static void talk_open(struct stream *s)
+{
+    struct talk *t = s->talk;
+    struct hira_region_message m = {
+        .head = hira_message_head(HIRA_MSG_REGION, sizeof m), .cid = (uint32_t)s->vsock->cid, .region = t->place};
+    const int fds[] = {s->vsock->shared->fd, t->lease};
+    t->state = TALK_OPEN;
+    if (!talk_say(s, &m, sizeof m, fds))
+        return;
+    hira_fd_closep(&t->lease);
+    stream_flush(s);
+}
+
+/* Reads one message of hirad's or of the server's, for the guest or (the answer to our question) for us. */
+static void talk_hear(struct stream *s)
+{
+    struct talk *t = s->talk;
+    struct iovec piece = {t->answer, sizeof t->answer};
+    struct hira_message head;
+    ssize_t n = readv(s->watch.fd, &piece, 1);
+    if (n <= 0) {
+        s->readable &= n < 0 && errno == EINTR;
+        s->ended = s->owes_end = !n;
+        if (n < 0 && errno != EINTR && errno != EAGAIN)
+            stream_break(s);
+        return;
+    }
+    memcpy(&head, t->answer, HIRA_MIN((size_t)n, sizeof head));
+    if ((size_t)n < sizeof head || head.size != (size_t)n) {
+        stream_break(s);
+    } else if (t->state == TALK_ASKED && head.type == HIRA_MSG_REGION) {
+        talk_open(s);
+    } else {
+        t->state = TALK_OPEN; /* a refusal */
+        t->at = 0;
+        t->size = (size_t)n;
+    }
+}
+
+static void on_slice_freed(void *context)
+{
+    struct bridge_vsock *v = context;
+    for (struct hira_list *l = v->streams.next; l != &v->streams; l = l->next) {
+        struct stream *s = hira_list_entry(l, struct stream, link);
+        if (s->talk && s->talk->state == TALK_WAITS && !stream_broken(s)) {
+            talk_begin(s);
+            return;
+        }
+    }
+}
+
+static bool talk_start(struct stream *s)
+{
+    s->talk = calloc(1, sizeof *s->talk);
+    if (!s->talk)
+        return false;
+    s->talk->lease = -1;
+    talk_begin(s);
+    if (!stream_broken(s) && s->talk->state == TALK_WAITS)
+        hira_log(s->vsock->log, HIRA_LOG_INFO, "bridge", 0, "port %u: no slice of the machine's memory is free, a program waits", s->host_port);
+    return true;
 }
 
 static void on_socket(struct bridge_watch *watch, uint32_t events)
@@ -170,16 +349,18 @@ static void on_socket(struct bridge_watch *watch, uint32_t events)
     struct stream *s = HIRA_CONTAINER_OF(watch, struct stream, watch);
     struct bridge_vsock *v = s->vsock;
     s->readable |= (events & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP)) != 0;
-    if (events & EPOLLOUT)
+    while (s->talk && s->readable && !s->talk->size && s->talk->state != TALK_OPEN) /* what is for us */
+        talk_hear(s);
+    if (events & EPOLLOUT && !stream_broken(s))
         stream_flush(s);
     bridge_vsock_work(v);
 }
 
-static int connect_to(const char *path)
+static int connect_to(const char *path, int type)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     memcpy(address.sun_path, path, HIRA_MIN(strlen(path) + 1, sizeof address.sun_path));
-    HIRA_AUTOCLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    HIRA_AUTOCLOSE int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
         return -errno;
     return HIRA_STEAL_FD(fd);
@@ -196,7 +377,7 @@ static struct stream *stream_open(struct bridge_vsock *v, const struct header *h
     struct stream *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
-    s->watch = (struct bridge_watch){connect_to(port->path), on_socket};
+    s->watch = (struct bridge_watch){connect_to(port->path, port->hira ? SOCK_SEQPACKET : SOCK_STREAM), on_socket};
     int error = s->watch.fd < 0 ? s->watch.fd : bridge_loop_add(v->loop, &s->watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
     if (error < 0) {
         hira_log(v->log, HIRA_LOG_DEBUG, "bridge", 0, "port %u: %s: %s", port->port, port->path, strerror(-error));
@@ -210,6 +391,8 @@ static struct stream *stream_open(struct bridge_vsock *v, const struct header *h
     s->owes_response = true;
     hira_list_append(&v->streams, &s->link);
     v->n_streams++;
+    if (port->hira && !talk_start(s))
+        stream_break(s);
     return s;
 }
 
@@ -316,6 +499,23 @@ static size_t credit(const struct stream *s)
     return on_the_way < s->room ? s->room - on_the_way : 0;
 }
 
+/* Of a message, as much as there is room for. Whether the buffer was used. */
+static bool give_answer(struct stream *s, struct bridge_buffer *b)
+{
+    struct talk *t = s->talk;
+    if (!t->size)
+        talk_hear(s);
+    if (stream_broken(s) || !t->size)
+        return false;
+    size_t n = HIRA_MIN(HIRA_MIN(t->size, credit(s)), b->in_size - sizeof(struct header));
+    bridge_pieces_write(b->in, b->n_in, sizeof(struct header), t->answer + t->at, n);
+    t->at += n;
+    t->size -= n;
+    s->sent += (uint32_t)n;
+    give_of(s, b, OP_RW, 0, (uint32_t)n);
+    return true;
+}
+
 /* Reads right into the guest's memory. Whether the buffer was used. */
 static bool give_data(struct stream *s, struct bridge_buffer *b)
 {
@@ -339,9 +539,16 @@ static bool give_data(struct stream *s, struct bridge_buffer *b)
     return false;
 }
 
+static bool has_data(const struct stream *s)
+{
+    const struct talk *t = s->talk;
+    bool has = t ? t->size || (s->readable && t->state == TALK_OPEN && !s->ended) : s->readable && !s->ended;
+    return has && !s->guest_deaf && credit(s);
+}
+
 static bool wants_to_give(const struct stream *s)
 {
-    return s->owes_reset || s->owes_response || s->owes_end || s->owes_credit || (s->readable && !s->guest_deaf && !s->ended && credit(s));
+    return s->owes_reset || s->owes_response || s->owes_end || s->owes_credit || has_data(s);
 }
 
 /* One packet of this stream. Whether there was room for one. */
@@ -357,7 +564,7 @@ static bool stream_give(struct stream *s)
     } else if (s->owes_response) {
         s->owes_response = false;
         give_of(s, &b, OP_RESPONSE, 0, 0);
-    } else if (s->readable && !s->guest_deaf && !s->ended && credit(s) && give_data(s, &b)) {
+    } else if (has_data(s) && (s->talk ? give_answer(s, &b) : give_data(s, &b))) {
         /* told on the way: credit */
     } else if (s->owes_end) {
         s->owes_end = false;

@@ -2,6 +2,9 @@
  * Fuzzes hira-bridge: the queues and the vsock device of a guest that writes what it likes into its memory, beside sockets of the host
  * that take and give as they like. The system calls on those sockets end here.
  *
+ * One port leads to a hirad: whatever the guest sends there, hirad gets whole messages of kinds that guests say, after it was asked about
+ * a slice of memory, and no two streams have the same one.
+ *
  * An input is steps: a packet, room for packets, bytes anywhere in the rings, something that a socket has to say, a new start.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
@@ -12,6 +15,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "bridge/messages.h"
 #include "bridge/vsock.h"
 #include "target.h"
 
@@ -36,7 +40,7 @@ static uint16_t offered[2];
 static struct {
     struct fuzz_input input;
     struct bridge_watch *watches[FDS];
-    bool open[FDS];
+    bool open[FDS], talks[FDS], asked[FDS], told[FDS];
     unsigned next_fd, n_open, given;
 } now;
 
@@ -60,13 +64,14 @@ ssize_t __wrap_readv(int fd, const struct iovec *pieces, int n);
 
 int __wrap_socket(int domain, int type, int protocol)
 {
-    (void)type, (void)protocol;
+    (void)protocol;
     must(domain == AF_UNIX);
     if (now.next_fd == FDS) {
         errno = EMFILE;
         return -1;
     }
     now.open[now.next_fd] = true;
+    now.talks[now.next_fd] = (type & 0xf) == SOCK_SEQPACKET;
     now.n_open++;
     return FIRST_FD + (int)now.next_fd++;
 }
@@ -95,6 +100,39 @@ int __wrap_close(int fd)
     return 0;
 }
 
+/* What a hirad gets: first the question, then its answer given the slice, then what guests say. */
+static void check_message(int fd, const struct msghdr *m, size_t size)
+{
+    struct hira_message head = {0};
+    bool *asked = &now.asked[fd - FIRST_FD], *told = &now.told[fd - FIRST_FD];
+    must(size >= sizeof head && size <= BRIDGE_MESSAGE_MAX);
+    must(bridge_pieces_read(m->msg_iov, (unsigned)m->msg_iovlen, 0, &head, sizeof head) == sizeof head);
+    must(head.magic == HIRA_PROTOCOL_MAGIC && head.size == size);
+    if (head.type == HIRA_MSG_REGION && head.version == HIRA_PROTOCOL_VERSION) {
+        must(!*told && *asked == (m->msg_controllen > 0));
+        *told = *asked;
+        *asked = true;
+        return;
+    }
+    must(*asked && !m->msg_controllen && bridge_message_size(&head) == (int)size);
+}
+
+/* Says something as hirad or a server would, or not quite. */
+static ssize_t say_message(const struct iovec *piece)
+{
+    uint8_t mood = next();
+    struct hira_message head = hira_message_head(mood % 2 ? HIRA_MSG_REGION : HIRA_MSG_LANE, mood % 64 == 3 ? 5u : 16u + next());
+    size_t size = mood % 64 == 7 ? next() : head.size;
+    errno = mood % 8 == 4 ? ECONNRESET : EAGAIN;
+    if (mood % 4 == 0 || now.given > GIVEN_MAX)
+        return mood % 16 == 8 ? 0 : -1;
+    must(piece->iov_len >= 300);
+    memset(piece->iov_base, 'x', size);
+    memcpy(piece->iov_base, &head, HIRA_MIN(size, sizeof head));
+    now.given += (unsigned)size;
+    return (ssize_t)size;
+}
+
 /* Reads all that it is given, whatever it takes of it. */
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *m, int flags)
 {
@@ -106,13 +144,21 @@ ssize_t __wrap_sendmsg(int fd, const struct msghdr *m, int flags)
             sum += ((const uint8_t *)m->msg_iov[i].iov_base)[k];
     uint8_t mood = next();
     errno = mood % 2 ? EAGAIN : EPIPE;
+    if (now.talks[fd - FIRST_FD]) {
+        if (mood % 4 == 3)
+            return -1;
+        check_message(fd, m, size);
+        return (ssize_t)size;
+    }
     return mood % 4 == 3 ? -1 : mood % 16 == 2 ? -1 : (ssize_t)(mood % 4 == 1 ? HIRA_MIN(size, mood) : size);
 }
 
 ssize_t __wrap_readv(int fd, const struct iovec *pieces, int n)
 {
-    size_t wanted = (size_t)next() * 4, got = 0;
     must(now.open[fd - FIRST_FD] && n > 0);
+    if (now.talks[fd - FIRST_FD])
+        return say_message(pieces);
+    size_t wanted = (size_t)next() * 4, got = 0;
     errno = wanted == 4 ? ECONNRESET : EAGAIN;
     if (wanted <= 8 || now.given > GIVEN_MAX)
         return wanted ? -1 : 0;
@@ -138,6 +184,33 @@ void bridge_loop_remove(struct bridge_loop *l, struct bridge_watch *watch)
     (void)l;
     if (watch->fd >= 0)
         now.watches[watch->fd - FIRST_FD] = NULL;
+}
+
+/* ---- the machine's memory ---- */
+
+#define SLICES 3u
+static struct bridge_shared shared;
+
+struct bridge_slice *bridge_slice_take(struct bridge_shared *s, struct hira_slice *ret_place, int *ret_lease)
+{
+    for (unsigned i = 0; i < SLICES; i++)
+        if (!s->slices[i].used) {
+            s->slices[i].used = true;
+            *ret_place = (struct hira_slice){4096, 4096, {1, 2}};
+            *ret_lease = -1;
+            return &s->slices[i];
+        }
+    return NULL;
+}
+
+void bridge_slice_leave(struct bridge_slice *slice)
+{
+    if (!slice)
+        return;
+    must(slice->used);
+    slice->used = false;
+    if (shared.freed)
+        shared.freed(shared.context);
 }
 
 /* ---- the guest ---- */
@@ -177,7 +250,7 @@ static void offer(unsigned queue, uint16_t head)
 
 static void send_packet(void)
 {
-    static const uint32_t to[] = {7, 9, 1000}, rooms[] = {0, 1, 4096, 1u << 18, UINT32_MAX};
+    static const uint32_t to[] = {7, 9, 1000, 11, 11}, rooms[] = {0, 1, 4096, 1u << 18, UINT32_MAX};
     unsigned i = offered[1] % QUEUE, split = next();
     uint32_t length = next() * 2u, at = PACKETS + i * 0x200, cut = split % 64;
     struct {
@@ -185,11 +258,17 @@ static void send_packet(void)
         uint32_t from_port, to_port, length;
         uint16_t type, op;
         uint32_t flags, room, taken;
-    } __attribute__((packed)) h = {next() % 16 ? 4 : 5, 2, 100 + next() % 4u, to[next() % 3], length, next() % 16 ? 1 : 2, next() % 9, next() % 4,
+    } __attribute__((packed)) h = {next() % 16 ? 4 : 5, 2, 100 + next() % 4u, to[next() % 5], length, next() % 16 ? 1 : 2, next() % 9, next() % 4,
                                    rooms[next() % 5], next() * 97u};
     if (split == 255)
         h.length += 1000;
     memcpy(memory + at, &h, sizeof h);
+    if (h.to_port == 11 && length >= sizeof(struct hira_message)) { /* else anything: what stood there, or the rest of a message */
+        static const uint16_t types[] = {HIRA_MSG_HELLO, HIRA_MSG_OPEN_LANE, HIRA_MSG_GROW, HIRA_MSG_WAKE, HIRA_MSG_REGION, HIRA_MSG_BEHALF};
+        uint8_t kind = next();
+        struct hira_message m = hira_message_head(types[kind % HIRA_ARRAY_SIZE(types)], kind & 64 ? length : kind & 32 ? length * 3 : next());
+        memcpy(memory + at + sizeof h, &m, kind & 128 ? sizeof m : 0);
+    }
     if (split & 64) { /* in two pieces */
         describe(1, i, at, cut, 1, (uint16_t)((i + 4) % QUEUE));
         describe(1, i + 4, at + cut, (uint32_t)sizeof h + length - HIRA_MIN(cut, sizeof h), 0, 0);
@@ -271,7 +350,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (!vsock.cid) {
         vsock = (struct bridge_vsock){.cid = 4, .log = &silent, .loop = &loop, .memory = &table, .rx = &queues[0], .tx = &queues[1],
-                                      .ports = {{7, "/echo"}, {9, "/sink"}}, .n_ports = 2};
+                                      .ports = {{7, false, "/echo"}, {9, false, "/sink"}, {11, true, "/hirad"}}, .n_ports = 3,
+                                      .shared = &shared};
         bridge_vsock_init(&vsock);
     }
     memset(&now, 0, sizeof now);
@@ -281,6 +361,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         step();
     bridge_vsock_work(&vsock);
     bridge_vsock_reset(&vsock);
-    must(!now.n_open && !vsock.n_streams);
+    must(!now.n_open && !vsock.n_streams && !shared.slices[0].used && !shared.slices[SLICES - 1].used);
     return 0;
 }
