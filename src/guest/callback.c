@@ -18,6 +18,7 @@
 static struct hira_callee reverse;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool opened, started;
+static _Atomic bool can_sleep;      /* `reverse` is set up */
 static _Atomic uint64_t n_run;      /* callbacks of the reverse lane that have been run */
 static __thread bool runs_callbacks; /* this is their thread */
 static unsigned life; /* counts forks: the thread of a parent may go on in the child */
@@ -26,6 +27,7 @@ void hira_callbacks_forget(void)
 {
     pthread_mutex_init(&lock, NULL);
     opened = started = false;
+    atomic_store(&can_sleep, false);
     atomic_store(&n_run, 0);
     life++;
     reverse = (struct hira_callee){0};
@@ -164,16 +166,28 @@ static bool open_reverse_lane(void)
     struct hira_lane_message ask = {.head = hira_message_head(HIRA_MSG_OPEN_LANE, sizeof ask), .callbacks = 1}, made = {0};
     HIRA_AUTOCLOSE int fd = -1;
     pthread_mutex_lock(&hira_connection.control);
-    int error = hira_request(&ask, sizeof ask, HIRA_MSG_LANE, &made, sizeof made, &fd);
+    struct hira_transport *t = &hira_connection.transport;
+    int error = hira_request(&ask, sizeof ask, HIRA_MSG_LANE, &made, sizeof made, t->memory ? NULL : &fd);
     pthread_mutex_unlock(&hira_connection.control);
-    return !error && hira_lane_map(&reverse.map, fd) == 0;
+    if (error)
+        return false;
+    return t->memory ? t->ops->place_lane(t, &reverse.map, 0, true) == 0 : hira_lane_map(&reverse.map, fd) == 0;
+}
+
+void hira_callbacks_woken(void)
+{
+    if (atomic_load_explicit(&can_sleep, memory_order_acquire))
+        hira_lane_woken(&reverse.map, &reverse.map.control->callee_sleeps);
 }
 
 static bool start_thread(void)
 {
     pthread_t thread;
     sigset_t all, old;
-    reverse.alive = NULL; /* of a server that is gone it hears nothing, asleep for good: looking now and then would cost more */
+    /* Of a server that is gone it hears nothing, asleep for good: looking now and then would cost more. But what wakes it from another
+     * kernel may get lost, where the stream is full. */
+    reverse.alive = reverse.map.far ? hira_alive : NULL;
+    atomic_store_explicit(&can_sleep, true, memory_order_release);
     hira_spin_init(&reverse.spin, 0, 0); /* it never spins: callbacks are rare and the application's cores are its own */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);

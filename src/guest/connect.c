@@ -24,6 +24,7 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "guest/internal.h"
+#include "guest/vsock.h"
 
 struct hira_connection hira_connection = {.transport.fd = -1, .control = PTHREAD_MUTEX_INITIALIZER};
 
@@ -149,14 +150,15 @@ static int grow_arena(void *context, struct hira_arena *arena, uint64_t size)
     struct hira_segment_message ask = {.head = hira_message_head(HIRA_MSG_GROW, sizeof ask), .size = size}, made = {0};
     HIRA_UNCANCELLED;
     HIRA_AUTOCLOSE int fd = -1;
+    bool in_region = hira_connection.transport.memory;
     pthread_mutex_lock(&hira_connection.control);
-    int error = hira_request(&ask, sizeof ask, HIRA_MSG_SEGMENT, &made, sizeof made, &fd);
+    int error = hira_request(&ask, sizeof ask, HIRA_MSG_SEGMENT, &made, sizeof made, in_region ? NULL : &fd);
     pthread_mutex_unlock(&hira_connection.control);
     if (error)
         return error;
     if (made.base != atomic_load_explicit(&arena->committed, memory_order_relaxed))
         return -EBADMSG;
-    return hira_arena_map(arena, fd, made.size);
+    return in_region ? hira_arena_extend(arena, made.size) : hira_arena_map(arena, fd, made.size);
 }
 
 /* ---- hello ---- */
@@ -200,6 +202,25 @@ static void put_hello(struct hira_text *text)
         memcpy(text->data, &hello, sizeof hello);
 }
 
+/* Where lanes and arena come from: descriptors, or a slice of memory that this machine shares with its host. */
+static int take_memory(struct hira_connection *k, const union hira_welcome_message *m, size_t n)
+{
+    size_t at = HIRA_ALIGN_UP(sizeof m->welcome + (hira_guest_api.n_functions + 7) / 8, (size_t)8);
+    bool told = m->welcome.flags & HIRA_WELCOME_REGION, wanted = k->transport.ops && k->transport.ops->place_lane;
+    struct hira_slice slice;
+    if (told != wanted || (told && n < at + sizeof slice))
+        return explain(-EPROTO, wanted ? "no memory is shared with the host" : "memory of a machine is meant that this is not");
+    if (!told)
+        return hira_arena_init(&k->arena, hira_address_space(HIRA_MIN(m->welcome.max_arena, HIRA_ARENA_MAX)));
+    memcpy(&slice, m->bytes + at, sizeof slice);
+    int error = hira_vsock_enter(&k->transport, &slice);
+    if (error)
+        return explain(error, "the memory that is shared with the host (" HIRA_MMAPPER ", an ivshmem device, HIRA_REGION)");
+    k->max_lanes = HIRA_MIN(k->max_lanes, hira_slice_lanes(&slice));
+    hira_arena_init_at(&k->arena, k->transport.memory, hira_slice_arena(&slice));
+    return 0;
+}
+
 int hira_take_welcome(struct hira_connection *k, union hira_welcome_message *m, size_t n)
 {
     if (hira_message_is_refusal(m, n)) {
@@ -216,7 +237,7 @@ int hira_take_welcome(struct hira_connection *k, union hira_welcome_message *m, 
     k->limited = m->welcome.flags & HIRA_WELCOME_LIMITED;
     k->remote = m->welcome.flags & HIRA_WELCOME_REMOTE;
     k->max_lanes = HIRA_MIN(m->welcome.max_lanes, HIRA_LANES_MAX);
-    error = hira_arena_init(&k->arena, hira_address_space(HIRA_MIN(m->welcome.max_arena, HIRA_ARENA_MAX)));
+    error = take_memory(k, m, n);
     if (error)
         free(HIRA_STEAL(k->known));
     return error;
@@ -272,6 +293,8 @@ static int connect_now(void)
         return error;
     if (given.ops)
         k->transport = given;
+    else if (hira_vsock_meant(path))
+        error = hira_vsock_connect(&k->transport, path);
     else
         error = connect_socket(k, path);
     if (error)
@@ -328,20 +351,23 @@ static struct hira_guest_lane *open_lane(struct hira_connection *k)
 {
     struct hira_lane_message ask = {.head = hira_message_head(HIRA_MSG_OPEN_LANE, sizeof ask)}, made = {0};
     HIRA_AUTOCLOSE int fd = -1;
-    if (hira_request(&ask, sizeof ask, HIRA_MSG_LANE, &made, sizeof made, &fd) || made.index >= k->max_lanes ||
+    if (hira_request(&ask, sizeof ask, HIRA_MSG_LANE, &made, sizeof made, k->transport.memory ? NULL : &fd) || made.index >= k->max_lanes ||
         atomic_load(&k->lanes[made.index]))
         return NULL;
     struct hira_guest_lane *lane = aligned_alloc(HIRA_CACHE_LINE, HIRA_ALIGN_UP(sizeof *lane, (size_t)HIRA_CACHE_LINE));
     if (!lane)
         return NULL;
     *lane = (struct hira_guest_lane){.index = made.index, .caller.alive = hira_alive, .loans = HIRA_ARENA_NONE};
-    int error = k->transport.ops->map_lane(&k->transport, &lane->caller.map, fd);
+    int error = k->transport.memory ? k->transport.ops->place_lane(&k->transport, &lane->caller.map, made.index, false)
+                                    : k->transport.ops->map_lane(&k->transport, &lane->caller.map, fd);
+    if (!error)
+        error = hira_caller_init(&lane->caller);
     if (error) {
         explain(error, "no memory for a lane: one more thread cannot use the device");
         free(lane);
         return NULL;
     }
-    hira_spin_init(&lane->caller.spin, HIRA_SPIN_LEAST_NS, HIRA_SPIN_MOST_NS);
+    hira_spin_init(&lane->caller.spin, HIRA_SPIN_LEAST_NS, k->transport.memory ? HIRA_REGION_SPIN_NS : HIRA_SPIN_MOST_NS);
     atomic_store(&k->lanes[made.index], lane);
     uint32_t n = atomic_load(&k->n_lanes);
     if (n < made.index + 1)

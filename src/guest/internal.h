@@ -67,7 +67,7 @@ void hira_unmap_pages_at(void *address, uint64_t size);
 union hira_welcome_message {
     struct hira_welcome welcome;
     struct hira_refused refused;
-    char bytes[sizeof(struct hira_welcome) + HIRA_FUNCTIONS_MAX / 8];
+    char bytes[sizeof(struct hira_welcome) + HIRA_FUNCTIONS_MAX / 8 + 8 + sizeof(struct hira_slice)];
 };
 
 /* Takes such a message of `n` bytes to heart. 0, or -errno: the connection is as it was. */
@@ -86,6 +86,9 @@ bool hira_alive(void *context);
 
 /* The reverse lane and its thread; started once. False: it cannot be had. */
 bool hira_callbacks_start(void);
+
+/* From another kernel: who takes callbacks is to look for one. */
+void hira_callbacks_woken(void);
 
 /* Runs a callback, if the application has registered its function. False: it has forked, and this is the child. */
 bool hira_callback_run(uint64_t index, struct hira_upcall *u);
