@@ -34,13 +34,18 @@ static int write_head(const struct bridge_shared *s)
     return pwrite(s->fd, head, sizeof head, 0) == sizeof head ? 0 : -EIO;
 }
 
-/* Nobody uses it, nobody can reach it: it is cleared for the next. What cannot be cleared is given to nobody. */
+static int clear(const struct bridge_slice *slice)
+{
+    return punch(slice->shared, slice_offset(slice), slice_size(slice->shared));
+}
+
+/* Nobody uses it, nobody on the host can reach it: its memory goes back. What cannot be cleared is given to nobody. */
 static void free_if_left(struct bridge_slice *slice)
 {
     struct bridge_shared *s = slice->shared;
     if (slice->used || slice->lease.fd >= 0)
         return;
-    if (punch(s, slice_offset(slice), slice_size(s)) < 0)
+    if (clear(slice) < 0)
         slice->used = true;
     else if (s->freed)
         s->freed(s->context);
@@ -95,7 +100,8 @@ struct bridge_slice *bridge_slice_take(struct bridge_shared *s, struct hira_slic
     int ends[2];
     while (slice < s->slices + s->n_slices && (slice->used || slice->lease.fd >= 0))
         slice++;
-    if (slice == s->slices + s->n_slices || write_head(s) < 0 || pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+    /* Cleared once more: the machine may have written there while it was nobody's. */
+    if (slice == s->slices + s->n_slices || clear(slice) < 0 || write_head(s) < 0 || pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
         return NULL;
     slice->lease.fd = ends[0];
     if (bridge_loop_add(s->loop, &slice->lease, EPOLLIN) < 0) {
