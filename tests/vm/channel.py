@@ -16,6 +16,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, '../router'))
 from harness import Skip, run_all  # noqa: E402
+import qemu  # noqa: E402
 from wire import Router, alive, be_subreaper, status, wait_for  # noqa: E402
 
 BUILD = os.path.abspath(sys.argv[1])
@@ -70,17 +71,21 @@ class Bridge:
 class Machine:
     """One that runs commands, and what it says."""
 
-    def __init__(self, place, bridge, commands, at_once=False):
+    def __init__(self, place, bridge, commands, at_once=False, argv=None):
+        self.said, self.results, self.raw = [], {}, ''
+        self.p = subprocess.Popen(argv or self.prepare(place, bridge, commands, at_once), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  start_new_session=True)
+        place.machines.append(self)
+        threading.Thread(target=self.listen, daemon=True).start()
+
+    @staticmethod
+    def prepare(place, bridge, commands, at_once):
         job = f'{place.base}/job{bridge.cid}'
         os.makedirs(f'{place.base}/uml{bridge.cid}', exist_ok=True)
         with open(job, 'w') as f:
             json.dump({'modules': '/usr/lib/uml/modules/', 'commands': commands, 'at_once': at_once,
                        'env': {'HIRA_SOCKET': f'vsock:{PORT}', 'HIRA_DEBUG': '1', 'LD_LIBRARY_PATH': LIBRARIES}}, f)
-        self.said, self.results, self.raw = [], {}, ''
-        self.p = subprocess.Popen(uml(f'{place.base}/uml{bridge.cid}', f'init={HERE}/program.py', 'JOB=' + job, f'virtio_uml.device={bridge.path}:19',
-                                      'iomem=mmapper,' + bridge.region), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
-        place.machines.append(self)
-        threading.Thread(target=self.listen, daemon=True).start()
+        return uml(f'{place.base}/uml{bridge.cid}', f'init={HERE}/program.py', 'JOB=' + job, f'virtio_uml.device={bridge.path}:19', 'iomem=mmapper,' + bridge.region)
 
     def listen(self):
         for line in self.p.stdout:
@@ -251,6 +256,20 @@ def a_machine_that_writes_over_its_memory(place):
     wait_for(lambda: not status(r.path)['guests'], 'all guests to be gone')
     commands, expected = null_commands(['scalars/results'])
     compare(Machine(place, bad, commands).wait(), commands, expected)  # and it may come again
+
+
+@test
+def a_qemu_machine(place):
+    """A kernel for real hardware, an ivshmem device: the same answers."""
+    qemu.needs()
+    kernel, modules = qemu.find_kernel(place.base)
+    names = ['scalars/results', 'structs/nested', 'memory/lists', 'memory/writes', 'objects/queues', 'commands/chains', 'commands/user_events', 'threads/unblocking', 'faults/forked']
+    commands, expected = null_commands(names)
+    b = place.bridge(place.hirad(), size=64, slices=2)
+    root = place.base + '/initrd'
+    qemu.make_root(root, modules, [NULL + '/null-hira'], ['null-hira ' + n for n in names], PORT, dict(os.environ, LD_LIBRARY_PATH=LIBRARIES))
+    m = Machine(place, b, commands, argv=qemu.command(kernel, root, b))
+    compare(m.wait(), commands, expected)
 
 
 def main():
