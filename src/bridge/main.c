@@ -26,6 +26,8 @@
 #include "bridge/confine.h"
 #include "bridge/device.h"
 
+#define SLICES 8 /* of a region that says nothing of them, where it is large enough */
+
 static const char usage[] =
     "usage: hira-bridge --vm PATH --cid N [--port N=SOCKET...] [--hira N=SOCKET --region FILE,size=BYTES] [OPTION...]\n\n"
     "  --vm PATH          listens there for the virtual machine's hypervisor (vhost-user)\n"
@@ -109,7 +111,9 @@ static int set_region(struct bridge *b, const char *text)
         good = !strncmp(word, "size=", 5)     ? parse_bytes(word + 5, &b->region_size)
                : !strncmp(word, "slices=", 7) ? parse_number(word + 7, 1, BRIDGE_SLICES_MAX, 0, &b->n_slices)
                                               : false;
-    if (!good || b->region_size / b->n_slices < BRIDGE_SLICE_LEAST)
+    if (good && !b->n_slices)
+        b->n_slices = HIRA_MIN(b->region_size / BRIDGE_SLICE_LEAST, SLICES);
+    if (!good || !b->n_slices || b->region_size / b->n_slices < BRIDGE_SLICE_LEAST)
         return say_wrong("--region", text);
     strcpy(b->region, file);
     return 0;
@@ -262,7 +266,6 @@ static int start(struct bridge *b)
 int main(int argc, char **argv)
 {
     struct bridge b = {.loop.epoll = -1, .confine = true, .log = {HIRA_LOG_INFO, hira_log_write_text, (void *)(intptr_t)2}};
-    b.n_slices = 8;
     bridge_shared_init(&b.shared, &b.loop);
     b.device.vsock.shared = &b.shared;
     bridge_device_init(&b.device, &b.loop, &b.log);

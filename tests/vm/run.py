@@ -344,6 +344,193 @@ def streams_without_end(place):
     works(b)
 
 
+# ---- what crosses to a hirad ----
+
+HIRA, MAGIC, PAGE = 10, 0x41524948, 4096
+HELLO, WELCOME, OPEN_LANE, CLOSE_LANE, GROW, ADOPT, KILL, CONTROL, BEHALF, MSG_REGION, WAKE = 1, 2, 4, 6, 7, 9, 23, 29, 32, 33, 34
+
+
+def message(kind, body=b'', magic=MAGIC, version=1, size=None):
+    return struct.pack('<IHHII', magic, version, kind, 16 + len(body) if size is None else size, 0) + body
+
+
+class Hirad:
+    """Listens as a hirad would."""
+
+    def __init__(self, path):
+        self.s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.s.bind(path)
+        self.s.listen(100)
+        self.s.settimeout(10)
+
+    def close(self):
+        self.s.close()
+
+
+def hira_bridge(place, slices=2):
+    hirad = Hirad(place.base + '/hirad')
+    region = place.base + '/region'
+    b = place.bridge('--hira', f'{HIRA}={place.base}/hirad', '--region', f'{region},size=8M,slices={slices}')
+    b.sockets.append(hirad)
+    b.region = region
+    return b, hirad
+
+
+def kinds(data):
+    found = []
+    while data:
+        size, = struct.unpack_from('<I', data, 8)
+        found.append(struct.unpack_from('<H', data, 6)[0])
+        assert len(data) >= size, data
+        data = data[size:]
+    return found
+
+
+class accepted:
+    """A connection to a hirad, with the slice that it brought."""
+
+    def __init__(self, hirad, welcome=True):
+        self.s = hirad.s.accept()[0]
+        self.s.settimeout(10)
+        asked, fds, _, _ = socket.recv_fds(self.s, 4096, 8)
+        assert kinds(asked) == [MSG_REGION] and not fds, asked
+        if welcome:
+            self.s.send(message(MSG_REGION))
+            told, (self.region, self.lease), _, _ = socket.recv_fds(self.s, 4096, 8)
+            assert kinds(told) == [MSG_REGION]
+            self.cid, _, self.offset, self.size, *self.token = struct.unpack_from('<IIQQQQ', told, 16)
+            assert self.cid == CID and self.offset >= PAGE and os.fstat(self.region).st_size >= self.offset + self.size
+            head = struct.unpack('<8sQQQ', os.pread(self.region, 32, 0))
+            assert head[0] == b'HIREGION' and list(head[1:3]) == self.token
+
+    def close(self):
+        self.s.close()
+        for fd in (self.region, self.lease):
+            os.close(fd)
+
+
+@test
+def messages_are_cut(place):
+    """However a guest's bytes come, whole messages go on; what comes back are bytes."""
+    b, hirad = hira_bridge(place)
+    h = Hypervisor(b)
+    h.room()
+    h.packet(REQUEST, to=HIRA)
+    said = [message(HELLO, os.urandom(3000)), message(OPEN_LANE, bytes(16)), message(GROW, bytes(16)), message(WAKE, bytes(16)), message(HELLO, os.urandom(100000))]
+    stream = b''.join(said)
+    h.packet(RW, stream[:10], to=HIRA)  # before anybody listens
+    c = accepted(hirad)
+    sizes = [1, 5, 700, 4000, 3, 44, 4000]
+    at = 10
+    while at < len(stream):
+        n = sizes[at % len(sizes)]
+        h.packet(RW, stream[at:at + n], to=HIRA)
+        at += n
+        used = h.at(1)[2]
+        wait_for(lambda: struct.unpack_from('<H', h.memory, used + 2)[0] == h.available[1], 'the packet to be taken')
+    for m in said:
+        assert c.s.recv(1 << 17) == m
+    back = [message(WELCOME, bytes(600)), message(WAKE, bytes(16)), message(5, bytes(16))]
+    for m in back:
+        c.s.send(m)
+    got = b''
+    while len(got) < sum(map(len, back)):
+        got += b''.join(a[2] for a in h.answers())
+    assert got == b''.join(back)
+    c.close()
+    h.close()
+
+
+@test
+def messages_that_no_guest_says(place):
+    """They end the stream, and nothing of them arrives."""
+    b, hirad = hira_bridge(place)
+    before = b.descriptors()
+    bad = [message(k, bytes(64)) for k in (0, WELCOME, CLOSE_LANE, ADOPT, KILL, CONTROL, BEHALF, MSG_REGION, 999)]
+    bad += [message(HELLO, bytes(16), magic=1), message(HELLO, bytes(16), size=15), message(HELLO, bytes(16), size=0), message(HELLO, bytes(16), size=1 << 20),
+            message(HELLO, bytes(16), size=0xffffffff)]
+    h = Hypervisor(b)
+    h.room()
+    for i, m in enumerate(bad):
+        h.packet(REQUEST, to=HIRA, port=6000 + i)
+        c = accepted(hirad)
+        h.packet(RW, message(HELLO, b'first') + m, to=HIRA, port=6000 + i)
+        assert c.s.recv(1 << 17) == message(HELLO, b'first')
+        assert c.s.recv(1 << 17) == b'', m
+        wait_for(lambda: any(a[:2] == (RST, 6000 + i) for a in h.answers(0)), 'the stream to be over')
+        c.close()
+    h.packet(REQUEST, to=HIRA, port=7000)  # of another version: hirad says so
+    c = accepted(hirad)
+    h.packet(RW, message(BEHALF, b'x', version=9), to=HIRA, port=7000)
+    assert c.s.recv(1 << 17) == message(BEHALF, b'x', version=9)
+    c.close()
+    h.close()
+    wait_for(lambda: b.descriptors() == before, 'everything to be given back')
+
+
+@test
+def slices_are_used_again(place):
+    """When their stream has ended and their lease, and not before; empty."""
+    b, hirad = hira_bridge(place, slices=2)
+    before = b.descriptors()
+    h = Hypervisor(b)
+    h.room()
+    for port in (1, 2, 3):
+        h.packet(REQUEST, to=HIRA, port=port)
+    one, two = accepted(hirad), accepted(hirad)
+    assert {one.offset, two.offset} == {PAGE, PAGE + one.size}
+    os.pwrite(one.region, b'secret', one.offset)
+    third = hirad.s.accept()[0]
+    third.settimeout(0.5)
+    one.s.close()  # its server has hung up, and lives on
+    wait_for(lambda: any(a[:2] == (SHUTDOWN, 1) for a in h.answers(0)), 'the stream to end')
+    h.packet(SHUTDOWN, to=HIRA, port=1, flags=3)
+    try:
+        third.recv(100)
+        raise AssertionError('a slice that a server still has is given away')
+    except TimeoutError:
+        pass
+    os.close(one.lease)
+    third.settimeout(10)
+    assert kinds(third.recv(4096)) == [MSG_REGION]
+    third.send(message(MSG_REGION))
+    told, (region, lease), _, _ = socket.recv_fds(third, 4096, 8)
+    assert struct.unpack_from('<Q', told, 24)[0] == one.offset
+    assert os.pread(region, 100, one.offset) == bytes(100)
+    for fd in (region, lease, one.region):
+        os.close(fd)
+    third.close()
+    two.close()
+    h.close()
+    wait_for(lambda: b.descriptors() == before, 'everything to be given back')
+
+
+@test
+def a_hirad_that_refuses(place):
+    """What it says arrives; the slice is free at once."""
+    b, hirad = hira_bridge(place, slices=1)
+    h = Hypervisor(b)
+    h.room()
+    for port in (1, 2, 3):
+        h.packet(REQUEST, to=HIRA, port=port)
+        c = accepted(hirad, welcome=False)
+        c.s.send(message(3, bytes(256)))
+        c.s.close()
+        wait_for(lambda: any(a == (RW, port, message(3, bytes(256))) for a in h.answers(0)), 'the refusal')
+        h.packet(SHUTDOWN, to=HIRA, port=port, flags=3)
+    h.close()
+
+
+@test
+def one_bridge_a_region(place):
+    b, _ = hira_bridge(place)
+    p = subprocess.run([BRIDGE, '--vm', place.base + '/other', '--cid', '5', '--hira', '10=/x', '--region', b.region + ',size=8M'], capture_output=True, text=True, timeout=10)
+    assert p.returncode == 1 and 'another bridge' in p.stderr, p
+    open(place.base + '/small', 'wb').write(b'x')
+    p = subprocess.run([BRIDGE, '--vm', place.base + '/other', '--cid', '5', '--hira', '10=/x', '--region', place.base + '/small,size=8M'], capture_output=True, text=True, timeout=10)
+    assert p.returncode == 1 and 'size' in p.stderr, p
+
+
 @test
 def hypervisors_that_make_no_sense(place):
     b = place.bridge()
@@ -411,7 +598,8 @@ def a_user_mode_linux(place):
 def command_lines(place):
     ok = ['--vm', place.base + '/x', '--cid', '4', '--port', '7=/x']
     for words, status in ((['--help'], 0), (['--version'], 0), ([], 2), (['--cid', '2'], 2), (ok[:4], 2), ([*ok, '--port', '0=/x'], 2), ([*ok, '--port', '7'], 2),
-                          ([*ok, 'more'], 2), (['--vm', place.base + '/absent/x', *ok[2:]], 1), (['--vm', place.base, *ok[2:]], 1)):
+                          ([*ok, 'more'], 2), ([*ok, '--hira', '8=/x'], 2), ([*ok, '--region', '/x,size=3M'], 2),
+                          ([*ok, '--region', '/x'], 2), ([*ok, '--region', '/x,size=8M,slices=99'], 2), ([*ok, '--region', '/x,size=8M,slices=8'], 2), ([*ok, '--region', '/x,nice=1'], 2), (['--vm', place.base + '/absent/x', *ok[2:]], 1), (['--vm', place.base, *ok[2:]], 1)):
         p = subprocess.run([BRIDGE, *words], capture_output=True, timeout=10)
         assert p.returncode == status and (p.stdout if status == 0 else p.stderr), (words, p)
     b = place.bridge()
