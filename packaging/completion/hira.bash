@@ -8,7 +8,7 @@ _hira() {
 	local cur=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]:-}
 	COMPREPLY=()
 	if [ "$COMP_CWORD" = 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W "run stat trace top status kill tenant pause resume reload container doctor build spec help" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "run stat trace top status kill tenant pause resume reload container vm doctor build spec help" -- "$cur")
 		return
 	fi
 	case $verb in
@@ -30,6 +30,9 @@ _hira() {
 		;;
 	container)
 		mapfile -t COMPREPLY < <(compgen -W "args cdi --name --socket --api --lib-dir" -- "$cur")
+		;;
+	vm)
+		mapfile -t COMPREPLY < <(compgen -W "args bridge --qemu --libvirt --uml --name --cid --memory --shared --port --socket" -- "$cur")
 		;;
 	spec)
 		mapfile -t COMPREPLY < <(compgen -W "init check explain coverage format" -- "$cur")

@@ -45,6 +45,7 @@ int cli_pause(int argc, char **argv);
 int cli_resume(int argc, char **argv);
 int cli_reload(int argc, char **argv);
 int cli_container(int argc, char **argv);
+int cli_vm(int argc, char **argv);
 int cli_doctor(int argc, char **argv);
 
 /* Compiling: in `hira` these hand over to hira-compile, see compiler.c. */

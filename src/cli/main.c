@@ -33,6 +33,7 @@ static const struct verb {
     {NULL, "resume", "TENANT...", "a paused tenant goes on", cli_resume},
     {NULL, "reload", "", "hirad reads its configuration again", cli_reload},
     {NULL, "container", "args | cdi", "what a container needs to be a guest", cli_container},
+    {NULL, "vm", "args | bridge", "what a virtual machine needs to be a guest", cli_vm},
     {NULL, "doctor", "[--json]", "check each part of the way, and say what to do", cli_doctor},
 };
 
@@ -65,6 +66,15 @@ static const struct details {
                   "  --socket PATH      of the hirad, and of the tenant that the container is to be (default: the usual one)\n"
                   "  --api NAME         only this API (default: each that is installed)\n"
                   "  --lib-dir DIR      the folder with its guest library: one for another C library, say\n"},
+    {"vm", "  args               options for its hypervisor: qemu-system-x86_64 $(hira vm args) ...\n"
+           "  bridge             the command that stands beside it: $(hira vm bridge) &\n"
+           "  --qemu, --libvirt, --uml   for which hypervisor (default: --qemu)\n"
+           "  --name NAME        of the machine: its files are named so (default: vm)\n"
+           "  --cid N            its vsock address, 3 or more (default: 4); each machine has another\n"
+           "  --memory MIB       of the machine, which QEMU has to share (default: 1024)\n"
+           "  --shared MIB       memory for calls and data, a power of two (default: 256)\n"
+           "  --port N           where programs find hirad: HIRA_SOCKET=vsock:N (default: 10)\n"
+           "  --socket PATH      of the hirad, and of the tenant that the machine is to be (default: the usual one)\n"},
     {"doctor", "  --json             the same for programs\n"
                "  --socket PATH      the hirad to ask; that none answers is a failure then\n"
                "  --lib-dir DIR      the folder with the guest library\n"

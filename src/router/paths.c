@@ -163,5 +163,9 @@ int hira_path_program(const char *name, char *path, size_t size)
         return 0;
     if (try_path(path, size, is_program, own_folder(), "/../remote/", name, "") == 0)
         return 0;
+    if (try_path(path, size, is_program, own_folder(), "/../bridge/", name, "") == 0)
+        return 0;
+    if (try_path(path, size, is_program, own_folder(), "/../libexec/hira/", name, "") == 0)
+        return 0;
     return try_path(path, size, is_program, own_folder(), "/../cli/", name, "");
 }

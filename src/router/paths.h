@@ -30,7 +30,7 @@ int hira_path_guest_library(const char *dir, const char *api, char *path, size_t
 /* Calls `found` for each API that has a guest library in an installation. */
 void hira_path_each_guest_library(void (*found)(void *context, const char *api), void *context);
 
-/* Another program of ours ("hirad", "hira-relay"). 0, -ENOENT, -ENAMETOOLONG. */
+/* Another program of ours ("hirad", "hira-relay", "hira-bridge"). 0, -ENOENT, -ENAMETOOLONG. */
 int hira_path_program(const char *name, char *path, size_t size);
 
 #endif
