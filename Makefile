@@ -10,7 +10,7 @@ ARGS ?=
 TIME ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-clients build isapop demo check soak check-clients bench fuzz lint format deb install clean
+.PHONY: help setup setup-clients build isapop demo check soak check-clients bench fuzz lint format deb guest-package install clean
 
 help: ## this list
 	@echo 'usage: make TARGET [ARGS="..."]'
@@ -68,6 +68,9 @@ format: ## lay the C sources out as .clang-format says
 deb: ## make Debian packages, in build-deb/
 	@scripts/setup build deb
 	@scripts/deb $(ARGS)
+
+guest-package: build ## what a virtual machine needs of Hira, in build-guest/: a .tar.gz and a .deb
+	@scripts/guest-package $(BUILD)
 
 install: build ## install below PREFIX (default /usr/local), or below DESTDIR
 	@meson configure $(BUILD) -Dprefix=$(PREFIX)

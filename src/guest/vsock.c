@@ -210,37 +210,45 @@ static unsigned read_number(const char *device, const char *name)
 }
 
 /* The memory of an ivshmem device is its third resource. */
-static char *map_device(const char *device, const struct hira_slice *slice)
+static bool is_shared_memory(const char *device, char *path, size_t size)
 {
-    char path[300];
     if (read_number(device, "vendor") != IVSHMEM_VENDOR || read_number(device, "device") != IVSHMEM_DEVICE)
-        return NULL;
-    snprintf(path, sizeof path, DEVICES "/%s/enable", device);
+        return false;
+    snprintf(path, size, DEVICES "/%s/enable", device);
     HIRA_AUTOCLOSE int enable = open(path, O_WRONLY | O_CLOEXEC); /* root's to do; a udev rule has done it for others */
     if (enable >= 0 && write(enable, "1", 1) < 0)
-        return NULL;
-    snprintf(path, sizeof path, DEVICES "/%s/resource2", device);
-    return map_file(path, slice);
+        return false;
+    snprintf(path, size, DEVICES "/%s/resource2", device);
+    return true;
 }
 
-static char *find_device(const struct hira_slice *slice)
+bool hira_vsock_each_memory(bool (*visit)(void *context, const char *path), void *context)
 {
-    char *at = NULL;
+    const char *told = secure_getenv("HIRA_REGION");
+    char path[300];
+    if (told && *told)
+        return visit(context, told);
+    if (access(HIRA_MMAPPER, F_OK) == 0 && visit(context, HIRA_MMAPPER))
+        return true;
+    bool found = false;
     DIR *devices = opendir(DEVICES);
-    for (struct dirent *e; !at && devices && (e = readdir(devices));)
-        at = map_device(e->d_name, slice);
+    for (struct dirent *e; !found && devices && (e = readdir(devices));)
+        found = is_shared_memory(e->d_name, path, sizeof path) && visit(context, path);
     if (devices)
         closedir(devices);
-    return at;
+    return found;
 }
 
-static char *find_memory(const struct hira_slice *slice)
+struct search {
+    const struct hira_slice *slice;
+    char *at;
+};
+
+static bool try_memory(void *context, const char *path)
 {
-    const char *path = secure_getenv("HIRA_REGION");
-    if (path && *path)
-        return map_file(path, slice);
-    char *at = map_file(HIRA_MMAPPER, slice);
-    return at ? at : find_device(slice);
+    struct search *search = context;
+    search->at = map_file(path, search->slice);
+    return search->at;
 }
 
 static void wake_server(struct hira_lane_far *far)
@@ -268,9 +276,10 @@ int hira_vsock_enter(struct hira_transport *t, const struct hira_slice *slice)
 {
     if (!hira_slice_valid(slice, UINT64_MAX / 4) || !hira_slice_lanes(slice))
         return -EBADMSG;
-    t->memory = find_memory(slice);
-    if (!t->memory)
+    struct search search = {slice, NULL};
+    if (!hira_vsock_each_memory(try_memory, &search))
         return -ENODEV;
+    t->memory = search.at;
     madvise(t->memory, slice->size, MADV_DONTFORK);
     t->region = *slice;
     return start_thread(t);

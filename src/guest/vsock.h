@@ -16,4 +16,7 @@ int hira_vsock_connect(struct hira_transport *t, const char *path);
  * here, or it may not be opened; another -errno. */
 int hira_vsock_enter(struct hira_transport *t, const struct hira_slice *slice);
 
+/* Calls visit() for each thing here that may be a machine's shared memory, by its path, until that says true; whether it did. */
+bool hira_vsock_each_memory(bool (*visit)(void *context, const char *path), void *context);
+
 #endif

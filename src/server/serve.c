@@ -540,13 +540,13 @@ static int grow(struct hira_server *server, uint64_t size)
 {
     struct hira_segment_message made = {.head = hira_message_head(HIRA_MSG_SEGMENT, sizeof made)};
     uint64_t committed = atomic_load(&server->arena.committed), left = server->arena.reserved - committed;
-    /* Doubling keeps the number of segments small; what is not touched costs nothing. */
-    uint64_t want = HIRA_MAX(HIRA_MAX(size, HIRA_ARENA_SEGMENT), HIRA_MIN(committed, left));
+    bool in_region = server->transport->memory;
+    /* Doubling keeps the number of segments small; what is not touched costs nothing, so of a region it is all at once. */
+    uint64_t want = in_region ? left : HIRA_MAX(HIRA_MAX(size, HIRA_ARENA_SEGMENT), HIRA_MIN(committed, left));
     if (size > left)
         return refuse(server, ENOMEM, "the arena is full");
     made.size = HIRA_MIN(HIRA_ALIGN_UP(want, 4096ull), left);
     made.base = committed;
-    bool in_region = server->transport->memory;
     HIRA_AUTOCLOSE int fd = in_region ? -1 : make_memory(server, "hira-arena", made.size);
     int error = in_region ? hira_arena_extend(&server->arena, made.size) : fd < 0 ? fd : hira_arena_map(&server->arena, fd, made.size);
     if (error)

@@ -49,12 +49,14 @@ def uml(directory, *args):
 
 
 class Bridge:
-    def __init__(self, base, hirad, cid, slices=4, size=256):
+    def __init__(self, base, hirad, cid, slices=4, size=256, argv=None):
         self.path, self.log_path, self.cid, self.size = f'{base}/vm{cid}.sock', f'{base}/bridge{cid}.log', cid, size * MEGABYTE
         self.region = tempfile.mktemp(prefix='hira-vm-', dir=SHM)
+        if argv:
+            self.region = argv[argv.index('--region') + 1].split(',')[0]
         with open(self.log_path, 'ab') as log:
-            self.p = subprocess.Popen([BUILD + '/src/bridge/hira-bridge', '--vm', self.path, '--cid', str(cid), '--hira', f'{PORT}={hirad}',
-                                       '--region', f'{self.region},size={size}M,slices={slices}', '--log-level', 'debug'], stderr=log, stdin=subprocess.DEVNULL)
+            self.p = subprocess.Popen(argv or [BUILD + '/src/bridge/hira-bridge', '--vm', self.path, '--cid', str(cid), '--hira', f'{PORT}={hirad}',
+                                               '--region', f'{self.region},size={size}M,slices={slices}', '--log-level', 'debug'], stderr=log, stdin=subprocess.DEVNULL)
         wait_for(lambda: self.p.poll() is not None or 'waits for' in self.log(), 'the bridge to listen')
         assert self.p.poll() is None, self.log()
 
@@ -140,6 +142,11 @@ def natively(argv):
     env = dict(os.environ, LD_LIBRARY_PATH=NULL)
     p = subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60)
     return p.returncode, hashlib.sha256(p.stdout).hexdigest()
+
+
+def hira_vm(*words):
+    p = subprocess.run([BUILD + '/src/cli/hira', 'vm', *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True, text=True)
+    return p.stdout.split()
 
 
 def null_commands(names):
@@ -259,16 +266,55 @@ def a_machine_that_writes_over_its_memory(place):
 
 
 @test
+def what_hira_vm_says(place):
+    """User-Mode Linux by its words; words that make no sense."""
+    path, bridge = hira_vm('args', '--uml', '--name', 'x.1', '--socket', '/run/h/hirad.sock'), hira_vm('bridge', '--name', 'x.1', '--socket', '/run/h/hirad.sock')
+    assert path == ['virtio_uml.device=/run/h/vm-x.1.sock:19', 'iomem=mmapper,/dev/shm/hira-x.1'], path
+    assert bridge[0] == os.path.realpath(BUILD + '/src/bridge/hira-bridge') or os.path.samefile(bridge[0], BUILD + '/src/bridge/hira-bridge')
+    assert bridge[1:] == ['--vm', '/run/h/vm-x.1.sock', '--cid', '4', '--hira', '10=/run/h/hirad.sock', '--region', '/dev/shm/hira-x.1,size=256M'], bridge
+    assert '<qemu:commandline>' in hira_vm('args', '--libvirt', '--socket', '/run/h/hirad.sock')
+    for words in ([], ['args', 'more'], ['args', '--cid', '2'], ['args', '--shared', '100'], ['args', '--name', '../x'], ['args', '--socket', 'relative'], ['args', '--socket', '/a b'],
+                  ['args', '--port', '0'], ['args', '--memory', 'much'], ['args', '--nice']):
+        p = subprocess.run([BUILD + '/src/cli/hira', 'vm', *words], capture_output=True, timeout=10)
+        assert p.returncode == 2 and p.stderr and not p.stdout, (words, p)
+
+
+@test
+def the_guest_package(place):
+    """Has what a machine needs, and nothing else is needed."""
+    needs_uml()
+    p = subprocess.run([HERE + '/../../scripts/guest-package', BUILD, place.base + '/made'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert p.returncode == 0, p.stdout
+    made = sorted(os.listdir(place.base + '/made'))
+    assert [n for n in made if n.endswith('.tar.gz')] and (len(made) == 2 or not shutil.which('dpkg-deb')), made
+    tree = place.base + '/tree'
+    os.mkdir(tree)
+    subprocess.run(['tar', '-C', tree, '-xzf', place.base + '/made/' + [n for n in made if n.endswith('.tar.gz')][0]], check=True)
+    for name in ('usr/bin/hira-guest-check', 'usr/lib/hira/opencl/libOpenCL.so.1', 'etc/OpenCL/vendors/hira.icd', 'usr/lib/udev/rules.d/60-hira.rules', 'etc/profile.d/hira.sh'):
+        assert os.path.isfile(f'{tree}/{name}'), name
+    check = [tree + '/usr/bin/hira-guest-check']
+    if natively([CL + '/cl_buffer', 'info'])[0] == 0:
+        commands = [{'argv': check}, {'argv': [*check, 'absent']}, {'argv': check, 'env': {'HIRA_SOCKET': '/nowhere'}}, {'argv': check, 'env': {'HIRA_SOCKET': 'vsock:99'}}]
+        results = Machine(place, place.bridge(place.hirad()), commands).wait()
+        assert results[0]['status'] == 0 and 'opencl  ok' in results[0]['out'] and 'mmapper, 256 MiB' in results[0]['out'], results
+        assert [results[i]['status'] for i in (1, 2, 3)] == [1, 1, 1], results
+
+
+@test
 def a_qemu_machine(place):
     """A kernel for real hardware, an ivshmem device: the same answers."""
     qemu.needs()
     kernel, modules = qemu.find_kernel(place.base)
     names = ['scalars/results', 'structs/nested', 'memory/lists', 'memory/writes', 'objects/queues', 'commands/chains', 'commands/user_events', 'threads/unblocking', 'faults/forked']
     commands, expected = null_commands(names)
-    b = place.bridge(place.hirad(), size=64, slices=2)
+    if SHM != '/dev/shm':
+        raise Skip('this system has no /dev/shm')
+    r = place.hirad()
+    what = ['--name', f'test-{os.getpid()}', '--socket', r.path, '--memory', '256', '--shared', '256']
+    b = place.bridge(r, argv=hira_vm('bridge', *what))
     root = place.base + '/initrd'
     qemu.make_root(root, modules, [NULL + '/null-hira'], ['null-hira ' + n for n in names], PORT, dict(os.environ, LD_LIBRARY_PATH=LIBRARIES))
-    m = Machine(place, b, commands, argv=qemu.command(kernel, root, b))
+    m = Machine(place, b, commands, argv=qemu.command(kernel, root, hira_vm('args', *what)))
     compare(m.wait(), commands, expected)
 
 

@@ -106,9 +106,7 @@ def make_root(path, modules, programs, lines, port, env):
     a.write(path)
 
 
-def command(kernel, root, bridge, memory=256):
-    return ['qemu-system-x86_64', '-M', 'q35,memory-backend=mem', '-accel', 'tcg', '-cpu', 'qemu64', '-m', str(memory), '-smp', '1',
-            '-object', f'memory-backend-memfd,id=mem,size={memory}M,share=on', '-nodefaults', '-display', 'none', '-no-reboot', '-serial', 'stdio',
-            '-chardev', f'socket,id=hiravsock,path={bridge.path}', '-device', 'vhost-user-vsock-pci,chardev=hiravsock',
-            '-object', f'memory-backend-file,id=hiramem,mem-path={bridge.region},size={bridge.size},share=on', '-device', 'ivshmem-plain,memdev=hiramem',
-            '-kernel', kernel, '-initrd', root, '-append', APPEND]
+def command(kernel, root, args):
+    """With the options that `hira vm args` has printed."""
+    return ['qemu-system-x86_64', '-M', 'q35', '-accel', 'tcg', '-cpu', 'qemu64', '-smp', '1', '-nodefaults', '-display', 'none', '-no-reboot', '-serial', 'stdio',
+            '-kernel', kernel, '-initrd', root, '-append', APPEND, *args]
