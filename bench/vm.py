@@ -1,0 +1,76 @@
+#!/usr/bin/python3
+# Times calls of the null API out of a virtual machine (User-Mode Linux), beside a bare ping-pong through the same memory. Prints each with its
+# target. README.md says what each measures.
+# SPDX-License-Identifier: Apache-2.0
+#
+# usage: vm.py [--builddir DIR] [--json FILE]
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROUNDS = 3
+# measure: what to compare with, and by which factor. A measure that misses its target is to be explained, the target stays.
+TARGETS = {'null.sync': ('vm.pingpong', 1.5)}
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument('--builddir', default=HERE + '/../build')
+    p.add_argument('--json')
+    a = p.parse_args()
+    build = os.path.abspath(a.builddir)
+    sys.path[:0] = [HERE + '/../tests/vm', HERE + '/../tests/router']
+    sys.argv[1:] = [build]
+    import channel
+    from harness import Skip
+    try:
+        channel.needs_uml()
+    except Skip as why:
+        sys.exit(f'vm.py: {why}')
+    base = tempfile.mkdtemp(prefix='hira-bench-')
+    place = channel.Place(base)
+    rows, echo = {}, None
+    try:
+        bridge = place.bridge(place.hirad(), size=64, slices=2)
+        echo = subprocess.Popen(['nice', build + '/bench/bench-vm-pingpong', 'echo', bridge.region])
+        commands = [{'argv': [build + '/bench/bench-vm-pingpong', 'time', '/dev/mmapper']}] * ROUNDS
+        m = channel.Machine(place, bridge, commands)
+        results = [m.wait()[i] for i in range(ROUNDS)]
+        echo.kill()
+        echo.wait()
+        commands = [{'argv': [build + '/bench/bench-null-hira', what], 'tail': 2000} for what in ('sync', 'asleep', 'async', 'memory', 'objects')] * ROUNDS
+        m = channel.Machine(place, bridge, commands)
+        results += [m.wait()[i] for i in range(len(commands))]
+        for r in results:
+            if r['status']:
+                print('# failed:', r, file=sys.stderr)
+            for line in r['out'].splitlines():
+                measure, value, unit = line.split()
+                rows.setdefault(measure, (unit, []))[1].append(float(value))
+    finally:
+        if echo:
+            echo.kill()
+        place.close()
+        for r in place.routers:
+            r.stop()
+        shutil.rmtree(base, ignore_errors=True)
+    median = {name: statistics.median(values) for name, (_, values) in rows.items()}
+    print(f'{"measure":18} {"in the machine":>15} {"target":>30}')
+    for name, value in median.items():
+        target, (other, factor) = '', TARGETS.get(name, (None, 0))
+        if other in median:
+            met = value <= factor * median[other]
+            target = f'<= {factor} x {other} = {factor * median[other]:.3g} {"ok" if met else "MISSED"}'
+        print(f'{name:18} {value:10.4g} {rows[name][0]:4} {target:>30}')
+    if a.json:
+        with open(a.json, 'w') as f:
+            json.dump({name: values for name, (_, values) in rows.items()}, f)
+
+
+main()
