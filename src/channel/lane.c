@@ -99,6 +99,12 @@ void hira_spin_init(struct hira_spin *spin, uint64_t least_ns, uint64_t most_ns)
     spin->soon = spin->most ? spin->most + HIRA_WAKE_NS * per_us / 1000 : 0;
 }
 
+void hira_spin_init_far(struct hira_spin *spin, uint64_t most_ns)
+{
+    hira_spin_init(spin, HIRA_SPIN_LEAST_NS, most_ns);
+    spin->soon = spin->most + HIRA_REGION_WAKE_NS * ticks_per_us() / 1000;
+}
+
 /* What is waited for: true when it is there. */
 typedef bool wait_test(void *context);
 
@@ -279,7 +285,8 @@ int hira_callee_wait(struct hira_callee *c)
     if (c->beside || !spin_for(begin, c->spin.limit, test_record, c)) {
         uint64_t asleep = hira_ticks();
         error = sleep_for(&c->map, &c->map.control->callee_sleeps, HIRA_WANTS_RECORD, test_record, c, c->alive, c->context);
-        mind_neighbour(c, hira_ticks() - asleep);
+        if (!c->map.far) /* a machine's cores have numbers of their own */
+            mind_neighbour(c, hira_ticks() - asleep);
     }
     learn(&c->spin, hira_ticks() - begin);
     return error;

@@ -24,7 +24,9 @@
 #define HIRA_ARENA_PIECE (8ull * 1024 * 1024) /* given back at a time, some 2 ms: no call is to wait for all of it */
 #define HIRA_REGION_LEAST (2ull * 1024 * 1024) /* smallest part of a machine's region: a few lanes, and an arena that is worth having */
 #define HIRA_REGION_LANES_PART 8 /* of a part of a region so much is for lanes: 40 of them in 32 MiB */
-#define HIRA_REGION_SPIN_NS 400000 /* a lane into a machine: waking its sleeper takes some 200-400 µs, through two kernels and a device */
+#define HIRA_REGION_WAKE_NS 500000 /* a lane into a machine: waking its sleeper goes through two kernels and a device, 200-500 µs */
+#define HIRA_REGION_SPIN_GUEST_NS 400000 /* a machine may have one processor, which others in it want as well */
+#define HIRA_REGION_SPIN_HOST_NS (2 * HIRA_REGION_WAKE_NS) /* longer than waking the guest takes: else each would find the other asleep, for ever */
 #define HIRA_SEGMENTS_MAX 512u
 #define HIRA_INLINE_MAX 2048u         /* payload up to this size travels inside the record: copying it beats touching another page */
 

@@ -367,7 +367,10 @@ static struct hira_guest_lane *open_lane(struct hira_connection *k)
         free(lane);
         return NULL;
     }
-    hira_spin_init(&lane->caller.spin, HIRA_SPIN_LEAST_NS, k->transport.memory ? HIRA_REGION_SPIN_NS : HIRA_SPIN_MOST_NS);
+    if (k->transport.memory)
+        hira_spin_init_far(&lane->caller.spin, HIRA_REGION_SPIN_GUEST_NS);
+    else
+        hira_spin_init(&lane->caller.spin, HIRA_SPIN_LEAST_NS, HIRA_SPIN_MOST_NS);
     atomic_store(&k->lanes[made.index], lane);
     uint32_t n = atomic_load(&k->n_lanes);
     if (n < made.index + 1)

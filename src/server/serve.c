@@ -508,7 +508,10 @@ static int open_lane(struct hira_server *server)
         return refuse(server, ENOMEM, "no memory for a lane");
     *lane = (struct hira_server_lane){.index = server->n_lanes, .memory = hira_memory_new(),
                                        .account = &server->account->lanes[server->n_lanes]};
-    hira_spin_init(&lane->callee.spin, HIRA_SPIN_LEAST_NS, server->transport->memory ? HIRA_REGION_SPIN_NS : HIRA_SPIN_MOST_NS);
+    if (server->transport->memory)
+        hira_spin_init_far(&lane->callee.spin, HIRA_REGION_SPIN_HOST_NS);
+    else
+        hira_spin_init(&lane->callee.spin, HIRA_SPIN_LEAST_NS, HIRA_SPIN_MOST_NS);
     if (make_lane(server, "hira-lane", &lane->callee.map, lane->index, false, &fd) < 0 || !start_thread(lane_thread, lane)) {
         hira_lane_unmap(&lane->callee.map);
         hira_memory_free(lane->memory);
