@@ -24,14 +24,49 @@ static bool is_alive(void *context)
     return atomic_load(&peer_alive);
 }
 
+/* Between two kernels: one side has the ring once and sleeps on a word of its own, the other sees it twice; both are woken by messages, which
+ * are calls here. */
+static enum { NEAR, CALLER_IN_MACHINE, CALLEE_IN_MACHINE } where;
+static char *shared; /* the lane's memory between two pages that nobody may touch */
+
+static void wake_callee(struct hira_lane_far *far)
+{
+    (void)far;
+    hira_lane_woken(&callee.map, &callee.map.control->callee_sleeps);
+}
+
+static void wake_caller(struct hira_lane_far *far)
+{
+    (void)far;
+    hira_lane_woken(&caller.map, &caller.map.control->caller_sleeps);
+}
+
+static void open_far_lane(void)
+{
+    static struct hira_lane_far callers, callees;
+    HIRA_AUTOCLOSE int fd = hira_fd_shared_memory("lane", HIRA_LANE_SIZE);
+    bool calls = where == CALLER_IN_MACHINE;
+    char *around = mmap(NULL, HIRA_LANE_SIZE + 8192, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    shared = mmap(around + 4096, HIRA_LANE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+    callers = (struct hira_lane_far){.wake = wake_callee, .naps = calls};
+    callees = (struct hira_lane_far){.wake = wake_caller, .naps = !calls};
+    hira_lane_map_once(calls ? &caller.map : &callee.map, shared);
+    CHECK(hira_lane_map_again(calls ? &callee.map : &caller.map, shared) == 0);
+    CHECK(hira_caller_init(&caller) == 0 && !caller.scratch == !calls);
+    caller.map.far = &callers;
+    callee.map.far = &callees;
+}
+
 static void open_lane(uint64_t spin_ns)
 {
     HIRA_AUTOCLOSE int fd = hira_fd_shared_memory("lane", HIRA_LANE_SIZE);
     caller = (struct hira_caller){.alive = is_alive};
     callee = (struct hira_callee){.alive = is_alive};
     atomic_store(&peer_alive, true);
-    CHECK(hira_lane_map(&caller.map, fd) == 0);
-    CHECK(hira_lane_map(&callee.map, fd) == 0);
+    if (where == NEAR)
+        CHECK(hira_lane_map(&caller.map, fd) == 0 && hira_lane_map(&callee.map, fd) == 0);
+    else
+        open_far_lane();
     hira_spin_init(&caller.spin, 0, spin_ns);
     hira_spin_init(&callee.spin, 0, spin_ns);
 }
@@ -41,6 +76,9 @@ static void close_lane(void)
     hira_lane_unmap(&caller.map);
     hira_lane_unmap(&callee.map);
     hira_lane_unmap(&callee.map);
+    free(HIRA_STEAL(caller.scratch));
+    if (shared)
+        munmap(HIRA_STEAL(shared) - 4096, HIRA_LANE_SIZE + 8192);
 }
 
 /* A record of `words` words whose contents tell its sequence. */
@@ -294,5 +332,14 @@ int main(void)
     test_ping_pong(50000, n / 4, 0);
     test_death();
     test_hostile();
+    for (where = CALLER_IN_MACHINE; where <= CALLEE_IN_MACHINE; where++) {
+        test_records();
+        test_wrap();
+        test_full(0, n, 0);
+        test_ping_pong(0, n / 8, 13);
+        test_ping_pong(50000, n / 4, 0);
+        test_death();
+        test_hostile();
+    }
     return tap_done();
 }
