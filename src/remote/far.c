@@ -242,8 +242,7 @@ static void introduce(struct far *f, size_t size)
 }
 
 /* False: it is refused, and told so. */
-static bool greet(struct far *f, const struct relay_options *o, int connection, uint8_t *session, char *error,
-                  size_t size)
+static bool greet(const struct relay_options *o, int connection, char *error, size_t size)
 {
     struct relay_preface theirs;
     static const uint8_t none[RELAY_SESSION_SIZE];
@@ -264,21 +263,30 @@ static bool greet(struct far *f, const struct relay_options *o, int connection, 
         relay_pipe_refuse(connection, -ret, error);
         return false;
     }
-    if (getrandom(session, RELAY_SESSION_SIZE, 0) != RELAY_SESSION_SIZE)
-        abort();
-    f->door = open_door(session);
     return true;
 }
 
-void relay_far(const struct relay_options *options, int connection, const char *peer)
+/* Before anything is read of the peer: what is needed that cannot be had afterwards. */
+static int prepare(struct far *f, struct relay_options *o, uint8_t *session, char *error, size_t size)
+{
+    int ret = relay_session_init(&f->session, o);
+    if (getrandom(session, RELAY_SESSION_SIZE, 0) != RELAY_SESSION_SIZE)
+        abort();
+    f->door = open_door(session);
+    if (!ret)
+        ret = relay_keys_refresh(&o->keys, error, size);
+    return ret || !o->confine ? ret : relay_confine(false, error, size);
+}
+
+void relay_far(struct relay_options *options, int connection, const char *peer)
 {
     static struct far f = {.door = -1, .next = -1, .lock = PTHREAD_MUTEX_INITIALIZER, .came = PTHREAD_COND_INITIALIZER};
     uint8_t session[RELAY_SESSION_SIZE];
     struct relay_pipe pipe = {.fd = -1};
-    char error[RELAY_ERROR_MAX];
+    char error[RELAY_ERROR_MAX] = "it cannot begin";
     snprintf(f.peer, sizeof f.peer, "%s", peer);
-    int ret = relay_session_init(&f.session, options);
-    if (ret || !greet(&f, options, connection, session, error, sizeof error)) {
+    int ret = prepare(&f, options, session, error, sizeof error);
+    if (ret || !greet(options, connection, error, sizeof error)) {
         say(&f, error);
         _exit(1);
     }

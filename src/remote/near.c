@@ -17,6 +17,8 @@
 
 #define TRIES 3
 
+static struct relay_target target;
+
 /* ---- the link's owner ---- */
 
 static bool again(void *context, struct relay_pipe *pipe)
@@ -26,7 +28,7 @@ static bool again(void *context, struct relay_pipe *pipe)
     uint64_t end = hira_now_ns() + s->options->grace_ms * 1000000ull;
     while (!atomic_load(&s->ending) && hira_now_ns() < end) {
         int ret =
-            relay_pipe_connect(pipe, s->options->address, &s->options->keys, s->link.session, error, sizeof error);
+            relay_pipe_connect(pipe, &target, &s->options->keys, s->link.session, error, sizeof error);
         if (ret == 0)
             return true;
         if (ret == -ENOENT) /* it is not known there any more */
@@ -142,7 +144,7 @@ static int begin(struct relay_session *s, char *error, size_t size)
     struct relay_pipe pipe;
     int ret = -EPIPE;
     for (int tries = 0; tries < TRIES && (ret == -EPIPE || ret == -ECONNRESET); tries++) {
-        ret = relay_pipe_connect(&pipe, s->options->address, &s->options->keys, NULL, error, size);
+        ret = relay_pipe_connect(&pipe, &target, &s->options->keys, NULL, error, size);
         if (!ret)
             ret = relay_link_start(&s->link, &pipe, NULL, &owner, s, error, size);
     }
@@ -154,16 +156,19 @@ void relay_near(const struct relay_options *options, int guest)
     static struct relay_session s;
     static char hello[HIRA_MESSAGE_MAX];
     char error[RELAY_ERROR_MAX];
-    int ret = relay_session_init(&s, options);
+    int init = relay_session_init(&s, options), ret = relay_target_find(&target, options->address, error, sizeof error);
+    if (!ret && options->confine)
+        ret = relay_confine(true, error, sizeof error);
     s.local = guest;
     ssize_t n = hira_fd_receive(guest, hello, sizeof hello, NULL, NULL, 0);
     if (n <= 0)
         _exit(0);
-    if (ret || hira_hello_check(hello, (size_t)n) < 0) {
+    if (init || hira_hello_check(hello, (size_t)n) < 0) {
         hira_refuse(guest, EPROTO, "the HELLO is malformed, or a version's that is not spoken here");
         _exit(1);
     }
-    ret = begin(&s, error, sizeof error);
+    if (!ret)
+        ret = begin(&s, error, sizeof error);
     if (ret) { /* the program sees a device that is not there; whoever started it sees why */
         fprintf(stderr, "hira-relay: %s\n", error);
         hira_refuse(guest, -ret, "%s", error);

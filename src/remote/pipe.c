@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gnutls/x509.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -27,6 +26,7 @@
 #include "base/fd.h"
 #include "base/text.h"
 
+#define PSKS_MAX (1u << 20) /* some ten thousand names */
 #define PRIORITY_PSK "NORMAL:-VERS-ALL:+VERS-TLS1.3:-KX-ALL:+ECDHE-PSK:+DHE-PSK"
 #define PRIORITY_CERT "NORMAL:-VERS-ALL:+VERS-TLS1.3"
 #define PRIORITY_BOTH "NORMAL:-VERS-ALL:+VERS-TLS1.3:+ECDHE-PSK:+DHE-PSK"
@@ -69,13 +69,48 @@ static int load_psk(struct relay_keys *k, char *error, size_t size)
     return ret ? -EINVAL : 0;
 }
 
+int relay_keys_refresh(struct relay_keys *k, char *error, size_t size)
+{
+    if (!k->psk_server)
+        return 0;
+    if (k->psks.data)
+        gnutls_memset(k->psks.data, 0, k->psks.size);
+    hira_text_fini(&k->psks);
+    int ret = hira_text_read_file(&k->psks, k->psk, PSKS_MAX);
+    return ret ? fail(error, size, -EINVAL, "%s: %s", k->psk, strerror(-ret)) : 0;
+}
+
+/* The line of this name: its key, in hex. */
+static const char *find_psk(const struct hira_text *psks, const char *name, size_t *ret_length)
+{
+    size_t length = strlen(name);
+    for (const char *line = psks->data; line && *line; line = strchr(line, '\n'), line += line != NULL)
+        if (!strncmp(line, name, length) && line[length] == ':') {
+            *ret_length = strcspn(line + length + 1, "\r\n");
+            return line + length + 1;
+        }
+    return NULL;
+}
+
+/* 0; 1: nobody has this name, which GnuTLS answers as it answers a wrong key; -1. */
+static int on_psk(gnutls_session_t tls, const char *name, gnutls_datum_t *key)
+{
+    const struct relay_keys *k = gnutls_session_get_ptr(tls);
+    gnutls_datum_t hex = {0};
+    size_t length;
+    const char *found = find_psk(&k->psks, name, &length);
+    if (!found)
+        return 1;
+    hex.data = (unsigned char *)found;
+    hex.size = (unsigned)length;
+    return gnutls_hex_decode2(&hex, key) < 0 ? -1 : 0;
+}
+
 static int load_psks(struct relay_keys *k, char *error, size_t size)
 {
-    if (access(k->psk, R_OK) < 0)
-        return fail(error, size, -EINVAL, "%s: %s", k->psk, strerror(errno));
     gnutls_psk_allocate_server_credentials(&k->psk_server);
-    int ret = gnutls_psk_set_server_credentials_file(k->psk_server, k->psk);
-    return ret ? fail(error, size, -EINVAL, "%s: %s", k->psk, gnutls_strerror(ret)) : 0;
+    gnutls_psk_set_server_credentials_function(k->psk_server, on_psk);
+    return relay_keys_refresh(k, error, size);
 }
 
 static int load_certificates(struct relay_keys *k, bool server, char *error, size_t size)
@@ -198,24 +233,25 @@ static int connect_within(const struct addrinfo *a, int ms)
     return HIRA_STEAL_FD(fd);
 }
 
-static int dial(const char *address, const struct relay_keys *keys, char *host, size_t host_size, char *error,
-                size_t size)
+int relay_target_find(struct relay_target *t, const char *address, char *error, size_t size)
 {
-    struct addrinfo *all = NULL;
-    int fd = find(address, 0, &all, host, host_size, error, size);
-    if (fd < 0)
-        return fd;
-    for (const struct addrinfo *a = all; a; a = a->ai_next) {
+    *t = (struct relay_target){.address = address};
+    return find(address, 0, &t->all, t->host, sizeof t->host, error, size);
+}
+
+static int dial(const struct relay_target *t, const struct relay_keys *keys, char *error, size_t size)
+{
+    int fd = -EHOSTUNREACH;
+    for (const struct addrinfo *a = t->all; a; a = a->ai_next) {
         if (keys->plain && !keys->anywhere && !is_loopback(a->ai_addr)) {
-            fd = fail(error, size, -EACCES, "%s: %s", address, no_plain);
+            fd = fail(error, size, -EACCES, "%s: %s", t->address, no_plain);
             continue;
         }
         fd = connect_within(a, RELAY_HANDSHAKE_MS);
         if (fd >= 0)
             break;
-        fail(error, size, 0, "%s: %s", address, strerror(-fd));
+        fail(error, size, 0, "%s: %s", t->address, strerror(-fd));
     }
-    freeaddrinfo(all);
     return fd;
 }
 
@@ -403,6 +439,7 @@ static int secure(struct relay_pipe *pipe, const struct relay_keys *k, bool serv
         ret = set_up(pipe->tls, k, server, host);
     if (ret)
         return fail(error, size, -EPROTO, "TLS: %s", gnutls_strerror(ret));
+    gnutls_session_set_ptr(pipe->tls, (void *)k);
     gnutls_transport_set_int(pipe->tls, pipe->fd);
     gnutls_handshake_set_timeout(pipe->tls, RELAY_HANDSHAKE_MS);
     do
@@ -419,22 +456,21 @@ static int secure(struct relay_pipe *pipe, const struct relay_keys *k, bool serv
 
 /* ---- connections ---- */
 
-int relay_pipe_connect(struct relay_pipe *pipe, const char *address, const struct relay_keys *keys,
+int relay_pipe_connect(struct relay_pipe *pipe, const struct relay_target *target, const struct relay_keys *keys,
                        const uint8_t *session, char *error, size_t size)
 {
-    char host[256];
     struct relay_preface mine = preface(keys, session);
-    *pipe = (struct relay_pipe){.fd = dial(address, keys, host, sizeof host, error, size)};
+    *pipe = (struct relay_pipe){.fd = dial(target, keys, error, size)};
     if (pipe->fd < 0)
         return pipe->fd;
     tune(pipe->fd);
     int ret = hira_fd_write_all(pipe->fd, &mine, sizeof mine);
     if (ret)
-        fail(error, size, 0, "%s: %s", address, strerror(-ret));
+        fail(error, size, 0, "%s: %s", target->address, strerror(-ret));
     if (!ret)
-        ret = take_answer(pipe->fd, address, error, size);
+        ret = take_answer(pipe->fd, target->address, error, size);
     if (!ret)
-        ret = secure(pipe, keys, false, host, error, size);
+        ret = secure(pipe, keys, false, target->host, error, size);
     if (ret)
         relay_pipe_close(pipe);
     return ret;

@@ -10,9 +10,11 @@
 #define HIRA_REMOTE_PIPE_H
 
 #include <gnutls/gnutls.h>
+#include <netdb.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "base/text.h"
 #include "remote/frame.h"
 
 /* By what each side shows who it is. Files, NULL: not given. */
@@ -24,6 +26,14 @@ struct relay_keys {
     gnutls_certificate_credentials_t certificates;
     gnutls_psk_client_credentials_t psk_client;
     gnutls_psk_server_credentials_t psk_server;
+    struct hira_text psks; /* the host's side: the file, as it was when it was read last */
+};
+
+/* Where the accelerator's host is: found once, for a session's later connections are made where names are not looked up any more. */
+struct relay_target {
+    const char *address; /* as it was given, for messages */
+    char host[256];
+    struct addrinfo *all;
 };
 
 struct relay_pipe {
@@ -38,8 +48,14 @@ struct relay_pipe {
 /* Reads the files. 0, or -EINVAL with a sentence. */
 int relay_keys_load(struct relay_keys *keys, bool server, char *error, size_t size);
 
-/* The guest's side: connects to HOST[:PORT], for this session, and shows itself. 0, or -errno with a sentence. */
-int relay_pipe_connect(struct relay_pipe *pipe, const char *address, const struct relay_keys *keys,
+/* The host's side, for each connection: reads the file of shared keys anew, so that who is added may come. 0, or -EINVAL with a sentence. */
+int relay_keys_refresh(struct relay_keys *keys, char *error, size_t size);
+
+/* Looks HOST[:PORT] up. 0, or -errno with a sentence. */
+int relay_target_find(struct relay_target *target, const char *address, char *error, size_t size);
+
+/* The guest's side: connects, for this session, and shows itself. 0, or -errno with a sentence. */
+int relay_pipe_connect(struct relay_pipe *pipe, const struct relay_target *target, const struct relay_keys *keys,
                        const uint8_t *session, char *error, size_t size);
 
 /* The host's side, of a connection (taken over): reads the preface within the time a handshake may take. 0, or -errno

@@ -17,6 +17,7 @@ struct relay_options {
     char socket[108];    /* hirad's, or where guests connect */
     struct relay_keys keys;
     unsigned grace_ms;
+    bool confine; /* gives up what it does not need: else for debuggers */
 };
 
 struct relay_session {
@@ -56,8 +57,11 @@ _Noreturn void relay_session_end(struct relay_session *s, const char *why);
 /* The peer of this process has shown who it is: its time is its own from now on. */
 void relay_proven(void);
 
+/* Gives up what a session has no use for; nothing may have been read of a peer or a guest before. 0, or -errno with a sentence. */
+int relay_confine(bool near, char *error, size_t size);
+
 /* Serves one guest of this host, which has connected, or one peer. They end the process. */
 _Noreturn void relay_near(const struct relay_options *options, int guest);
-_Noreturn void relay_far(const struct relay_options *options, int connection, const char *peer);
+_Noreturn void relay_far(struct relay_options *options, int connection, const char *peer);
 
 #endif

@@ -185,6 +185,38 @@ def over_tls_with_certificates(place):
     place.same(r.port, 'scalars/widths', keys=keys('carol'))
 
 
+@test
+def each_connection_is_confined(place):
+    """On both hosts: a filter of system calls, no new rights, no core; whoever listens reads nothing of anybody."""
+    r = place.router('--psk', place.path('keys', f'alice:{KEY}\n'))
+    p = subprocess.Popen(place.command(r.port, NULL + '/null-hira', 'memory/again_and_again', keys=('--psk', place.path('mine', f'alice:{KEY}\n'))),
+                         env=place.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    wait_for(lambda: r.status()['guests'], 'the guest to be served')
+    confined = []
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        try:
+            status = dict(line.split(':\t', 1) for line in open(f'/proc/{pid}/status').read().splitlines() if ':\t' in line)
+            parent = open(f"/proc/{status['PPid']}/comm").read().strip()
+            port = str(r.port) in open(f"/proc/{status['PPid']}/cmdline").read() or r.path in open(f"/proc/{status['PPid']}/cmdline").read()
+        except (OSError, KeyError):
+            continue
+        if status['Name'] == 'hira-relay' and parent == 'hira-relay' and port:
+            confined.append((status['Seccomp'], status['NoNewPrivs']))
+    p.wait(60)
+    assert p.returncode == 0 and confined == [('2', '1')] * 2, (p.returncode, confined)
+
+
+@test
+def who_is_added_to_the_keys_may_come_at_once(place):
+    r = place.router('--psk', place.path('keys', f'alice:{KEY}\n'))
+    keys = ('--psk', place.path('his', f'bob:{OTHER}\n'))
+    place.refused(r.port, 'TLS: ', keys=keys)
+    place.path('keys', f'alice:{KEY}\n# one more\nbob:{OTHER}\n')
+    place.same(r.port, 'scalars/widths', keys=keys)
+    place.path('keys', f'alice:{KEY}\n')
+    place.refused(r.port, 'TLS: ', keys=keys)
+
+
 # ---- tenants ----
 
 @test
