@@ -51,6 +51,7 @@ static const struct details {
             "  --psk FILE         for --on: NAME:KEY, as that host knows it\n"
             "  --cert FILE, --key FILE, --ca FILE   or certificates\n"
             "  --plain            or no encryption, on this machine only\n"
+            "  --network WHAT     a network to it that is emulated: delay=30ms,jitter=2ms,rate=100Mbit,cut=10s/60s\n"
             "Exit status: the program's; 127 not found, 126 not executable, 125 hira run failed.\n"},
     {"status", "  --json             all there is to know\n  --socket PATH      of this hirad\n"},
     {"trace", "  --functions GLOB   only calls of these\n"

@@ -23,11 +23,13 @@
 #include "base/fd.h"
 #include "cli/runtime.h"
 
+#define REMOTE_MAX 12 /* options for a relay */
+
 enum { RUN_FAILED = 125, RUN_NOT_EXECUTABLE = 126, RUN_NOT_FOUND = 127 };
 
 struct run_options {
     const char *socket, *api, *lib_dir, *server_dir, *vendor_icd;
-    const char *on, *remote[16]; /* another host, and options for the relay that leads there */
+    const char *on, *remote[REMOTE_MAX + 1]; /* another host, and options for the relay that leads there */
     unsigned n_remote;
     bool strict;
     const struct cli_observer *observer; /* with a router of its own; NULL: nobody looks */
@@ -216,7 +218,7 @@ static int run(const struct run_options *o, char **argv)
 /* Handed on as it is: the relay knows what is right. */
 static void take_remote(struct run_options *o, const char *name, const char *value)
 {
-    static char words[8][HIRA_PATH_MAX];
+    static char words[REMOTE_MAX][HIRA_PATH_MAX];
     if (o->n_remote == HIRA_ARRAY_SIZE(words))
         return;
     if (!strcmp(name, "on"))
@@ -235,6 +237,7 @@ static int run_verb(const char *verb, const struct cli_observer *observer, int a
         {"on", required_argument, NULL, 'o'},      {"psk", required_argument, NULL, 'r'},
         {"cert", required_argument, NULL, 'r'},    {"key", required_argument, NULL, 'r'},
         {"ca", required_argument, NULL, 'r'},      {"plain", optional_argument, NULL, 'r'},
+        {"network", required_argument, NULL, 'r'},
         {0}};
     const char *vendor_icd = getenv("HIRA_VENDOR_ICD");
     struct run_options o = {.vendor_icd = vendor_icd && *vendor_icd ? vendor_icd : NULL, .observer = observer};
@@ -259,7 +262,7 @@ static int run_verb(const char *verb, const struct cli_observer *observer, int a
         }
     }
     if (o.n_remote && !o.on) {
-        cli_usage(verb, "keys are for another host: --on HOST");
+        cli_usage(verb, "keys and networks are for another host: --on HOST");
         return RUN_FAILED;
     }
     if (o.on && (observer || o.socket || o.server_dir)) {

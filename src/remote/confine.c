@@ -22,7 +22,7 @@
     SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(connect), SCMP_SYS(getsockopt), SCMP_SYS(getrandom), SCMP_SYS(geteuid), SCMP_SYS(alarm), \
     SCMP_SYS(time), SCMP_SYS(getrusage)
 static const int far_calls[] = {BOTH, SCMP_SYS(accept4)};
-static const int near_calls[] = {BOTH, SCMP_SYS(memfd_create), SCMP_SYS(ftruncate)};
+static const int near_calls[] = {BOTH, SCMP_SYS(memfd_create), SCMP_SYS(ftruncate), SCMP_SYS(socketpair)};
 /* clang-format on */
 static const int far_families[] = {AF_UNIX};
 static const int near_families[] = {AF_INET, AF_INET6};

@@ -41,6 +41,7 @@ struct child {
 struct relay {
     struct relay_options options;
     bool near;
+    const char *network;
     int listener, line, signals; /* line: to whom we were started by; -1 */
     int proven[2];               /* a child writes its number */
     char folder[64];             /* made for the socket; "" */
@@ -207,6 +208,10 @@ static int start(struct relay *b, char *error, size_t size)
         return snprintf(error, size, "%s", strerror(errno)), -1;
     if (relay_keys_load(&b->options.keys, !b->near, error, size) < 0)
         return -1;
+    if (b->network && !b->near)
+        return snprintf(error, size, "--network: a network is emulated on the guest's side"), -1;
+    if (b->network && relay_network_parse(&b->options.network, b->network, error, size) < 0)
+        return -1;
     if (relay_address_check(b->options.address, error, size) < 0)
         return -1;
     if (b->near)
@@ -281,6 +286,7 @@ enum {
     OPT_PLAIN,
     OPT_GRACE,
     OPT_LINE,
+    OPT_NETWORK,
     OPT_NO_CONFINE,
     OPT_HELP,
     OPT_VERSION
@@ -296,6 +302,7 @@ static const struct option options[] = {{"listen", required_argument, NULL, OPT_
                                         {"plain", optional_argument, NULL, OPT_PLAIN},
                                         {"grace", required_argument, NULL, OPT_GRACE},
                                         {"private", required_argument, NULL, OPT_LINE},
+                                        {"network", required_argument, NULL, OPT_NETWORK},
                                         {"no-confine", no_argument, NULL, OPT_NO_CONFINE},
                                         {"help", no_argument, NULL, OPT_HELP},
                                         {"version", no_argument, NULL, OPT_VERSION},
@@ -310,6 +317,7 @@ static const char help_text[] =
     "                a certificate, its key, and the authority of the other side's\n"
     "  --plain       no encryption, on this machine only; --plain=anywhere: on others as well\n"
     "  --grace S     a session outlives its connection for so long (default: 60)\n"
+    "  --network WHAT   of the guest's side: a network that is emulated, for trials: delay=30ms,jitter=2ms,rate=100Mbit,cut=10s/60s\n"
     "  --no-confine  keeps its rights and system calls: for debuggers\n"
     "  --version\n";
 
@@ -362,6 +370,9 @@ static int take_option(struct relay *b, int option, const char *value)
         if (take_number(value, 3, 65535, &n) < 0 || fcntl((int)n, F_SETFD, FD_CLOEXEC) < 0)
             return -EINVAL;
         b->line = (int)n;
+        return 0;
+    case OPT_NETWORK:
+        b->network = value;
         return 0;
     case OPT_NO_CONFINE:
         b->options.confine = false;

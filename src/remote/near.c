@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -157,6 +158,9 @@ void relay_near(const struct relay_options *options, int guest)
     static char hello[HIRA_MESSAGE_MAX];
     char error[RELAY_ERROR_MAX];
     int init = relay_session_init(&s, options), ret = relay_target_find(&target, options->address, error, sizeof error);
+    target.network = options->network.used ? &options->network : NULL;
+    if (target.network) /* what is due is to be there in time */
+        prctl(PR_SET_TIMERSLACK, 1);
     if (!ret && options->confine)
         ret = relay_confine(true, error, sizeof error);
     s.local = guest;

@@ -239,7 +239,7 @@ int relay_target_find(struct relay_target *t, const char *address, char *error, 
     return find(address, 0, &t->all, t->host, sizeof t->host, error, size);
 }
 
-static int dial(const struct relay_target *t, const struct relay_keys *keys, char *error, size_t size)
+static int dial_through(const struct relay_target *t, const struct relay_keys *keys, char *error, size_t size)
 {
     int fd = -EHOSTUNREACH;
     for (const struct addrinfo *a = t->all; a; a = a->ai_next) {
@@ -252,7 +252,24 @@ static int dial(const struct relay_target *t, const struct relay_keys *keys, cha
             break;
         fail(error, size, 0, "%s: %s", t->address, strerror(-fd));
     }
+    if (fd >= 0)
+        tune(fd);
     return fd;
+}
+
+/* What TCP says to and fro before a connection is there is said without the emulated network: waited for here. */
+static int dial(const struct relay_target *t, const struct relay_keys *keys, char *error, size_t size)
+{
+    const struct relay_network *n = t->network;
+    if (!n)
+        return dial_through(t, keys, error, size);
+    const struct timespec there_and_back = {(time_t)(2 * n->delay / 1000000000u), (long)(2 * n->delay % 1000000000u)};
+    if (!relay_network_is_up(n))
+        return fail(error, size, -ENETUNREACH, "%s: the emulated network is cut", t->address);
+    nanosleep(&there_and_back, NULL);
+    int connection = dial_through(t, keys, error, size);
+    int fd = connection < 0 ? connection : relay_network_enter(n, connection);
+    return connection < 0 || fd >= 0 ? fd : fail(error, size, fd, "%s: %s", t->address, strerror(-fd));
 }
 
 int relay_listen(const char *address, const struct relay_keys *keys, char *error, size_t size)
@@ -463,7 +480,6 @@ int relay_pipe_connect(struct relay_pipe *pipe, const struct relay_target *targe
     *pipe = (struct relay_pipe){.fd = dial(target, keys, error, size)};
     if (pipe->fd < 0)
         return pipe->fd;
-    tune(pipe->fd);
     int ret = hira_fd_write_all(pipe->fd, &mine, sizeof mine);
     if (ret)
         fail(error, size, 0, "%s: %s", target->address, strerror(-ret));

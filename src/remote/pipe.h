@@ -16,6 +16,7 @@
 
 #include "base/text.h"
 #include "remote/frame.h"
+#include "remote/network.h"
 
 /* By what each side shows who it is. Files, NULL: not given. */
 struct relay_keys {
@@ -34,6 +35,7 @@ struct relay_target {
     const char *address; /* as it was given, for messages */
     char host[256];
     struct addrinfo *all;
+    const struct relay_network *network; /* that is put before each connection; NULL: none */
 };
 
 struct relay_pipe {

@@ -130,7 +130,7 @@ void relay_session_end(struct relay_session *s, const char *why)
 {
     if (!atomic_exchange(&s->ending, true)) {
         relay_link_bye(&s->link, why);
-        usleep(FAREWELL_US); /* the peer's hang-up ends it sooner */
+        usleep(FAREWELL_US + (useconds_t)(3 * s->options->network.delay / 1000)); /* the peer's hang-up ends it sooner */
     }
     _exit(0);
 }

@@ -16,6 +16,7 @@ struct relay_options {
     const char *address; /* where the accelerator's host listens, or where to listen */
     char socket[108];    /* hirad's, or where guests connect */
     struct relay_keys keys;
+    struct relay_network network; /* emulated, of the guest's side */
     unsigned grace_ms;
     bool confine; /* gives up what it does not need: else for debuggers */
 };

@@ -329,6 +329,48 @@ def far_away(place):
     proxy.close()
 
 
+# ---- a network that is emulated ----
+
+def emulated(place, port, network, name, **kw):
+    return place.same(port, name, keys=('--plain', '--network', network), **kw)
+
+
+@test
+def an_emulated_network_holds_frames_back(place):
+    """Each way as long as was asked for, as much a second as was asked for; the same answers."""
+    r = place.router('--plain')
+    times = {}
+    for network in ('delay=0ms', 'delay=30ms,jitter=2ms', 'delay=10ms,rate=100Mbit'):
+        start = time.time()
+        emulated(place, r.port, network, 'commands/nonblocking', timeout=120)
+        times[network] = time.time() - start
+    assert times['delay=30ms,jitter=2ms'] > times['delay=0ms'] + 0.3, times
+
+
+@test
+def an_emulated_network_below_tls(place):
+    psk = place.path('keys', f'alice:{KEY}\n')
+    r = place.router('--psk', psk)
+    place.same(r.port, 'commands/nonblocking', keys=('--psk', psk, '--network', 'delay=5ms,jitter=5ms'))
+
+
+@test
+def an_emulated_network_is_cut_now_and_then(place):
+    r = place.router('--plain')
+    start = time.time()
+    emulated(place, r.port, 'delay=1ms,cut=300ms/1s', 'memory/again_and_again', timeout=120)
+    assert r.log().count('the connection is lost') >= min(2, int(time.time() - start - 1)), r.log()
+
+
+@test
+def networks_that_make_no_sense(place):
+    for network, words in (('delay=30', 'a duration is a number'), ('rate=100MB', 'a rate is a number and kbit'), ('cut=10s', 'how often'), ('cut=10s/5s', 'how often'),
+                           ('speed=3', 'are known'), ('delay', 'are known'), ('delay=-1ms', 'a duration'), ('delay=1e3ms', 'a duration'), ('rate=0Mbit', 'a rate')):
+        p = subprocess.run([HIRA, 'run', '--on', '127.0.0.1:1', '--plain', '--network', network, '--lib-dir', NULL, '--api', 'null', 'true'],
+                           stderr=subprocess.PIPE, text=True, env=place.env)
+        assert p.returncode == 125 and '--network: ' in p.stderr and words in p.stderr, (network, p.stderr)
+
+
 # ---- peers that break rules ----
 
 SESSION, ACK, BYE, CONTROL, RECORD, DATA, CELL, REPLY, PROGRESS = range(1, 10)
