@@ -8,12 +8,15 @@ _hira() {
 	local cur=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]:-}
 	COMPREPLY=()
 	if [ "$COMP_CWORD" = 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W "run stat trace top status kill tenant pause resume reload container vm doctor build spec help" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "run stat trace predict top status kill tenant pause resume reload container vm doctor build spec help" -- "$cur")
 		return
 	fi
 	case $verb in
 	trace)
 		mapfile -t COMPREPLY < <(compgen -W "$(_hira_tenants) --functions --json --chrome -o --socket --" -- "$cur")
+		;;
+	predict)
+		mapfile -t COMPREPLY < <(compgen -W "--delay --rate --json --" -- "$cur")
 		;;
 	pause | resume | kill)
 		mapfile -t COMPREPLY < <(compgen -W "$(_hira_tenants) --socket" -- "$cur")

@@ -41,6 +41,7 @@ int cli_tenant(int argc, char **argv);
 int cli_top(int argc, char **argv);
 int cli_stat(int argc, char **argv);
 int cli_trace(int argc, char **argv);
+int cli_predict(int argc, char **argv);
 int cli_pause(int argc, char **argv);
 int cli_resume(int argc, char **argv);
 int cli_reload(int argc, char **argv);

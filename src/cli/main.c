@@ -25,6 +25,7 @@ static const struct verb {
     {NULL, "run", "[--api NAME] [--strict] [--on HOST] PROGRAM...", "run a program under Hira", cli_run},
     {NULL, "stat", "PROGRAM...", "run a program under Hira, and say which functions took how long", cli_stat},
     {NULL, "trace", "[OPTION...] TENANT | -- PROGRAM...", "a log of calls, with their arguments", cli_trace},
+    {NULL, "predict", "[--delay TIME] [--rate RATE] -- PROGRAM...", "how long a program would take, served by another host", cli_predict},
     {NULL, "top", "[--times N]", "tenants as they are now", cli_top},
     {NULL, "status", "[--json]", "what the router is doing", cli_status},
     {NULL, "kill", "PID... | TENANT... | all", "end the servers of guests", cli_kill},
@@ -60,6 +61,10 @@ static const struct details {
               "  -o FILE            write there (default: standard output; with a program, standard error)\n"
               "  --socket PATH      of this hirad, for a tenant\n"
               "Calls that the guest library answers by itself are not in it.\n"},
+    {"predict", "  --delay TIME       between the hosts, each way: 30ms\n"
+                "  --rate RATE        a second, each way: 100Mbit, 1Gbit\n"
+                "  --json             the same for programs\n"
+                "Behind -- options of hira run, and the program, which is run here once.\n"},
     {"kill", "  --socket PATH      of this hirad\n"},
     {"container", "  args               options for docker and podman: docker run $(hira container args) IMAGE ...\n"
                   "  cdi                a device file: hira container cdi > /etc/cdi/hira.json, then --device hira/accelerator=default\n"

@@ -131,6 +131,8 @@ static int find_router(const struct run_options *o, struct cli_private_router *r
         return 0;
     if (o->vendor_icd)
         setenv("HIRA_VENDOR_ICD", o->vendor_icd, 1); /* for the router's servers */
+    if (o->observer && o->observer->lead)
+        return o->observer->lead(o->api, o->server_dir, socket, size);
     if (cli_private_router_start(router, o->api, o->server_dir, error, sizeof error) < 0) {
         fprintf(stderr, "hira run: %s\n", error);
         return -1;

@@ -58,6 +58,8 @@ struct cli_observer {
     bool (*begin)(const char *socket); /* before the program runs. False: it is not to run; was told why */
     void (*again)(const char *socket); /* every other second; NULL: nothing */
     void (*end)(const char *socket, double wall_ns);
+    /* Instead of a router of its own: its socket; 0, or -1 and was told why. NULL: there is none. */
+    int (*lead)(const char *api, const char *server_dir, char *socket, size_t size);
 };
 
 /* hira run with an observer: argv[0] is the verb, then options of hira run, and the program. */

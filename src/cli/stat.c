@@ -88,6 +88,6 @@ static void end(const char *socket, double wall_ns)
 
 int cli_stat(int argc, char **argv)
 {
-    static const struct cli_observer stat = {"stat", begin, keep_measuring, end};
+    static const struct cli_observer stat = {.verb = "stat", .begin = begin, .again = keep_measuring, .end = end};
     return cli_run_observed(&stat, argc, argv);
 }

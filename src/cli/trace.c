@@ -265,7 +265,7 @@ static int trace_tenant(const char *socket, const char *tenant)
 
 int cli_trace(int argc, char **argv)
 {
-    static const struct cli_observer observer = {"trace", begin_program, NULL, end_program};
+    static const struct cli_observer observer = {.verb = "trace", .begin = begin_program, .end = end_program};
     static const struct option options[] = {
         {"socket", required_argument, NULL, 's'}, {"functions", required_argument, NULL, 'f'},
         {"json", no_argument, NULL, 'j'},         {"chrome", no_argument, NULL, 'c'},

@@ -44,6 +44,7 @@ static void put(struct relay_link *l, struct relay_frame *head, const void *payl
 {
     head->received = atomic_load_explicit(&l->received, memory_order_acquire);
     atomic_store_explicit(&l->said, head->received, memory_order_relaxed);
+    atomic_fetch_add_explicit(&l->count.sent, sizeof *head + head->size, memory_order_relaxed);
     if (l->n_batch + sizeof *head + head->size > sizeof l->batch)
         flush(l);
     if (!l->up)
@@ -58,8 +59,10 @@ static void put(struct relay_link *l, struct relay_frame *head, const void *payl
         return;
     }
     const struct iovec parts[] = {{head, sizeof *head}, {(void *)payload, head->size}};
+    uint64_t begin = hira_now_ns();
     if (relay_pipe_send(&l->pipe, parts, 2) < 0)
         lose(l);
+    atomic_fetch_add_explicit(&l->count.bulk_ns, hira_now_ns() - begin, memory_order_relaxed);
 }
 
 static struct relay_kept *keep(const struct iovec *parts, int n, unsigned how)
@@ -206,7 +209,10 @@ static int read_data(struct relay_link *l, const struct relay_frame *f, char *sc
     char *to = l->owner->place(l->context, f->argument, f->size);
     if (!to)
         return -EBADMSG;
-    return read_to(l, known ? scratch : to, f->size) < 0 ? LOST : 0;
+    uint64_t begin = hira_now_ns();
+    int error = read_to(l, known ? scratch : to, f->size) < 0 ? LOST : 0;
+    atomic_fetch_add_explicit(&l->count.bulk_ns, hira_now_ns() - begin, memory_order_relaxed);
+    return error;
 }
 
 static void count(struct relay_link *l, const struct relay_frame *f)
@@ -230,6 +236,7 @@ static int read_frame(struct relay_link *l, char *scratch)
         return LOST;
     memcpy(&f, l->buffer + l->begin, sizeof f);
     l->begin += sizeof f;
+    atomic_fetch_add_explicit(&l->count.received, sizeof f + f.size, memory_order_relaxed);
     uint64_t before = atomic_load_explicit(&l->received, memory_order_relaxed);
     int error = relay_frame_check(&f);
     if (error || f.type == RELAY_SESSION || (f.number && f.number > before + 1) || !take_received(l, f.received))
@@ -282,6 +289,7 @@ static int go_on(struct relay_link *l, struct relay_pipe *pipe, uint64_t receive
     *pipe = (struct relay_pipe){.fd = -1};
     l->n_batch = 0;
     l->up = ok;
+    atomic_fetch_add_explicit(&l->count.connections, 1, memory_order_relaxed);
     for (struct relay_kept *k = l->first; ok && k; k = k->next)
         put(l, &k->head, k->payload, k->next ? RELAY_MORE : 0);
     pthread_mutex_unlock(&l->lock);

@@ -34,7 +34,17 @@ struct relay_owner {
     __attribute__((noreturn)) void (*over)(void *context, const char *why);
 };
 
+/* What a session has cost so far. A call that waits while others do is under way with them: so much less of a round trip is its own. */
+struct relay_count {
+    _Atomic uint64_t calls, ring_bytes;          /* records of this host's callers */
+    _Atomic uint64_t waits, waiting, millionths; /* of them, that want a reply; now; round trips, in millionths */
+    _Atomic uint64_t controls, callbacks, connections;
+    _Atomic uint64_t sent, received; /* bytes, below TLS's own */
+    _Atomic uint64_t bulk_ns;        /* that moving large frames took */
+};
+
 struct relay_link {
+    struct relay_count count;
     const struct relay_owner *owner;
     void *context;
     uint8_t session[RELAY_SESSION_SIZE];

@@ -287,6 +287,7 @@ enum {
     OPT_GRACE,
     OPT_LINE,
     OPT_NETWORK,
+    OPT_COUNT,
     OPT_NO_CONFINE,
     OPT_HELP,
     OPT_VERSION
@@ -303,6 +304,7 @@ static const struct option options[] = {{"listen", required_argument, NULL, OPT_
                                         {"grace", required_argument, NULL, OPT_GRACE},
                                         {"private", required_argument, NULL, OPT_LINE},
                                         {"network", required_argument, NULL, OPT_NETWORK},
+                                        {"count", required_argument, NULL, OPT_COUNT},
                                         {"no-confine", no_argument, NULL, OPT_NO_CONFINE},
                                         {"help", no_argument, NULL, OPT_HELP},
                                         {"version", no_argument, NULL, OPT_VERSION},
@@ -318,6 +320,7 @@ static const char help_text[] =
     "  --plain       no encryption, on this machine only; --plain=anywhere: on others as well\n"
     "  --grace S     a session outlives its connection for so long (default: 60)\n"
     "  --network WHAT   of the guest's side: a network that is emulated, for trials: delay=30ms,jitter=2ms,rate=100Mbit,cut=10s/60s\n"
+    "  --count FILE     of the guest's side: a line of JSON for each session, of what it has cost\n"
     "  --no-confine  keeps its rights and system calls: for debuggers\n"
     "  --version\n";
 
@@ -374,6 +377,9 @@ static int take_option(struct relay *b, int option, const char *value)
     case OPT_NETWORK:
         b->network = value;
         return 0;
+    case OPT_COUNT:
+        b->options.count = open(value, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        return b->options.count < 0 ? -errno : 0;
     case OPT_NO_CONFINE:
         b->options.confine = false;
         return 0;
@@ -391,7 +397,7 @@ static int usage_error(void)
 int main(int argc, char **argv)
 {
     static struct relay b = {
-        .listener = -1, .line = -1, .signals = -1, .proven = {-1, -1}, .options = {.grace_ms = RELAY_GRACE_MS, .confine = true}};
+        .listener = -1, .line = -1, .signals = -1, .proven = {-1, -1}, .options = {.count = -1, .grace_ms = RELAY_GRACE_MS, .confine = true}};
     char error[RELAY_ERROR_MAX];
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c == OPT_HELP || c == OPT_VERSION) {

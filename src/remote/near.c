@@ -7,6 +7,7 @@
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,8 +29,7 @@ static bool again(void *context, struct relay_pipe *pipe)
     char error[RELAY_ERROR_MAX];
     uint64_t end = hira_now_ns() + s->options->grace_ms * 1000000ull;
     while (!atomic_load(&s->ending) && hira_now_ns() < end) {
-        int ret =
-            relay_pipe_connect(pipe, &target, &s->options->keys, s->link.session, error, sizeof error);
+        int ret = relay_pipe_connect(pipe, &target, &s->options->keys, s->link.session, error, sizeof error);
         if (ret == 0)
             return true;
         if (ret == -ENOENT) /* it is not known there any more */
@@ -39,9 +39,34 @@ static bool again(void *context, struct relay_pipe *pipe)
     return false;
 }
 
+/* One line of JSON, at the end. */
+static void report(struct relay_session *s)
+{
+    static atomic_flag done = ATOMIC_FLAG_INIT;
+    const struct relay_count *c = &s->link.count;
+    if (s->options->count < 0 || atomic_flag_test_and_set(&done))
+        return;
+    char line[512];
+    int n =
+        snprintf(line, sizeof line,
+                 "{\"calls\":%" PRIu64 ",\"waits\":%" PRIu64 ",\"rounds\":%.6f,\"windows\":%.3f,\"controls\":%" PRIu64
+                 ",\"callbacks\":%" PRIu64 ",\"connections\":%" PRIu64 ",\"sent\":%" PRIu64 ",\"received\":%" PRIu64
+                 ",\"bulk_seconds\":%.6f}\n",
+                 c->calls, c->waits, (double)c->millionths / 1e6, (double)c->ring_bytes / RELAY_WINDOW, c->controls,
+                 c->callbacks, c->connections, c->sent, c->received, (double)c->bulk_ns / 1e9);
+    hira_fd_write_all(s->options->count, line, (size_t)n);
+}
+
+static _Noreturn void end(struct relay_session *s, const char *why)
+{
+    report(s);
+    relay_session_end(s, why);
+}
+
 __attribute__((noreturn)) static void over(void *context, const char *why)
 {
     struct relay_session *s = context;
+    report(s);
     if (*why && !atomic_load(&s->ending))
         fprintf(stderr, "hira: %s: %s\n", s->options->address, why);
     _exit(0);
@@ -105,11 +130,11 @@ static void on_peer(struct relay_session *s)
         error = -EBADMSG;
     relay_session_control_taken(s);
     if (error == -EPIPE || error == -ECONNRESET)
-        relay_session_end(s, "");
+        end(s, "");
     if (error)
         hira_refuse(s->local, -error, "%s: %s", s->options->address, strerror(-error));
     if (error == -EBADMSG)
-        relay_session_end(s, "it breaks the rules");
+        end(s, "it breaks the rules");
 }
 
 /* What the guest asks for. It is in a process of its own, and may say anything. */
@@ -121,7 +146,7 @@ static void on_guest(struct relay_session *s)
         n > 0 && (hira_message_check(message, (size_t)n, HIRA_MSG_OPEN_LANE, sizeof(struct hira_lane_message)) == 0 ||
                   hira_message_check(message, (size_t)n, HIRA_MSG_GROW, sizeof(struct hira_segment_message)) == 0);
     if (!known)
-        relay_session_end(s, "");
+        end(s, "");
     relay_session_send_control(s, message, (size_t)n);
 }
 

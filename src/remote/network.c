@@ -1,6 +1,6 @@
 /*
- * See network.h. One thread for each direction of each connection: what came waits in a queue until it is due. Order is kept, as TCP keeps
- * it, so jitter delays what is behind as well.
+ * See network.h. One thread for each direction of each connection: what came waits in a queue until it is due. Order is
+ * kept, as TCP keeps it, so jitter delays what is behind as well.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -19,10 +19,11 @@
 #include "base/quantity.h"
 
 #define PIECE_MAX 65536u
-#define PIECE_MIN 1448u          /* what a packet carries */
-#define PIECES_A_SECOND 1000u    /* at least: what has come whole is passed on whole, and is to wait a millisecond for that at most */
-#define QUEUE_MIN (4u << 20)     /* beside what is on the way at a time: what a system's buffers hold */
-#define QUEUE_MAX (64u << 20)    /* with any rate */
+#define PIECE_MIN 1448u /* what a packet carries */
+#define PIECES_A_SECOND                                                                                                \
+    1000u /* at least: what has come whole is passed on whole, and is to wait a millisecond for that at most */
+#define QUEUE_MIN (4u << 20)  /* beside what is on the way at a time: what a system's buffers hold */
+#define QUEUE_MAX (64u << 20) /* with any rate */
 
 struct piece {
     struct piece *next;
@@ -64,11 +65,14 @@ static int take_word(struct relay_network *n, char *word, char *error, size_t si
         return wrong(error, size, word, "delay=, jitter=, rate= or cut= are known");
     *value++ = 0;
     if (!strcmp(word, "rate"))
-        return hira_parse_rate(value, &n->rate) < 0 ? wrong(error, size, value, "a rate is a number and kbit, Mbit or Gbit") : 0;
+        return hira_parse_rate(value, &n->rate) < 0
+                   ? wrong(error, size, value, "a rate is a number and kbit, Mbit or Gbit")
+                   : 0;
     if (!strcmp(word, "cut")) {
         if (slash)
             *slash++ = 0;
-        if (!slash || hira_parse_duration(value, &n->cut) < 0 || hira_parse_duration(slash, &n->every) < 0 || n->cut >= n->every)
+        if (!slash || hira_parse_duration(value, &n->cut) < 0 || hira_parse_duration(slash, &n->every) < 0 ||
+            n->cut >= n->every)
             return wrong(error, size, value, "cut= takes how long, and after it how often: 10s/60s");
         return 0;
     }
@@ -220,7 +224,8 @@ static bool start(struct connection *c, int from, int to)
                             .to = to,
                             .last = &d->first,
                             .room = n->rate ? QUEUE_MIN + (size_t)HIRA_MIN(on_the_way, (double)QUEUE_MAX) : QUEUE_MAX,
-                            .piece = n->rate ? HIRA_MAX(HIRA_MIN(n->rate / PIECES_A_SECOND, PIECE_MAX), PIECE_MIN) : PIECE_MAX,
+                            .piece = n->rate ? HIRA_MAX(HIRA_MIN(n->rate / PIECES_A_SECOND, PIECE_MAX), PIECE_MIN)
+                                             : PIECE_MAX,
                             .random = (uint32_t)from * 2654435761u | 1};
     if (pthread_create(&thread, NULL, carry, d)) {
         free(d);
@@ -242,7 +247,8 @@ int relay_network_enter(const struct relay_network *n, int connection)
     }
     ours = ends[0];
     *c = (struct connection){.network = *n, .near = ends[1], .far = connection, .users = 3};
-    if (!start(c, c->near, c->far) || !start(c, c->far, c->near)) { /* this process has no thread left: it is not to go on */
+    if (!start(c, c->near, c->far) ||
+        !start(c, c->far, c->near)) { /* this process has no thread left: it is not to go on */
         shutdown(c->far, SHUT_RDWR);
         return -EAGAIN;
     }

@@ -97,6 +97,7 @@ void relay_session_control_taken(struct relay_session *s)
 void relay_session_send_control(struct relay_session *s, const void *message, size_t size)
 {
     const struct iovec part = {(void *)message, size};
+    atomic_fetch_add_explicit(&s->link.count.controls, 1, memory_order_relaxed);
     relay_link_send(&s->link, RELAY_CONTROL, 0, 0, &part, 1, 0);
 }
 

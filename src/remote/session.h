@@ -17,6 +17,7 @@ struct relay_options {
     char socket[108];    /* hirad's, or where guests connect */
     struct relay_keys keys;
     struct relay_network network; /* emulated, of the guest's side */
+    int count; /* where the guest's side writes what a session has cost; -1: nowhere */
     unsigned grace_ms;
     bool confine; /* gives up what it does not need: else for debuggers */
 };

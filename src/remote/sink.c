@@ -129,6 +129,8 @@ int relay_sink_take(struct relay_sink *s, const struct relay_frame *frame, const
         if (!relay_memory_valid(s->memory, &memories[i]) ||
             (memories[i].size_and_how & HIRA_MEMORY_CELL && !relay_memory_watch(s->memory, &memories[i])))
             return -EBADMSG;
+    if (record->flags & HIRA_RECORD_SYNC)
+        atomic_fetch_add_explicit(&s->memory->link->count.callbacks, 1, memory_order_relaxed);
     pthread_mutex_lock(&s->lock);
     bool ok = !(record->flags & HIRA_RECORD_SYNC) || push_outs(s, memories, (int)n);
     if (ok && !s->first && has_room(s))

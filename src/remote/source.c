@@ -52,6 +52,17 @@ static void wait_for_room(struct relay_source *s, uint64_t bytes)
     pthread_mutex_unlock(&s->lock);
 }
 
+static void count(struct relay_count *c, uint64_t bytes, bool waits)
+{
+    atomic_fetch_add_explicit(&c->calls, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&c->ring_bytes, bytes, memory_order_relaxed);
+    if (!waits)
+        return;
+    uint64_t others = atomic_fetch_add_explicit(&c->waiting, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&c->waits, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&c->millionths, 1000000 / (others + 1), memory_order_relaxed);
+}
+
 static void send_record(struct relay_source *s, struct hira_record *record)
 {
     struct relay_link *link = s->memory->link;
@@ -59,7 +70,9 @@ static void send_record(struct relay_source *s, struct hira_record *record)
     int n = take_memories(record, &memories);
     if (n < 0)
         link->owner->over(link->context, "a record is malformed");
-    bool more = !(record->flags & HIRA_RECORD_SYNC) && record->function != HIRA_FN_ANSWER && next_is_there(s);
+    bool waits = record->flags & HIRA_RECORD_SYNC || record->function == HIRA_FN_ANSWER,
+         more = !waits && next_is_there(s);
+    count(&link->count, ring_bytes(record->size), waits);
     wait_for_room(s, ring_bytes(record->size));
     if (s->settles)
         relay_memory_settle(s->memory);
@@ -126,6 +139,9 @@ int relay_source_reply(struct relay_source *s, const struct relay_frame *frame, 
     int error = relay_source_progress(s, payload);
     if (error)
         return error;
+    _Atomic uint64_t *waiting = &s->memory->link->count.waiting;
+    if (atomic_load_explicit(waiting, memory_order_relaxed)) /* only this thread takes from it; the peer may answer what nobody asked */
+        atomic_fetch_sub_explicit(waiting, 1, memory_order_relaxed);
     memcpy((char *)reply + sizeof reply->stamp, (const char *)from + sizeof from->stamp, size - sizeof from->stamp);
     reply->size = size;
     atomic_exchange_explicit(&reply->stamp, frame->argument, memory_order_seq_cst);

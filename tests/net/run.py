@@ -2,6 +2,7 @@
 # Guests of other hosts: hirad --listen, hira-relay, hira run --on; over TLS and not, over a network that fails, beside peers that break rules. TAP.
 # usage: run.py BUILD_FOLDER [TEST...]
 # Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+import json
 import os
 import re
 import signal
@@ -369,6 +370,35 @@ def networks_that_make_no_sense(place):
         p = subprocess.run([HIRA, 'run', '--on', '127.0.0.1:1', '--plain', '--network', network, '--lib-dir', NULL, '--api', 'null', 'true'],
                            stderr=subprocess.PIPE, text=True, env=place.env)
         assert p.returncode == 125 and '--network: ' in p.stderr and words in p.stderr, (network, p.stderr)
+
+
+# ---- how long it would take ----
+
+def predicted(place, delay, rate, *program):
+    p = subprocess.run([HIRA, 'predict', '--json', '--delay', delay, '--rate', rate, '--', '--lib-dir', NULL, '--server-dir', NULL, '--api', 'null', *program],
+                       env=dict(place.env, LD_LIBRARY_PATH=NULL), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert p.returncode == 0, p.stderr
+    return json.loads(p.stderr.splitlines()[-1])
+
+
+@test
+def predictions_come_true(place):
+    """Beside a network that is emulated; within a quarter, for what takes a second or more."""
+    r = place.router('--plain')
+    wrong = []
+    for name, delay, rate in (('commands/nonblocking', '30ms', '100Mbit'), ('commands/nonblocking', '5ms', '50Mbit'), ('callbacks/notify', '60ms', '1Gbit'),
+                              ('objects/buffers', '50ms', '1Gbit'), ('memory/again_and_again', '20ms', '1Gbit')):
+        program = NULL + '/null-hira', name
+        expected = predicted(place, delay, rate, *program)
+        start = time.time()
+        emulated(place, r.port, f'delay={delay},rate={rate}', name, timeout=120)
+        took = time.time() - start
+        off = expected['seconds_expected'] / took - 1
+        print(f"# {name} at {delay}, {rate}: here {expected['seconds_here']:.2f} s, {expected['rounds']:.1f} round trips, expected "
+              f"{expected['seconds_expected']:.2f} s, took {took:.2f} s, {100 * off:+.0f} %", flush=True)
+        if took >= 1 and abs(off) > 0.25:
+            wrong.append(name)
+    assert not wrong, wrong
 
 
 # ---- peers that break rules ----
