@@ -4,6 +4,7 @@
 # Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -15,6 +16,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'router'))
 from harness import Skip, run_all
+from hosts import FIRST, Hosts
 from proxy import Proxy
 from wire import Router, be_subreaper, hello, refused, wait_for
 
@@ -399,6 +401,138 @@ def predictions_come_true(place):
         if took >= 1 and abs(off) > 0.25:
             wrong.append(name)
     assert not wrong, wrong
+
+
+# ---- two hosts ----
+
+def on_two_hosts(place, hosts, *args):
+    """hirad on the first of them."""
+    program = place.path('hirad', '#!/bin/sh\nexec ' + ' '.join(hosts.inside(0, BUILD + '/src/router/hirad')) + ' "$@"\n')
+    os.chmod(program, 0o700)
+    r = Router(program, place.base, NULL, '--listen', FIRST + ':0', *args, env=dict(place.env, LD_LIBRARY_PATH=NULL))
+    place.routers.append(r)
+    wait_for(lambda: 'come by port' in r.log() or r.p.poll() is not None, 'hirad to listen for other hosts')
+    r.port = int(re.findall(r'come by port (\d+)', r.log())[-1])
+    return r
+
+
+def same_from_the_other(place, hosts, r, name, *options, timeout=120):
+    """What a program on the second host prints is what it prints natively. Seconds."""
+    native = subprocess.run([NULL + '/null-native', name], stdout=subprocess.PIPE, text=True, env=place.env)
+    start = time.time()
+    p = subprocess.run(hosts.inside(1, HIRA, 'run', '--on', f'{FIRST}:{r.port}', *options, '--lib-dir', NULL, '--api', 'null', '--',
+                                    NULL + '/null-hira', name), env=dict(place.env, HIRA_DEBUG='1'), stdin=subprocess.DEVNULL,
+                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout)
+    assert (p.returncode, p.stdout) == (native.returncode, native.stdout), (name, p.returncode, p.stderr, p.stdout[-500:])
+    return time.time() - start
+
+
+def two_hosts(f):
+    """A test of two hosts, without encryption and with."""
+    def of_plain(place):
+        hosts = Hosts()
+        try:
+            f(place, hosts, on_two_hosts(place, hosts, '--plain=anywhere'), ('--plain=anywhere',))
+            for r in place.routers:
+                r.stop()
+        finally:
+            hosts.close()
+
+    def of_tls(place):
+        hosts = Hosts()
+        try:
+            psk = ('--psk', place.path('keys', f'alice:{KEY}\n'))
+            f(place, hosts, on_two_hosts(place, hosts, *psk), psk)
+            for r in place.routers:
+                r.stop()
+        finally:
+            hosts.close()
+    of_plain.__name__, of_tls.__name__ = f.__name__, f.__name__ + '_over_tls'
+    TESTS.extend((of_plain, of_tls))
+
+
+@two_hosts
+def two_hosts_give_the_same_answers(place, hosts, r, keys):
+    for name in ('scalars/widths', 'commands/nonblocking', 'callbacks/notify', 'memory/lists', 'threads/message_passing'):
+        same_from_the_other(place, hosts, r, name, *keys)
+
+
+@two_hosts
+def the_cable_is_pulled(place, hosts, r, keys):
+    seconds = 10 if SOAK else 2.5
+
+    def pull():
+        wait_for(lambda: r.status()['guests'], 'the guest to be served')
+        time.sleep(0.1)
+        hosts.pull(seconds)
+    t = threading.Thread(target=pull)
+    t.start()
+    took = same_from_the_other(place, hosts, r, 'memory/again_and_again', *keys)
+    t.join()
+    print(f'# {took:.1f} s, of which the cable was out for {seconds:g}', flush=True)
+    assert took > seconds
+
+
+@two_hosts
+def a_long_and_lossy_cable(place, hosts, r, keys):
+    """30 ms there and back, one packet in a hundred lost; where the kernel cannot, what that is to a stream: jitter, and connections lost."""
+    netem = hosts.stretch('delay', '15ms', 'loss', '1%')
+    options = () if netem else ('--network', 'delay=15ms,jitter=10ms,cut=200ms/1s')
+    for name in ('commands/nonblocking', 'callbacks/notify', 'memory/lists'):
+        took = same_from_the_other(place, hosts, r, name, *keys, *options)
+        print(f"# {name}: {took:.1f} s, by {'netem' if netem else 'the emulated network: this kernel has no netem'}", flush=True)
+
+
+# ---- cut in the middle of work ----
+
+def calls_served(place, r):
+    text = subprocess.run([HIRA, 'tenant', 'list', '--json', '--socket', r.path], stdout=subprocess.PIPE, text=True, env=place.env).stdout
+    return sum(t['calls'] for t in json.loads(text)['tenants'])
+
+
+EXACT = ('memory/again_and_again', 'commands/nonblocking', 'objects/many')  # the others ask as often as they find time to
+WORK = EXACT + ('commands/chains', 'callbacks/in_order')
+
+
+def run_counted(place, r, proxy, name, cut_at=None):
+    """Bytes carried and calls served of a run of which the connection is cut once so many bytes have been carried."""
+    before, bytes_before, connections = calls_served(place, r), proxy.carried, proxy.accepted
+    over = threading.Event()
+
+    def cut():
+        while proxy.carried - bytes_before < cut_at and not over.is_set():
+            time.sleep(0.0005)
+        proxy.cut()
+    t = threading.Thread(target=cut)
+    if cut_at is not None:
+        t.start()
+    place.same(proxy.port, name)
+    over.set()
+    if cut_at is not None:
+        t.join()
+    wait_for(lambda: not r.status()['guests'], 'its server to end')
+    return proxy.carried - bytes_before, calls_served(place, r) - before, proxy.accepted - connections
+
+
+@test
+def cut_in_the_middle_of_work(place):
+    """The same results, and as many calls as when nothing is cut: none is lost, none is made twice."""
+    r = place.router('--plain')
+    proxy = Proxy(r.port, rate=300e6)
+    whole = {name: run_counted(place, r, proxy, name) for name in WORK}
+    draw = random.Random(4772)
+    n = 100 if SOAK else 5
+    cuts = 0
+    for i in range(n):
+        name = WORK[i % len(WORK)]
+        carried, calls, _ = whole[name]
+        _, again, connections = run_counted(place, r, proxy, name, draw.random() * 0.9 * carried)
+        cuts += connections > 1
+        if name in EXACT:
+            assert again == calls, (i, name, calls, again)
+    print(f'# {n} runs of {n}, of which {cuts} went on by another connection', flush=True)
+    assert cuts > n / 2, cuts
+    proxy.close()
 
 
 # ---- peers that break rules ----
