@@ -4,6 +4,15 @@ _hira_tenants() {
 	hira tenant list 2>/dev/null | awk 'NR > 2 { print $1 }'
 }
 
+_hira_hosts() {
+	local file
+	for file in "${HIRA_HOSTS:-}" "${XDG_CONFIG_HOME:-$HOME/.config}/hira/hosts.conf" /etc/hira/hosts.conf; do
+		[ -r "$file" ] || continue
+		sed -n 's/^[[:space:]]*host[[:space:]]*"\{0,1\}\([A-Za-z0-9_.-]*\).*/\1/p' "$file"
+		return
+	done
+}
+
 _hira() {
 	local cur=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]:-}
 	COMPREPLY=()
@@ -14,6 +23,17 @@ _hira() {
 	case $verb in
 	trace)
 		mapfile -t COMPREPLY < <(compgen -W "$(_hira_tenants) --functions --json --chrome -o --socket --" -- "$cur")
+		;;
+	run | doctor | stat)
+		if [ "${COMP_WORDS[COMP_CWORD - 1]}" = --on ]; then
+			mapfile -t COMPREPLY < <(compgen -W "$(_hira_hosts)" -- "$cur")
+		elif [ "$verb" = doctor ]; then
+			mapfile -t COMPREPLY < <(compgen -W "--json --on --api --psk --cert --key --ca --plain --socket --lib-dir --server-dir" -- "$cur")
+		elif [[ $cur == --* ]]; then
+			mapfile -t COMPREPLY < <(compgen -W "--api --strict --socket --vendor-icd --lib-dir --server-dir --on --psk --cert --key --ca --plain --network" -- "$cur")
+		else
+			mapfile -t COMPREPLY < <(compgen -c -- "$cur")
+		fi
 		;;
 	predict)
 		mapfile -t COMPREPLY < <(compgen -W "--delay --rate --json --" -- "$cur")
@@ -39,9 +59,6 @@ _hira() {
 		;;
 	spec)
 		mapfile -t COMPREPLY < <(compgen -W "init check explain coverage format" -- "$cur")
-		;;
-	run | stat)
-		mapfile -t COMPREPLY < <(compgen -c -- "$cur")
 		;;
 	*)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")

@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "cli/hosts.h"
 #include "cli/runtime.h"
 
 #define CHECK_MS                                                                                                       \
@@ -42,7 +43,9 @@ enum state { OK, WARN, FAIL };
 static const char *const state_names[] = {"ok", "warn", "fail"};
 
 struct doctor {
-    const char *socket, *server_dir, *lib_dir;
+    const char *socket, *server_dir, *lib_dir, *api;
+    const char *on; /* another host: only the way to it */
+    struct cli_relay_options remote;
     json_t *findings;
     enum state worst;
     struct hira_text apis; /* ":name:name:" */
@@ -315,6 +318,82 @@ static void check_router(struct doctor *d)
     json_decref(status);
 }
 
+/* ---- another host ---- */
+
+static void run_relay(void *context)
+{
+    char path[HIRA_PATH_MAX], *args[CLI_RELAY_OPTIONS_MAX + 2] = {"hira-relay"};
+    const struct cli_relay_options *o = context;
+    memcpy(args + 1, o->words, o->n * sizeof *args);
+    if (hira_path_program(args[0], path, sizeof path) == 0)
+        execv(path, args);
+    execvp(args[0], args);
+    printf("fail\tinstallation\thira-relay: %s\tinstall Hira whole\n", strerror(errno));
+    fflush(stdout);
+}
+
+/* A line of hira-relay --check; false: it is none. */
+static bool take_hop(struct doctor *d, char *line, const char *seen)
+{
+    char *state = strsep(&line, "\t"), *part = strsep(&line, "\t"), *text = strsep(&line, "\t"), *next = line;
+    for (int i = 0; next && i < (int)HIRA_ARRAY_SIZE(state_names); i++)
+        if (!strcmp(state, state_names[i])) {
+            if (!strstr(seen, part)) /* the hops of the next API are the same */
+                find(d, (enum state)i, part, next, "%s", text);
+            return true;
+        }
+    return false;
+}
+
+static void check_host_with(struct doctor *d, const char *api, struct hira_text *seen)
+{
+    char said[8192], *rest = said;
+    struct cli_relay_options o = {.n = d->remote.n};
+    struct hira_text parts = {0};
+    memcpy(o.words, d->remote.words, sizeof o.words);
+    char check[HIRA_API_NAME_MAX + 16];
+    snprintf(check, sizeof check, "--check=%s", api);
+    o.words[o.n++] = check;
+    if (look_aside(run_relay, &o, said, sizeof said) < 0)
+        find(d, FAIL, "connection", "see whether something between holds connections up", "no answer in %d s", CHECK_MS / 1000);
+    for (char *line; (line = strsep(&rest, "\n"));) {
+        char *tab = strchr(line, '\t');
+        if (!tab)
+            continue;
+        hira_text_printf(&parts, ":%.*s:", (int)strcspn(tab + 1, "\t"), tab + 1);
+        take_hop(d, line, seen->data ? seen->data : "");
+    }
+    hira_text_puts(seen, parts.data ? parts.data : "");
+    hira_text_fini(&parts);
+}
+
+static void check_host(struct doctor *d)
+{
+    char error[512];
+    struct hira_text seen = {0};
+    unsigned n = 0;
+    if (cli_host_resolve(d->on, &d->remote, error, sizeof error) < 0) {
+        find(d, FAIL, "hosts.conf", "hira-hosts.conf(5) says what may stand in it", "%s", error);
+        return;
+    }
+    if (d->remote.n == CLI_RELAY_OPTIONS_MAX)
+        return;
+    hira_path_each_guest_library(add_api, d);
+    char *rest = d->apis.data;
+    if (d->api)
+        check_host_with(d, d->api, &seen);
+    for (char *api; !d->api && rest && d->worst != FAIL && (api = strsep(&rest, ":"));)
+        if (*api) {
+            check_host_with(d, api, &seen);
+            n++;
+        }
+    if (!d->api && !n) {
+        check_host_with(d, "", &seen);
+        find(d, WARN, "device", "name an API: hira doctor --on HOST --api NAME", "no guest library is installed here, so no device was asked for");
+    }
+    hira_text_fini(&seen);
+}
+
 /* ---- the machine ---- */
 
 static void check_memory_files(struct doctor *d)
@@ -415,11 +494,15 @@ static int diagnose(struct doctor *d, bool json)
 {
     signal(SIGCHLD, SIG_DFL);
     d->findings = json_array();
-    check_apis(d);
-    check_router(d);
-    check_memory_files(d);
-    check_limits(d);
-    check_kernel(d);
+    if (d->on) {
+        check_host(d);
+    } else {
+        check_apis(d);
+        check_router(d);
+        check_memory_files(d);
+        check_limits(d);
+        check_kernel(d);
+    }
     if (json) {
         json_t *root = json_pack("{s:s,s:s,s:O}", "version", HIRA_VERSION, "state", state_names[d->worst], "findings",
                                  d->findings);
@@ -431,6 +514,7 @@ static int diagnose(struct doctor *d, bool json)
     }
     json_decref(d->findings);
     hira_text_fini(&d->apis);
+    cli_relay_options_fini(&d->remote);
     return d->worst == FAIL ? CLI_FAILED : CLI_OK;
 }
 
@@ -440,11 +524,24 @@ int cli_doctor(int argc, char **argv)
                                             {"server-dir", required_argument, NULL, 'd'},
                                             {"lib-dir", required_argument, NULL, 'l'},
                                             {"json", no_argument, NULL, 'j'},
+                                            {"on", required_argument, NULL, 'o'},
+                                            {"api", required_argument, NULL, 'a'},
+                                            {"psk", required_argument, NULL, 'r'},
+                                            {"cert", required_argument, NULL, 'r'},
+                                            {"key", required_argument, NULL, 'r'},
+                                            {"ca", required_argument, NULL, 'r'},
+                                            {"plain", optional_argument, NULL, 'r'},
                                             {0}};
     struct doctor d = {0};
     bool json = false;
-    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (c == 's')
+    for (int c, index; (c = getopt_long(argc, argv, "", options, &index)) != -1;) {
+        if (c == 'o')
+            d.on = optarg;
+        else if (c == 'a')
+            d.api = optarg;
+        else if (c == 'r')
+            cli_relay_option(&d.remote, options[index].name, optarg);
+        else if (c == 's')
             d.socket = optarg;
         else if (c == 'd')
             d.server_dir = optarg;
@@ -457,5 +554,9 @@ int cli_doctor(int argc, char **argv)
     }
     if (optind != argc)
         return cli_usage("doctor", "takes no arguments");
+    if (!d.on && (d.remote.n || d.api))
+        return cli_usage("doctor", "keys and an API are for another host: --on HOST");
+    if (d.api && !hira_api_name_valid(d.api))
+        return cli_usage("doctor", "'%s' is no API's name", d.api);
     return diagnose(&d, json);
 }

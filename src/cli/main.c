@@ -48,7 +48,7 @@ static const struct details {
             "  --vendor-icd FILE  the vendor's driver that serves the program; a private hirad\n"
             "  --lib-dir DIR      the folder with the guest library\n"
             "  --server-dir DIR   the folder with hira-server-API; a private hirad\n"
-            "  --on HOST[:PORT]   the hirad of another host that listens there (hira-relay(8))\n"
+            "  --on HOST[:PORT]   the hirad of another host that listens there (hira-relay(8)), or its name in hosts.conf\n"
             "  --psk FILE         for --on: NAME:KEY, as that host knows it\n"
             "  --cert FILE, --key FILE, --ca FILE   or certificates\n"
             "  --plain            or no encryption, on this machine only\n"
@@ -82,6 +82,8 @@ static const struct details {
            "  --port N           where programs find hirad: HIRA_SOCKET=vsock:N (default: 10)\n"
            "  --socket PATH      of the hirad, and of the tenant that the machine is to be (default: the usual one)\n"},
     {"doctor", "  --json             the same for programs\n"
+               "  --on HOST          each hop of the way to another host, by its name in hosts.conf or else, with its keys as for hira run\n"
+               "  --api NAME         for --on: whether this API is served there (default: each that is installed here)\n"
                "  --socket PATH      the hirad to ask; that none answers is a failure then\n"
                "  --lib-dir DIR      the folder with the guest library\n"
                "  --server-dir DIR   the folder with hira-server-API\n"

@@ -21,16 +21,15 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "cli/hosts.h"
 #include "cli/runtime.h"
-
-#define REMOTE_MAX 12 /* options for a relay */
 
 enum { RUN_FAILED = 125, RUN_NOT_EXECUTABLE = 126, RUN_NOT_FOUND = 127 };
 
 struct run_options {
     const char *socket, *api, *lib_dir, *server_dir, *vendor_icd;
-    const char *on, *remote[REMOTE_MAX + 1]; /* another host, and options for the relay that leads there */
-    unsigned n_remote;
+    const char *on; /* another host */
+    struct cli_relay_options remote;
     bool strict;
     const struct cli_observer *observer; /* with a router of its own; NULL: nobody looks */
 };
@@ -109,11 +108,12 @@ static bool answers(const char *socket)
 }
 
 /* Finds a router or starts one; its socket. */
-static int find_router(const struct run_options *o, struct cli_private_router *router, char *socket, size_t size)
+static int find_router(struct run_options *o, struct cli_private_router *router, char *socket, size_t size)
 {
     char error[512];
     if (o->on) {
-        if (cli_private_relay_start(router, (char *const *)o->remote, error, sizeof error) < 0) {
+        if (cli_host_resolve(o->on, &o->remote, error, sizeof error) < 0 ||
+            cli_private_relay_start(router, o->remote.words, error, sizeof error) < 0) {
             fprintf(stderr, "hira run: %s\n", error);
             return -1;
         }
@@ -194,7 +194,7 @@ static int run_program(char **argv, sighandler_t on_child, const struct cli_obse
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-static int run(const struct run_options *o, char **argv)
+static int run(struct run_options *o, char **argv)
 {
     struct cli_private_router router = {.line = -1};
     struct hira_text path = {0};
@@ -217,17 +217,18 @@ static int run(const struct run_options *o, char **argv)
     return status;
 }
 
-/* Handed on as it is: the relay knows what is right. */
+/* Keys are handed on as they are: the relay knows what is right. */
 static void take_remote(struct run_options *o, const char *name, const char *value)
 {
-    static char words[REMOTE_MAX][HIRA_PATH_MAX];
-    if (o->n_remote == HIRA_ARRAY_SIZE(words))
-        return;
     if (!strcmp(name, "on"))
         o->on = value;
-    char *word = words[o->n_remote];
-    snprintf(word, sizeof words[0], "--%s%s%s", name, value ? "=" : "", value ? value : "");
-    o->remote[o->n_remote++] = word;
+    else
+        cli_relay_option(&o->remote, name, value);
+}
+
+static void run_options_fini(struct run_options *o)
+{
+    cli_relay_options_fini(&o->remote);
 }
 
 static int run_verb(const char *verb, const struct cli_observer *observer, int argc, char **argv)
@@ -242,7 +243,7 @@ static int run_verb(const char *verb, const struct cli_observer *observer, int a
         {"network", required_argument, NULL, 'r'},
         {0}};
     const char *vendor_icd = getenv("HIRA_VENDOR_ICD");
-    struct run_options o = {.vendor_icd = vendor_icd && *vendor_icd ? vendor_icd : NULL, .observer = observer};
+    HIRA_CLEANUP(run_options_fini) struct run_options o = {.vendor_icd = vendor_icd && *vendor_icd ? vendor_icd : NULL, .observer = observer};
     for (int c, index; (c = getopt_long(argc, argv, "+", options, &index)) != -1;) {
         if (c == 's')
             o.socket = optarg;
@@ -263,7 +264,7 @@ static int run_verb(const char *verb, const struct cli_observer *observer, int a
             return RUN_FAILED;
         }
     }
-    if (o.n_remote && !o.on) {
+    if (o.remote.n && !o.on) {
         cli_usage(verb, "keys and networks are for another host: --on HOST");
         return RUN_FAILED;
     }

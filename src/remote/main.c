@@ -41,7 +41,7 @@ struct child {
 struct relay {
     struct relay_options options;
     bool near;
-    const char *network;
+    const char *network, *check;
     int listener, line, signals; /* line: to whom we were started by; -1 */
     int proven[2];               /* a child writes its number */
     char folder[64];             /* made for the socket; "" */
@@ -288,6 +288,7 @@ enum {
     OPT_LINE,
     OPT_NETWORK,
     OPT_COUNT,
+    OPT_CHECK,
     OPT_NO_CONFINE,
     OPT_HELP,
     OPT_VERSION
@@ -305,6 +306,7 @@ static const struct option options[] = {{"listen", required_argument, NULL, OPT_
                                         {"private", required_argument, NULL, OPT_LINE},
                                         {"network", required_argument, NULL, OPT_NETWORK},
                                         {"count", required_argument, NULL, OPT_COUNT},
+                                        {"check", optional_argument, NULL, OPT_CHECK},
                                         {"no-confine", no_argument, NULL, OPT_NO_CONFINE},
                                         {"help", no_argument, NULL, OPT_HELP},
                                         {"version", no_argument, NULL, OPT_VERSION},
@@ -321,6 +323,7 @@ static const char help_text[] =
     "  --grace S     a session outlives its connection for so long (default: 60)\n"
     "  --network WHAT   of the guest's side: a network that is emulated, for trials: delay=30ms,jitter=2ms,rate=100Mbit,cut=10s/60s\n"
     "  --count FILE     of the guest's side: a line of JSON for each session, of what it has cost\n"
+    "  --check[=API]    looks at each hop of the way to a host, and to a server there: see hira doctor --on\n"
     "  --no-confine  keeps its rights and system calls: for debuggers\n"
     "  --version\n";
 
@@ -380,6 +383,9 @@ static int take_option(struct relay *b, int option, const char *value)
     case OPT_COUNT:
         b->options.count = open(value, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
         return b->options.count < 0 ? -errno : 0;
+    case OPT_CHECK:
+        b->check = value ? value : "";
+        return strlen(b->check) < HIRA_API_NAME_MAX ? 0 : -EINVAL;
     case OPT_NO_CONFINE:
         b->options.confine = false;
         return 0;
@@ -392,6 +398,17 @@ static int usage_error(void)
 {
     fputs("hira-relay --help lists the options\n", stderr);
     return 2;
+}
+
+static int check(struct relay *b)
+{
+    char error[RELAY_ERROR_MAX];
+    signal(SIGPIPE, SIG_IGN);
+    if (relay_address_check(b->options.address, error, sizeof error) < 0 || relay_keys_load(&b->options.keys, false, error, sizeof error) < 0) {
+        printf("fail\tkeys here\t%s\tsee docs/remote.md for how keys are made, and hira-hosts.conf(5) for where they are named\n", error);
+        return 1;
+    }
+    return relay_check(&b->options, b->check) < 0;
 }
 
 int main(int argc, char **argv)
@@ -407,8 +424,10 @@ int main(int argc, char **argv)
         if (take_option(&b, c, optarg) < 0)
             return usage_error();
     }
-    if (optind != argc || !b.options.address || (b.near && b.line < 0 && !b.options.socket[0]))
+    if (optind != argc || !b.options.address || (b.near && b.line < 0 && !b.options.socket[0] && !b.check) || (b.check && !b.near))
         return usage_error();
+    if (b.check)
+        return check(&b);
     if (!b.near && !b.options.socket[0] && hira_socket_path(b.options.socket, sizeof b.options.socket) < 0)
         return usage_error();
     int ret = start(&b, error, sizeof error);

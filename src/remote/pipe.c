@@ -483,10 +483,13 @@ int relay_pipe_connect(struct relay_pipe *pipe, const struct relay_target *targe
     int ret = hira_fd_write_all(pipe->fd, &mine, sizeof mine);
     if (ret)
         fail(error, size, 0, "%s: %s", target->address, strerror(-ret));
+    pipe->stage = RELAY_AT_PREFACE;
     if (!ret)
         ret = take_answer(pipe->fd, target->address, error, size);
+    pipe->stage += !ret;
     if (!ret)
         ret = secure(pipe, keys, false, target->host, error, size);
+    pipe->stage += !ret;
     if (ret)
         relay_pipe_close(pipe);
     return ret;

@@ -38,7 +38,11 @@ struct relay_target {
     const struct relay_network *network; /* that is put before each connection; NULL: none */
 };
 
+/* How far a connection has come. */
+enum relay_stage { RELAY_AT_TCP, RELAY_AT_PREFACE, RELAY_AT_TLS, RELAY_AT_FRAMES };
+
 struct relay_pipe {
+    enum relay_stage stage; /* of the guest's side */
     int fd;                         /* -1: none */
     gnutls_session_t tls;           /* NULL: plain */
     int failed;                     /* GnuTLS's reason for which nothing more was received */

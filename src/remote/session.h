@@ -62,6 +62,10 @@ void relay_proven(void);
 /* Gives up what a session has no use for; nothing may have been read of a peer or a guest before. 0, or -errno with a sentence. */
 int relay_confine(bool near, char *error, size_t size);
 
+/* Looks at each hop of the way to another host, and to a server of this API there ("": not), and says on standard output what it found.
+ * 0, or -1: not all is well. */
+int relay_check(const struct relay_options *options, const char *api);
+
 /* Serves one guest of this host, which has connected, or one peer. They end the process. */
 _Noreturn void relay_near(const struct relay_options *options, int guest);
 _Noreturn void relay_far(struct relay_options *options, int connection, const char *peer);

@@ -403,6 +403,88 @@ def predictions_come_true(place):
     assert not wrong, wrong
 
 
+# ---- hosts by name, and what is wrong with the way to one ----
+
+def doctor(place, *args, **env):
+    p = subprocess.run([HIRA, 'doctor', '--json', '--api', 'null', *args], env=dict(place.env, HOME=place.base, **env), stdin=subprocess.DEVNULL,
+                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert p.stdout, p.stderr
+    return p.returncode, [(f['part'], f['state'], f['text'], f['next']) for f in json.loads(p.stdout)['findings']]
+
+
+def hosts_file(place, text):
+    os.makedirs(place.base + '/.config/hira', exist_ok=True)
+    return place.path('.config/hira/hosts.conf', text)
+
+
+@test
+def hosts_have_names(place):
+    psk = place.path('keys', f'alice:{KEY}\n')
+    r = place.router('--psk', psk)
+    hosts_file(place, f'# mine\nhost lab {{\n  address = "127.0.0.1"\n  port = {r.port}\n  psk = "{psk}"\n}}\n'
+                      f'host "other-one" {{\n  address = "::1"\n  plain = "local"\n}}\n')
+    p = subprocess.run([HIRA, 'run', '--on', 'lab', '--lib-dir', NULL, '--api', 'null', '--', NULL + '/null-hira', 'scalars/widths'],
+                       env=dict(place.env, HOME=place.base), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    native = subprocess.run([NULL + '/null-native', 'scalars/widths'], stdout=subprocess.PIPE, text=True)
+    assert (p.returncode, p.stdout) == (0, native.stdout), p.stderr
+    status, found = doctor(place, '--on', 'lab')
+    assert status == 0 and [f[0] for f in found] == ['name', 'connection', 'version', 'keys', 'hirad', 'null'], found
+
+
+@test
+def mistakes_in_hosts_have_their_line(place):
+    whole = 'host a {\n  address = "x"\n  plain = "local"\n}\n'
+    for text, words in (('host lab {\n  address = "a b"\n}\n', ':2: address: a name or an address'),
+                        ('host lab {\n  address = "a"\n  port = 70000\n}\n', ':3: port: a number from 1 to 65535'),
+                        ('host lab {\n  address = "a"\n}\n', ':3: host lab: psk, or cert and key, or plain is missing'),
+                        ('host lab {\n  plain = "local"\n}\n', ':3: host lab: an address is missing'),
+                        ('host lab {\n  address = "a"\n  psk = "keys"\n}\n', ':3: psk: an absolute path'),
+                        ('host lab {\n  address = "a"\n  psk = "/none"\n}\n', ':3: psk: /none: No such file'),
+                        ('host lab {\n  address = "a"\n  plain = "yes"\n}\n', ':3: plain: local or anywhere'),
+                        ('host lab {\n  adress = "a"\n}\n', ":2: no such option 'adress'"),
+                        (whole + whole, "found duplicate title 'a'"),
+                        ('host lab {\n  address = "${HOME}"\n}\n', 'variables of the environment'),
+                        (whole + 'host "../x" {\n  address = "a"\n  plain = "local"\n}\n', ':8: host ?: its name may have'),
+                        ('host lab {\n  address = "a"\n  plain = "local"\n  ca = "/dev/null"\n}\n', ':5: host lab: plain connections have no keys')):
+        path = hosts_file(place, text)
+        p = subprocess.run([HIRA, 'run', '--on', 'lab', '--lib-dir', NULL, '--api', 'null', 'true'], env=dict(place.env, HOME=place.base),
+                           stderr=subprocess.PIPE, text=True)
+        assert p.returncode == 125 and path in p.stderr and words in p.stderr, (text, p.returncode, p.stderr)
+        assert doctor(place, '--on', 'lab')[1][0][:2] == ('hosts.conf', 'fail')
+    os.unlink(path)
+    p = subprocess.run([HIRA, 'run', '--on', 'lab', '--lib-dir', NULL, '--api', 'null', 'true'], env=dict(place.env, HIRA_HOSTS='/none'), stderr=subprocess.PIPE,
+                       text=True)
+    assert p.returncode == 125 and '/none: No such file' in p.stderr, p.stderr
+
+
+@test
+def the_doctor_names_the_hop(place):
+    """What is wrong is the last line, with what to do; the hops before are well."""
+    psk = place.path('keys', f'alice:{KEY}\n')
+    r = place.router('--psk', psk)
+    here = f'127.0.0.1:{r.port}'
+
+    def fails_at(hop, word, *args):
+        status, found = doctor(place, *args)
+        assert status == 1 and found[-1][:2] == (hop, 'fail') and word in found[-1][2] and found[-1][3], (args, found)
+        assert all(state == 'ok' for _, state, _, _ in found[:-1]), found
+    with socket.create_server(('127.0.0.1', 0)) as s:
+        closed = s.getsockname()[1]
+    status, found = doctor(place, '--on', here, '--psk', psk)
+    assert status == 0 and found[-1][:2] == ('null', 'ok'), found
+    fails_at('name', 'no.such.invalid', '--on', 'no.such.invalid', '--psk', psk)
+    fails_at('connection', 'refused', '--on', f'127.0.0.1:{closed}', '--psk', psk)
+    fails_at('version', 'TLS only', '--on', here, '--plain')
+    fails_at('keys', 'TLS: ', '--on', here, '--psk', place.path('his', f'alice:{OTHER}\n'))
+    fails_at('keys here', 'not NAME:KEY', '--on', here, '--psk', place.path('bad', 'nothing\n'))
+    fails_at('nothing', 'nothing', '--api', 'nothing', '--on', here, '--psk', psk)
+    alone = subprocess.Popen([RELAY, '--listen', '127.0.0.1:0', '--plain', '--socket', place.path('nobody.sock')], stderr=subprocess.PIPE, text=True)
+    port = alone.stderr.readline().split()[-1]
+    fails_at('hirad', 'no hirad answers', '--on', f'127.0.0.1:{port}', '--plain')
+    alone.terminate()
+    alone.wait(5)
+
+
 # ---- two hosts ----
 
 def on_two_hosts(place, hosts, *args):
