@@ -8,7 +8,7 @@ _hira_hosts() {
 	local file
 	for file in "${HIRA_HOSTS:-}" "${XDG_CONFIG_HOME:-$HOME/.config}/hira/hosts.conf" /etc/hira/hosts.conf; do
 		[ -r "$file" ] || continue
-		sed -n 's/^[[:space:]]*host[[:space:]]*"\{0,1\}\([A-Za-z0-9_.-]*\).*/\1/p' "$file"
+		sed -n 's/^[[:space:]]*host[[:space:]]*"\{0,1\}\([A-Za-z0-9_.-]\{1,\}\).*/\1/p' "$file"
 		return
 	done
 }
