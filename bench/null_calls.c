@@ -61,6 +61,19 @@ static void memory(void)
     bench_say("null.list", BENCH(50, 200, nullSumList((const int32_t[]){1, 2, 3, 4, 5, -1}, (int64_t *)&sum)), "us");
 }
 
+/* 64 MiB there and back; what the vendor does with them natively is in it. */
+static void bulk(void)
+{
+    const size_t size = 64 << 20;
+    char *data = malloc(size);
+    uint64_t sum;
+    memset(data, 1, size);
+    nullSumBytes(data, size, &sum);
+    bench_say("null.in-64MiB", BENCH(10, 1, nullSumBytes(data, size, &sum)), "us");
+    bench_say("null.out-64MiB", BENCH(10, 1, nullFillBytes(data, size, 1)), "us");
+    free(data);
+}
+
 /* Objects made, used and destroyed; all of it asynchronous but the end. */
 static void objects(void)
 {
@@ -102,7 +115,7 @@ static void allocations(void)
 static const struct {
     const char *name;
     void (*run)(void);
-} measures[] = {{"sync", sync_warm}, {"asleep", sync_asleep}, {"async", async_rate}, {"memory", memory}, {"objects", objects}, {"allocations", allocations}};
+} measures[] = {{"sync", sync_warm}, {"asleep", sync_asleep}, {"async", async_rate}, {"memory", memory}, {"bulk", bulk}, {"objects", objects}, {"allocations", allocations}};
 
 int main(int argc, char **argv)
 {
