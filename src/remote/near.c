@@ -57,12 +57,6 @@ static void report(struct relay_session *s)
     hira_fd_write_all(s->options->count, line, (size_t)n);
 }
 
-static _Noreturn void end(struct relay_session *s, const char *why)
-{
-    report(s);
-    relay_session_end(s, why);
-}
-
 __attribute__((noreturn)) static void over(void *context, const char *why)
 {
     struct relay_session *s = context;
@@ -130,11 +124,11 @@ static void on_peer(struct relay_session *s)
         error = -EBADMSG;
     relay_session_control_taken(s);
     if (error == -EPIPE || error == -ECONNRESET)
-        end(s, "");
+        relay_session_end(s, "");
     if (error)
         hira_refuse(s->local, -error, "%s: %s", s->options->address, strerror(-error));
     if (error == -EBADMSG)
-        end(s, "it breaks the rules");
+        relay_session_end(s, "it breaks the rules");
 }
 
 /* What the guest asks for. It is in a process of its own, and may say anything. */
@@ -146,7 +140,7 @@ static void on_guest(struct relay_session *s)
         n > 0 && (hira_message_check(message, (size_t)n, HIRA_MSG_OPEN_LANE, sizeof(struct hira_lane_message)) == 0 ||
                   hira_message_check(message, (size_t)n, HIRA_MSG_GROW, sizeof(struct hira_segment_message)) == 0);
     if (!known)
-        end(s, "");
+        relay_session_end(s, "");
     relay_session_send_control(s, message, (size_t)n);
 }
 
@@ -188,6 +182,7 @@ void relay_near(const struct relay_options *options, int guest)
         prctl(PR_SET_TIMERSLACK, 1);
     if (!ret && options->confine)
         ret = relay_confine(true, error, sizeof error);
+    s.last = report;
     s.local = guest;
     ssize_t n = hira_fd_receive(guest, hello, sizeof hello, NULL, NULL, 0);
     if (n <= 0)

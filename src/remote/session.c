@@ -133,5 +133,7 @@ void relay_session_end(struct relay_session *s, const char *why)
         relay_link_bye(&s->link, why);
         usleep(FAREWELL_US + (useconds_t)(3 * s->options->network.delay / 1000)); /* the peer's hang-up ends it sooner */
     }
+    if (s->last)
+        s->last(s);
     _exit(0);
 }

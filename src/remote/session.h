@@ -35,6 +35,7 @@ struct relay_session {
     _Atomic uint32_t control_size;
     char control[HIRA_MESSAGE_MAX];
     _Atomic bool ending;
+    void (*last)(struct relay_session *s); /* what is done when nothing is under way any more; NULL: nothing */
 };
 
 /* Prepares; the link is to be started. 0 or -errno. */

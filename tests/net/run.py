@@ -572,48 +572,57 @@ def calls_served(place, r):
     return sum(t['calls'] for t in json.loads(text)['tenants'])
 
 
-EXACT = ('memory/again_and_again', 'commands/nonblocking', 'commands/blocking')  # the others ask as often as they find time to
-WORK = EXACT + ('commands/chains', 'callbacks/in_order')
+WORK = ('memory/again_and_again', 'commands/nonblocking', 'commands/blocking', 'commands/chains', 'callbacks/in_order')
 
 
-def run_counted(place, r, proxy, name, cut_at=None):
-    """Bytes carried and calls served of a run of which the connection is cut once so many bytes have been carried."""
-    before, bytes_before, connections = calls_served(place, r), proxy.carried, proxy.accepted
+def run_counted(place, r, near, name, cut=None):
+    """A run by a relay: what it counted, and how many calls were served. `cut` watches, beside."""
+    before, lines = calls_served(place, r), open(near['count']).read().count('\n')
+    native = subprocess.run([NULL + '/null-native', name], stdout=subprocess.PIPE, text=True, env=place.env)
     over = threading.Event()
-
-    def cut():
-        while proxy.carried - bytes_before < cut_at and not over.is_set():
-            time.sleep(0.0005)
-        proxy.cut()
-    t = threading.Thread(target=cut)
-    if cut_at is not None:
-        t.start()
-    place.same(proxy.port, name)
+    t = threading.Thread(target=cut or (lambda over: None), args=(over,))
+    t.start()
+    p = subprocess.run([NULL + '/null-hira', name], env=dict(place.env, HIRA_SOCKET=near['socket'], HIRA_DEBUG='1', LD_LIBRARY_PATH=NULL), stdin=subprocess.DEVNULL,
+                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
     over.set()
-    if cut_at is not None:
-        t.join()
+    t.join()
+    assert (p.returncode, p.stdout) == (native.returncode, native.stdout), (name, p.returncode, p.stderr, p.stdout[-500:])
+    wait_for(lambda: open(near['count']).read().count('\n') == lines + 1, 'the relay to end')
+    counted = json.loads(open(near['count']).read().splitlines()[-1])
     wait_for(lambda: not r.status()['guests'], 'its server to end')
-    return proxy.carried - bytes_before, calls_served(place, r) - before, proxy.accepted - connections
+    return counted, calls_served(place, r) - before
 
 
 @test
 def cut_in_the_middle_of_work(place):
-    """The same results, and as many calls as when nothing is cut: none is lost, none is made twice."""
-    r = place.router('--plain')
+    """The same results, and each call that the guest made is served, once."""
+    r = place.router('--plain', '--grace', '2')  # where the last words are lost the server goes then
     proxy = Proxy(r.port, rate=300e6)
-    whole = {name: run_counted(place, r, proxy, name) for name in WORK}
+    near = {'socket': place.path('near.sock'), 'count': place.path('count', '')}
+    relay = subprocess.Popen([RELAY, '--on', '127.0.0.1:%d' % proxy.port, '--plain', '--socket', near['socket'], '--count', near['count']],
+                             stderr=subprocess.PIPE, env=place.env, text=True)
+    relay.stderr.readline()
     draw = random.Random(4772)
     n = 100 if SOAK else 5
-    cuts = 0
+    cuts, whole = 0, {}
+    for name in WORK:
+        whole[name], _ = run_counted(place, r, near, name)
     for i in range(n):
         name = WORK[i % len(WORK)]
-        carried, calls, _ = whole[name]
-        _, again, connections = run_counted(place, r, proxy, name, draw.random() * 0.9 * carried)
-        cuts += connections > 1
-        if name in EXACT:
-            assert again == calls, (i, name, calls, again)
+        at = proxy.carried + draw.random() * 0.9 * (whole[name]['sent'] + whole[name]['received'])
+
+        def cut(over):
+            while proxy.carried < at and not over.is_set():
+                time.sleep(0.0002)
+            proxy.cut()
+        counted, served = run_counted(place, r, near, name, cut)
+        cuts += counted['connections'] > 1
+        # What no call of the guest's waits for any more when it ends need not be served: only what all wait for is served to the last.
+        assert served == counted['calls'] or (counted['waits'] < counted['calls'] and 0 < counted['calls'] - served < 16), (i, name, served, counted)
     print(f'# {n} runs of {n}, of which {cuts} went on by another connection', flush=True)
     assert cuts > n / 2, cuts
+    relay.terminate()
+    relay.wait(5)
     proxy.close()
 
 
