@@ -1,4 +1,5 @@
-/* Which of Hira's messages a guest may say over its stream. Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0 */
+/* Which of Hira's messages a guest may say over its stream. Copyright the Hira authors. SPDX-License-Identifier:
+ * Apache-2.0 */
 #ifndef HIRA_BRIDGE_MESSAGES_H
 #define HIRA_BRIDGE_MESSAGES_H
 
@@ -11,8 +12,9 @@
 #endif
 #define BRIDGE_ANSWER_MAX 4096u /* what a server or hirad says to a guest has some 600 bytes at most */
 
-/* The size of the message that begins with this header, or -EPROTO: no guest says such a thing. What only the bridge, relays, operators
- * and servers say would make a guest one of them. Messages of another version are hirad's to refuse: it does nothing else with them. */
+/* The size of the message that begins with this header, or -EPROTO: no guest says such a thing. What only the bridge,
+ * relays, operators and servers say would make a guest one of them. Messages of another version are hirad's to refuse:
+ * it does nothing else with them. */
 int bridge_message_size(const struct hira_message *head);
 
 #endif

@@ -101,7 +101,8 @@ struct bridge_slice *bridge_slice_take(struct bridge_shared *s, struct hira_slic
     while (slice < s->slices + s->n_slices && (slice->used || slice->lease.fd >= 0))
         slice++;
     /* Cleared once more: the machine may have written there while it was nobody's. */
-    if (slice == s->slices + s->n_slices || clear(slice) < 0 || write_head(s) < 0 || pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+    if (slice == s->slices + s->n_slices || clear(slice) < 0 || write_head(s) < 0 ||
+        pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
         return NULL;
     slice->lease.fd = ends[0];
     if (bridge_loop_add(s->loop, &slice->lease, EPOLLIN) < 0) {

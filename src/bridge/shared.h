@@ -1,14 +1,15 @@
 /*
- * The memory that one virtual machine shares with its host: a file, which its hypervisor maps as a device of the machine's (ivshmem, or
- * User-Mode Linux's mmapper), cut into equal slices. Each application in the machine that uses Hira has one, for its lanes and its arena.
+ * The memory that one virtual machine shares with its host: a file, which its hypervisor maps as a device of the
+ * machine's (ivshmem, or User-Mode Linux's mmapper), cut into equal slices. Each application in the machine that uses
+ * Hira has one, for its lanes and its arena.
  *
  *     head (one page): magic, token, size | slice | slice | ...
  *
  * By the token, which is random, a guest library knows which of a machine's devices is meant.
  *
- * Security. The machine reaches all of it; a server only the slice that it was given. A slice is used again when its stream has ended
- * and nobody on the host can reach it any more, which the lease says (struct hira_region_message), and is zeros then. One bridge has
- * the file, by a lock: two machines never share one.
+ * Security. The machine reaches all of it; a server only the slice that it was given. A slice is used again when its
+ * stream has ended and nobody on the host can reach it any more, which the lease says (struct hira_region_message), and
+ * is zeros then. One bridge has the file, by a lock: two machines never share one.
  *
  * Threads: one. Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -18,14 +19,14 @@
 #include "bridge/loop.h"
 #include "wire/handshake.h"
 
-#define BRIDGE_SLICE_LEAST (2ull << 20)  /* some lanes and an arena that is worth having: HIRA_REGION_LEAST */
+#define BRIDGE_SLICE_LEAST (2ull << 20) /* some lanes and an arena that is worth having: HIRA_REGION_LEAST */
 #define BRIDGE_REGION_MAX (1ull << 40)
 #define BRIDGE_SLICES_MAX 64u /* each costs a descriptor; more applications of one machine at once wait */
 
 struct bridge_slice {
     struct bridge_watch lease; /* fd -1: nobody has it */
     struct bridge_shared *shared;
-    bool used;                 /* by a stream */
+    bool used; /* by a stream */
 };
 
 struct bridge_shared {
@@ -40,8 +41,8 @@ struct bridge_shared {
 
 void bridge_shared_init(struct bridge_shared *shared, struct bridge_loop *loop);
 
-/* Makes the file, or takes over one of this size; all of it becomes zeros but the head. 0 or -errno: -EBUSY when another bridge has
- * it, -EINVAL when it has another size. */
+/* Makes the file, or takes over one of this size; all of it becomes zeros but the head. 0 or -errno: -EBUSY when
+ * another bridge has it, -EINVAL when it has another size. */
 int bridge_shared_open(struct bridge_shared *shared, const char *path, uint64_t size, unsigned n_slices);
 void bridge_shared_close(struct bridge_shared *shared);
 

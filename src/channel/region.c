@@ -1,13 +1,14 @@
 /*
- * A part of the memory that a virtual machine shares with its host, as one guest and its server use it; and the transport over a unix
- * socket at whose other end the bridge stands for the guest. See transport.h.
+ * A part of the memory that a virtual machine shares with its host, as one guest and its server use it; and the
+ * transport over a unix socket at whose other end the bridge stands for the guest. See transport.h.
  *
  *     arena | lane 0 | lane 1 | ... | reverse lane
  *
  * Where what lies follows from the part's size, so nothing that either side says of it needs to be believed.
  *
- * Security. The server maps its own part and closes the file: a guest that takes its server over reaches no other application's. The
- * machine reaches all of its region, as it reaches all of its memory. If its hypervisor cuts the file, its own servers fault, and end.
+ * Security. The server maps its own part and closes the file: a guest that takes its server over reaches no other
+ * application's. The machine reaches all of its region, as it reaches all of its memory. If its hypervisor cuts the
+ * file, its own servers fault, and end.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -73,7 +74,8 @@ static int map_region(struct hira_transport *t, int fd, const struct hira_slice 
     struct stat st;
     if (fstat(fd, &st) < 0)
         return -errno;
-    if (!S_ISREG(st.st_mode) || st.st_size < 0 || !hira_slice_valid(region, (uint64_t)st.st_size) || !hira_slice_lanes(region))
+    if (!S_ISREG(st.st_mode) || st.st_size < 0 || !hira_slice_valid(region, (uint64_t)st.st_size) ||
+        !hira_slice_lanes(region))
         return -EINVAL;
     t->memory = mmap(NULL, region->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)region->offset);
     if (t->memory == MAP_FAILED) {

@@ -1,8 +1,10 @@
 /*
- * hira vm: what a virtual machine needs to be a guest, as options for its hypervisor; and the bridge that is to stand beside it.
+ * hira vm: what a virtual machine needs to be a guest, as options for its hypervisor; and the bridge that is to stand
+ * beside it.
  *
- * A machine gets two devices that every Linux knows: a vsock, behind which the bridge is, and memory that it shares with its host. Where
- * they meet, file and socket, follows from the machine's name, so that what the two verbs print fits together.
+ * A machine gets two devices that every Linux knows: a vsock, behind which the bridge is, and memory that it shares
+ * with its host. Where they meet, file and socket, follows from the machine's name, so that what the two verbs print
+ * fits together.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -64,8 +66,8 @@ static void print_bridge(FILE *out, const struct machine *m)
     char path[HIRA_PATH_MAX];
     if (hira_path_program("hira-bridge", path, sizeof path) < 0)
         snprintf(path, sizeof path, "hira-bridge");
-    fprintf(out, "%s --vm %s --cid %llu --hira %llu=%s --region " SHARED_FOLDER "/hira-%s,size=%lluM\n", path, m->vsock, (unsigned long long)m->cid,
-            (unsigned long long)m->port, m->hirad, m->name, (unsigned long long)m->shared);
+    fprintf(out, "%s --vm %s --cid %llu --hira %llu=%s --region " SHARED_FOLDER "/hira-%s,size=%lluM\n", path, m->vsock,
+            (unsigned long long)m->cid, (unsigned long long)m->port, m->hirad, m->name, (unsigned long long)m->shared);
 }
 
 static void print_qemu(const struct machine *m)
@@ -121,13 +123,18 @@ static int take(struct machine *m, int option, const char *value, const char **s
         return CLI_OK;
     case 'n':
         m->name = value;
-        return is_name(value) ? CLI_OK : cli_usage("vm", "'%s' is no name of a machine: letters, digits, '-', '_', '.'", value);
+        return is_name(value) ? CLI_OK
+                              : cli_usage("vm", "'%s' is no name of a machine: letters, digits, '-', '_', '.'", value);
     case 'c':
-        return number(value, 3, UINT32_MAX - 1, &m->cid) ? CLI_OK : cli_usage("vm", "a machine's address is a number, 3 or more, not '%s'", value);
+        return number(value, 3, UINT32_MAX - 1, &m->cid)
+                   ? CLI_OK
+                   : cli_usage("vm", "a machine's address is a number, 3 or more, not '%s'", value);
     case 'p':
         return number(value, 1, UINT32_MAX - 1, &m->port) ? CLI_OK : cli_usage("vm", "'%s' is no port", value);
     case 'm':
-        return number(value, 64, 1u << 24, &m->memory) ? CLI_OK : cli_usage("vm", "'%s' is no size of a machine's memory in MiB", value);
+        return number(value, 64, 1u << 24, &m->memory)
+                   ? CLI_OK
+                   : cli_usage("vm", "'%s' is no size of a machine's memory in MiB", value);
     default:
         return number(value, 2, 1u << 20, &m->shared) && !(m->shared & (m->shared - 1))
                    ? CLI_OK
@@ -137,11 +144,12 @@ static int take(struct machine *m, int option, const char *value, const char **s
 
 int cli_vm(int argc, char **argv)
 {
-    static const struct option options[] = {{"qemu", no_argument, NULL, 'q'},         {"libvirt", no_argument, NULL, 'v'},
-                                            {"uml", no_argument, NULL, 'u'},          {"name", required_argument, NULL, 'n'},
-                                            {"cid", required_argument, NULL, 'c'},    {"socket", required_argument, NULL, 's'},
-                                            {"port", required_argument, NULL, 'p'},   {"memory", required_argument, NULL, 'm'},
-                                            {"shared", required_argument, NULL, 'r'}, {0}};
+    static const struct option options[] = {
+        {"qemu", no_argument, NULL, 'q'},         {"libvirt", no_argument, NULL, 'v'},
+        {"uml", no_argument, NULL, 'u'},          {"name", required_argument, NULL, 'n'},
+        {"cid", required_argument, NULL, 'c'},    {"socket", required_argument, NULL, 's'},
+        {"port", required_argument, NULL, 'p'},   {"memory", required_argument, NULL, 'm'},
+        {"shared", required_argument, NULL, 'r'}, {0}};
     struct machine m = {.hypervisor = QEMU, .name = "vm", .cid = 4, .port = PORT, .memory = 1024, .shared = 256};
     const char *socket = NULL;
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {

@@ -1,12 +1,13 @@
 /*
- * The way of a guest in a virtual machine: control messages over an AF_VSOCK stream, at whose other end hira-bridge passes them on, and
- * lanes and arena in a slice of memory that the machine shares with its host.
+ * The way of a guest in a virtual machine: control messages over an AF_VSOCK stream, at whose other end hira-bridge
+ * passes them on, and lanes and arena in a slice of memory that the machine shares with its host.
  *
- * The memory is a device of the machine's, found by the token that the WELCOME names: HIRA_REGION, User-Mode Linux's /dev/mmapper, or the
- * memory of an ivshmem device. It cannot be mapped twice in a row, nor can a futex be had of it: see channel/lane.h.
+ * The memory is a device of the machine's, found by the token that the WELCOME names: HIRA_REGION, User-Mode Linux's
+ * /dev/mmapper, or the memory of an ivshmem device. It cannot be mapped twice in a row, nor can a futex be had of it:
+ * see channel/lane.h.
  *
- * One thread reads the stream: it wakes who sleeps on a lane when the server says so, and hands answers to whoever asked; requests are
- * made one at a time (the connection's lock). It ends with the stream.
+ * One thread reads the stream: it wakes who sleeps on a lane when the server says so, and hands answers to whoever
+ * asked; requests are made one at a time (the connection's lock). It ends with the stream.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -32,10 +33,10 @@
 #define IVSHMEM_DEVICE 0x1110
 
 struct channel {
-    pthread_mutex_t sending;    /* a message is not to be cut by another's bytes */
-    _Atomic uint32_t arrived;   /* bytes of `answer`; 0: it is waited for, or wanted by nobody */
+    pthread_mutex_t sending;  /* a message is not to be cut by another's bytes */
+    _Atomic uint32_t arrived; /* bytes of `answer`; 0: it is waited for, or wanted by nobody */
     _Atomic bool ended;
-    bool reads;                 /* the thread does; before, who connects */
+    bool reads; /* the thread does; before, who connects */
     union {
         struct hira_message head;
         struct hira_lane_message lane;
@@ -182,7 +183,8 @@ static char *map_shared(int fd, uint64_t offset, uint64_t size)
     return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset);
 }
 
-/* The slice of what is found at this path, mapped; NULL: it is not this one. Some devices can be mapped from their beginning on only. */
+/* The slice of what is found at this path, mapped; NULL: it is not this one. Some devices can be mapped from their
+ * beginning on only. */
 static char *map_file(const char *path, const struct hira_slice *slice)
 {
     HIRA_AUTOCLOSE int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -266,7 +268,8 @@ static int vsock_place_lane(struct hira_transport *t, struct hira_lane_map *map,
     struct hira_lane_far *far = memory ? malloc(sizeof *far) : NULL;
     if (!far)
         return -ENOMEM;
-    *far = (struct hira_lane_far){.wake = wake_server, .context = t, .index = index, .callbacks = callbacks, .naps = true};
+    *far =
+        (struct hira_lane_far){.wake = wake_server, .context = t, .index = index, .callbacks = callbacks, .naps = true};
     hira_lane_map_once(map, memory);
     map->far = far;
     return 0;
@@ -291,7 +294,8 @@ static bool vsock_lost(struct hira_transport *t)
 {
     const struct channel *c = t->state;
     struct pollfd p = {t->fd, 0, 0};
-    return atomic_load(&c->ended) || !hira_transport_intact(t) || (poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR | POLLNVAL)));
+    return atomic_load(&c->ended) || !hira_transport_intact(t) ||
+           (poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR | POLLNVAL)));
 }
 
 /* The channel's memory stays: its thread may not have seen the end yet, and a child that was forked has a copy. */
@@ -321,7 +325,8 @@ static int parse(const char *path, struct sockaddr_vm *address)
         if (*end != (i == 1 ? 0 : ':') || numbers[i] >= UINT32_MAX)
             return -EINVAL;
     }
-    *address = (struct sockaddr_vm){.svm_family = AF_VSOCK, .svm_cid = (unsigned)numbers[0], .svm_port = (unsigned)numbers[1]};
+    *address =
+        (struct sockaddr_vm){.svm_family = AF_VSOCK, .svm_cid = (unsigned)numbers[0], .svm_port = (unsigned)numbers[1]};
     return 0;
 }
 
@@ -347,8 +352,11 @@ int hira_vsock_connect(struct hira_transport *t, const char *path)
     if (!c)
         return error ? error : (t->ops->close(t), -ENOMEM);
     pthread_mutex_init(&c->sending, NULL);
-    ops = (struct hira_transport_ops){
-        .send = vsock_send, .receive = vsock_receive, .place_lane = vsock_place_lane, .lost = vsock_lost, .close = vsock_close};
+    ops = (struct hira_transport_ops){.send = vsock_send,
+                                      .receive = vsock_receive,
+                                      .place_lane = vsock_place_lane,
+                                      .lost = vsock_lost,
+                                      .close = vsock_close};
     t->ops = &ops;
     t->state = c;
     return 0;

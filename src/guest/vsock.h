@@ -12,11 +12,12 @@ bool hira_vsock_meant(const char *path);
 /* Connects there. *t is to stay where it is while it is connected. 0 or -errno. */
 int hira_vsock_connect(struct hira_transport *t, const char *path);
 
-/* The WELCOME has told of the memory: finds it, and begins to read the stream by a thread of its own. 0; -ENODEV: there is no such device
- * here, or it may not be opened; another -errno. */
+/* The WELCOME has told of the memory: finds it, and begins to read the stream by a thread of its own. 0; -ENODEV: there
+ * is no such device here, or it may not be opened; another -errno. */
 int hira_vsock_enter(struct hira_transport *t, const struct hira_slice *slice);
 
-/* Calls visit() for each thing here that may be a machine's shared memory, by its path, until that says true; whether it did. */
+/* Calls visit() for each thing here that may be a machine's shared memory, by its path, until that says true; whether
+ * it did. */
 bool hira_vsock_each_memory(bool (*visit)(void *context, const char *path), void *context);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * hira-guest-check: in a virtual machine, looks at each part of the way to the host's device and says what is missing.
  *
- * It is a guest itself: what it tells of hirad, of memory and of calls it has tried, by a call that asks for nothing. For each API a child
- * of its own, since a process is a guest once.
+ * It is a guest itself: what it tells of hirad, of memory and of calls it has tried, by a call that asks for nothing.
+ * For each API a child of its own, since a process is a guest once.
  *
  * Exit status: 0 all is there, 1 something is missing, 2 the command line makes no sense.
  *
@@ -59,7 +59,8 @@ static bool look_at(void *context, const char *path)
     bool *any = context;
     HIRA_AUTOCLOSE int fd = open(path, O_RDWR | O_CLOEXEC);
     const char *why = fd < 0 ? strerror(errno) : NULL;
-    const uint64_t *head = fd < 0 ? MAP_FAILED : mmap(NULL, HIRA_REGION_HEAD, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    const uint64_t *head =
+        fd < 0 ? MAP_FAILED : mmap(NULL, HIRA_REGION_HEAD, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (!why && head == MAP_FAILED)
         why = errno == EPERM ? "the kernel is locked down (Secure Boot)" : strerror(errno);
     bool ours = head != MAP_FAILED && head[0] == HIRA_REGION_MAGIC;
@@ -78,7 +79,8 @@ static bool check_memory(void)
     bool any = false, seen = false;
     hira_vsock_each_memory(look_at, &any);
     seen = any;
-    return seen || say(false, "memory", "none is shared with the host", "the machine's hypervisor gives it (hira vm args), " HIRA_MMAPPER " or an ivshmem device");
+    return seen || say(false, "memory", "none is shared with the host",
+                       "the machine's hypervisor gives it (hira vm args), " HIRA_MMAPPER " or an ivshmem device");
 }
 
 /* The best of some rounds, in microseconds: others use the processor, too. */
@@ -118,7 +120,8 @@ static bool check_api(const char *name)
     return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
 }
 
-/* Guest libraries lie in folders named after their APIs, PREFIX/lib/hira; this is PREFIX/bin's or PREFIX/libexec/hira's. */
+/* Guest libraries lie in folders named after their APIs, PREFIX/lib/hira; this is PREFIX/bin's or
+ * PREFIX/libexec/hira's. */
 static DIR *open_libraries(void)
 {
     static const char *const beside[] = {"/../lib/hira", "/../../lib/hira"};
@@ -160,7 +163,8 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && argv[1][0] == '-') {
         bool version = !strcmp(argv[1], "--version"), help = !strcmp(argv[1], "--help");
-        fputs(version ? "hira-guest-check " HIRA_VERSION "\n" : "usage: hira-guest-check [API...]     whether this virtual machine reaches its host's Hira\n",
+        fputs(version ? "hira-guest-check " HIRA_VERSION "\n"
+                      : "usage: hira-guest-check [API...]     whether this virtual machine reaches its host's Hira\n",
               version || help ? stdout : stderr);
         return version || help ? 0 : 2;
     }
