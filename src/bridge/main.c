@@ -235,6 +235,7 @@ static int open_region(struct bridge *b)
         fprintf(stderr, "hira-bridge: %s: %s\n", b->region,
                 error == -EBUSY    ? "another bridge has it"
                 : error == -EINVAL ? "it is there, and has another size"
+                : error == -EPERM  ? "it is there, and is another user's, or open to everybody"
                                    : strerror(-error));
     return error;
 }

@@ -77,6 +77,9 @@ int bridge_shared_open(struct bridge_shared *s, const char *path, uint64_t size,
         return -errno;
     if (!S_ISREG(st.st_mode) || (st.st_size && (uint64_t)st.st_size != size))
         return -EINVAL;
+    /* Folders of shared memory are everybody's: who made the file first would read along. */
+    if ((st.st_uid != geteuid() && st.st_uid != 0) || st.st_mode & 0006)
+        return -EPERM;
     if (flock(s->fd, LOCK_EX | LOCK_NB) < 0)
         return errno == EWOULDBLOCK ? -EBUSY : -errno;
     if (ftruncate(s->fd, (off_t)size) < 0 || getrandom(s->token, sizeof s->token, 0) != sizeof s->token)

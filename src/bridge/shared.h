@@ -42,7 +42,8 @@ struct bridge_shared {
 void bridge_shared_init(struct bridge_shared *shared, struct bridge_loop *loop);
 
 /* Makes the file, or takes over one of this size; all of it becomes zeros but the head. 0 or -errno: -EBUSY when
- * another bridge has it, -EINVAL when it has another size. */
+ * another bridge has it, -EINVAL when it has another size, -EPERM
+ * when it is another user's or open to everybody. */
 int bridge_shared_open(struct bridge_shared *shared, const char *path, uint64_t size, unsigned n_slices);
 void bridge_shared_close(struct bridge_shared *shared);
 

@@ -526,6 +526,11 @@ def one_bridge_a_region(place):
     b, _ = hira_bridge(place)
     p = subprocess.run([BRIDGE, '--vm', place.base + '/other', '--cid', '5', '--hira', '10=/x', '--region', b.region + ',size=8M'], capture_output=True, text=True, timeout=10)
     assert p.returncode == 1 and 'another bridge' in p.stderr, p
+    with open(place.base + '/open', 'wb') as f:
+        f.truncate(8 << 20)
+    os.chmod(place.base + '/open', 0o666)
+    p = subprocess.run([BRIDGE, '--vm', place.base + '/other', '--cid', '5', '--hira', '10=/x', '--region', place.base + '/open,size=8M'], capture_output=True, text=True, timeout=10)
+    assert p.returncode == 1 and 'everybody' in p.stderr, p
     open(place.base + '/small', 'wb').write(b'x')
     p = subprocess.run([BRIDGE, '--vm', place.base + '/other', '--cid', '5', '--hira', '10=/x', '--region', place.base + '/small,size=8M'], capture_output=True, text=True, timeout=10)
     assert p.returncode == 1 and 'size' in p.stderr, p
