@@ -213,11 +213,19 @@ static void serve(struct far *f)
 
 /* ---- beginning ---- */
 
-/* Its HELLO, which it says at once. */
-static size_t wait_hello(struct relay_session *s)
+/* Its HELLO, which it says at once; by another connection where this one is lost on the way. */
+static size_t wait_hello(struct far *f)
 {
-    struct pollfd p = {s->event, POLLIN, 0};
-    return poll(&p, 1, RELAY_HANDSHAKE_MS) == 1 ? relay_session_control(s) : 0;
+    uint64_t end = hira_now_ns() + RELAY_HANDSHAKE_MS * 1000000ull;
+    for (uint64_t now; (now = hira_now_ns()) < end;) {
+        struct pollfd p[] = {{f->session.event, POLLIN, 0}, {f->door, POLLIN, 0}};
+        if (poll(p, 2, (int)((end - now) / 1000000u) + 1) <= 0)
+            continue;
+        if (p[0].revents)
+            return relay_session_control(&f->session);
+        on_door(f);
+    }
+    return 0;
 }
 
 static void introduce(struct far *f, size_t size)
@@ -298,7 +306,7 @@ void relay_far(struct relay_options *options, int connection, const char *peer)
         say(&f, error);
         _exit(1);
     }
-    size_t size = wait_hello(&f.session);
+    size_t size = wait_hello(&f);
     if (!size || hira_hello_check(f.session.control, size) < 0) {
         say(&f, "it did not say what it wants");
         _exit(1);
