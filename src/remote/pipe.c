@@ -27,9 +27,12 @@
 #include "base/text.h"
 
 #define PSKS_MAX (1u << 20) /* some ten thousand names */
-#define PRIORITY_PSK "NORMAL:-VERS-ALL:+VERS-TLS1.3:-KX-ALL:+ECDHE-PSK:+DHE-PSK"
-#define PRIORITY_CERT "NORMAL:-VERS-ALL:+VERS-TLS1.3"
-#define PRIORITY_BOTH "NORMAL:-VERS-ALL:+VERS-TLS1.3:+ECDHE-PSK:+DHE-PSK"
+#define TLS_RECORD 16384u
+/* Of ciphers that nobody breaks the fastest first: AES with 128 bits has four rounds less. */
+#define PRIORITY "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305"
+#define PRIORITY_PSK PRIORITY ":-KX-ALL:+ECDHE-PSK:+DHE-PSK"
+#define PRIORITY_CERT PRIORITY
+#define PRIORITY_BOTH PRIORITY ":+ECDHE-PSK:+DHE-PSK"
 
 HIRA_PRINTF(4, 5) static int fail(char *error, size_t size, int code, const char *format, ...)
 {
@@ -166,7 +169,8 @@ static int split(const char *address, char *host, size_t size, const char **ret_
     }
     char *rest = NULL;
     unsigned long number = port ? strtoul(port, &rest, 10) : 1;
-    if (end == address || (size_t)(end - address) >= size || number > 65535 || (port && (*port < '0' || *port > '9' || *rest)))
+    if (end == address || (size_t)(end - address) >= size || number > 65535 ||
+        (port && (*port < '0' || *port > '9' || *rest)))
         return -EINVAL;
     memcpy(host, address, (size_t)(end - address));
     host[end - address] = 0;
@@ -189,7 +193,8 @@ int relay_address_check(const char *address, char *error, size_t size)
 {
     char host[256];
     const char *port;
-    return split(address, host, sizeof host, &port) < 0 ? fail(error, size, -EINVAL, "'%s' is no HOST[:PORT]", address) : 0;
+    return split(address, host, sizeof host, &port) < 0 ? fail(error, size, -EINVAL, "'%s' is no HOST[:PORT]", address)
+                                                        : 0;
 }
 
 static bool is_loopback(const struct sockaddr *a)
@@ -522,16 +527,32 @@ static int send_secure(struct relay_pipe *pipe, const char *data, size_t size)
     return 0;
 }
 
+/* A head goes in one record with what begins behind it: by itself it would be a packet of its own, and wake the peer
+ * for nothing. */
+static int send_parts_secure(struct relay_pipe *pipe, const struct iovec *parts, int n)
+{
+    char record[TLS_RECORD];
+    size_t filled = 0, at = 0;
+    int i = 0, error = 0;
+    for (; i < n; i++, at = 0) {
+        at = HIRA_MIN(parts[i].iov_len, sizeof record - filled);
+        memcpy(record + filled, parts[i].iov_base, at);
+        filled += at;
+        if (at < parts[i].iov_len)
+            break;
+    }
+    error = send_secure(pipe, record, filled);
+    for (; i < n && !error; i++, at = 0)
+        error = send_secure(pipe, (const char *)parts[i].iov_base + at, parts[i].iov_len - at);
+    return error;
+}
+
 int relay_pipe_send(struct relay_pipe *pipe, const struct iovec *given, int n)
 {
     struct iovec parts[4];
     struct msghdr m = {.msg_iov = parts, .msg_iovlen = (size_t)n};
-    int error = 0;
-    if (pipe->tls) {
-        for (int i = 0; i < n && !error; i++)
-            error = send_secure(pipe, given[i].iov_base, given[i].iov_len);
-        return error;
-    }
+    if (pipe->tls)
+        return send_parts_secure(pipe, given, n);
     memcpy(parts, given, (size_t)n * sizeof *given);
     while (m.msg_iovlen) {
         ssize_t sent = sendmsg(pipe->fd, &m, MSG_NOSIGNAL);
