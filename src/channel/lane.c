@@ -204,8 +204,9 @@ int hira_caller_wait_reply(struct hira_caller *c)
     int error = way == 0 && spin_for(begin, spin->most, test_reply, c)
                     ? 0
                     : sleep_for(&c->map, sleeps, HIRA_WANTS_REPLY, test_reply, c, c->alive, c->context);
-    uint64_t waited = HIRA_MIN(hira_ticks() - begin, 4 * spin->most); /* a long one says little of either */
-    if (turn % HIRA_TRY_FOR >= HIRA_TRY_FOR / 2 || turn >= 2 * HIRA_TRY_FOR)
+    uint64_t waited = hira_ticks() - begin;
+    bool settled = turn % HIRA_TRY_FOR >= HIRA_TRY_FOR / 2 || turn >= 2 * HIRA_TRY_FOR;
+    if (settled && waited <= 4 * spin->most) /* a longer one is slept through by either */
         spin->cost[way] = spin->cost[way] ? spin->cost[way] - spin->cost[way] / 8 + waited / 8 : waited;
     return error;
 }

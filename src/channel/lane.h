@@ -44,8 +44,9 @@
 #define HIRA_SPIN_SHORT_NS 3000  /* what needs no other thread is answered by then */
 #define HIRA_WAKE_NS 30000       /* what waking an idle core adds to a wait, 25-44 µs in a virtual machine */
 #define HIRA_SPINS_UNTIMED 64     /* about 1 µs: looks before the clock is asked */
-#define HIRA_TRY_EVERY 256u      /* of so many waits ... */
-#define HIRA_TRY_FOR 16u         /* ... so many are made the other way, to see whether that is faster now */
+#define HIRA_TRY_EVERY 2048u     /* of so many waits ... */
+#define HIRA_TRY_FOR 128u        /* ... so many are made the other way, to see whether that is faster now: some 5 ms, in which the
+                                  * scheduler finds places for the threads */
 #define HIRA_MOVE_AFTER 16u /* quick calls between two threads of one core, 5 µs each: a move costs about ten of them */
 
 struct hira_lane_control {
