@@ -10,7 +10,9 @@
 #include "base/fd.h"
 #include "base/text.h"
 
-#define FAREWELL_US 500000 /* for the last words to arrive */
+/* For the last words to arrive, and what was sent before them to be done. Who hangs up sooner, with answers unread, has the system take
+ * back what the peer has not read yet. */
+#define FAREWELL_US 5000000
 #define TAKEN_MS 500       /* for a message to be passed on that came just before the peer's last words */
 
 int relay_session_init(struct relay_session *s, const struct relay_options *options)

@@ -113,7 +113,9 @@ static bool try_api(void)
 static bool check_api(const char *name)
 {
     int status = 1;
-    snprintf(api, sizeof api, "%s", name);
+    if (strlen(name) >= sizeof api)
+        return say(false, "API", name, "that is no API's name");
+    strcpy(api, name);
     pid_t pid = fork();
     if (pid == 0)
         _exit(!try_api());
