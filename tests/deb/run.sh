@@ -62,7 +62,8 @@ result $? 'packages are made'
 if [ $failed = 0 ]; then
 	has hira /usr/bin/hira /usr/bin/hirad /usr/libexec/hira/hira-server-opencl /usr/lib/hira/opencl/libOpenCL.so.1 \
 		/lib/systemd/system/hirad.service /etc/hira/hirad.conf /usr/share/bash-completion/completions/hira \
-		/usr/share/hira/grafana/hira.json /usr/share/man/man{1/hira.1,1/hira-run.1,1/hira-doctor.1,5/hirad.conf.5,8/hirad.8}.gz
+		/usr/share/hira/grafana/hira.json /usr/share/man/man{1/hira.1,5/hirad.conf.5,8/hirad.8}.gz \
+		/usr/share/man/man1/hira-{run,stat,trace,container,doctor,status,top,tenant,pause,resume,kill,reload,spec,build}.1.gz
 	result $? 'hira has what runs, its pages, its unit'
 	has hira-dev /usr/bin/hira-compile /usr/include/hira/server/server.h /usr/lib/hira/libhira-server.a /usr/lib/hira/libhira-guest.a
 	result $? 'hira-dev has the compiler, and what it is for'

@@ -1277,12 +1277,37 @@ def doctor_verb(place):
 def every_option_has_its_place_in_the_manual(place):
     top = os.path.dirname(os.path.abspath(__file__)) + '/../../'
     for source, page in (('src/router/main.c', 'hirad.8'), ('src/cli/run.c', 'hira-run.1'), ('src/cli/doctor.c', 'hira-doctor.1'),
-                         ('src/cli/status.c', 'hira.1')):
+                         *((f'src/cli/{v}.c', f'hira-{v}.1') for v in ('status', 'kill', 'tenant', 'top', 'trace', 'container'))):
         with open(top + source) as f, open(top + 'man/' + page + '.scd') as g:
             manual = g.read()
             options = re.findall(r'\{"([a-z-]+)", (?:no|required)_argument', f.read())
         assert options, source
         assert [o for o in options if f'*--{o}*' not in manual] == [], page
+
+
+@test
+def every_verb_has_a_page(place):
+    """As `hira --help` lists them; and each option of `hira VERB --help` is in it."""
+    folder = os.path.dirname(os.path.abspath(__file__)) + '/../../man/'
+    with open(folder + 'meson.build') as f:
+        installed = f.read()
+    verbs = re.findall(r'^  hira ((?:spec )?[a-z]+)', subprocess.run([HIRA, '--help'], capture_output=True, text=True, check=True).stdout, re.M)
+    wrong = [] if len(verbs) > 10 else ['few verbs']
+    for verb in verbs:
+        page = f'hira-{verb.split()[0]}.1'
+        found = [p for p in (folder + page + '.scd', folder + page) if os.path.exists(p)]
+        if not found or f"'{page}'" not in installed:
+            wrong.append(f'{verb}: no {page}')
+            continue
+        with open(found[0]) as f:
+            text = f.read()
+        if text.startswith('.so '):
+            with open(folder + os.path.basename(text.split()[1]) + '.scd') as f:
+                text = f.read()
+        said = subprocess.run([HIRA, *verb.split(), '--help'], capture_output=True, text=True, check=True).stdout
+        options = set(re.findall(r'(?<![\w-])--?[A-Za-z][a-z-]*', said))
+        wrong += [f'{verb}: {o} is not in {page}' for o in sorted(options) if not re.search(rf'\*{o}[*=]', text)]
+    assert not wrong, wrong
 
 
 # ---- the harness ----
