@@ -47,7 +47,7 @@ static void put(struct relay_link *l, struct relay_frame *head, const void *payl
     atomic_fetch_add_explicit(&l->count.sent, sizeof *head + head->size, memory_order_relaxed);
     if (l->n_batch + sizeof *head + head->size > sizeof l->batch)
         flush(l);
-    if (!l->up)
+    if (!l->up || l->parted)
         return;
     if (sizeof *head + head->size <= sizeof l->batch) {
         memcpy(l->batch + l->n_batch, head, sizeof *head);
@@ -126,6 +126,7 @@ void relay_link_bye(struct relay_link *l, const char *why)
     const struct iovec text = {(void *)why, HIRA_MIN(strlen(why), 255u)};
     relay_link_send(l, RELAY_BYE, 0, 0, &text, 1, 0);
     pthread_mutex_lock(&l->lock);
+    l->parted = true;
     if (l->up)
         shutdown(l->pipe.fd, SHUT_WR);
     pthread_mutex_unlock(&l->lock);

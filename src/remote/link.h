@@ -52,7 +52,7 @@ struct relay_link {
     pthread_mutex_t lock; /* all down to `batch`; who holds it may send */
     pthread_cond_t room, idle;
     struct relay_pipe pipe;
-    bool up, ending;
+    bool up, parted; /* parted: the last words are sent, and nothing follows them */
     uint64_t sent;
     struct relay_kept *first, **last;
     size_t kept;
