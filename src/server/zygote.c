@@ -816,10 +816,11 @@ static void start_over(struct zygote *z, int fd, const char *word, const char *v
     again[z->argc] = (char *)word;
     again[z->argc + 1] = (char *)value;
     fcntl(z->router, F_SETFD, 0);
-    if (fd < 0)
-        execv("/proc/self/exe", again);
-    else
+    if (fd >= 0)
         fexecve(fd, again, environ);
+    else if (!z->again) /* by its path, which checkers that run it can follow */
+        execv(self.program, again);
+    execv("/proc/self/exe", again);
     fcntl(z->router, F_SETFD, FD_CLOEXEC);
     free(again);
 }
