@@ -124,8 +124,11 @@ static void add_file(struct scan *s, const char *path, bool named)
     uint8_t head[64];
     size_t n;
     uint64_t size;
+    errno = 0;
     if (!look(path, false, head, &n, &size)) {
-        if (named)
+        if (errno == EACCES)
+            isa_skip(path, "%s; left out", strerror(errno));
+        else if (named)
             isa_skip(path, "no regular file with anything in it; left out");
     } else if (elf_magic(head, n)) {
         add_loose(s, path, head, n, size);

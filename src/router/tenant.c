@@ -74,8 +74,12 @@ static struct router_pages *pages_new(int limits_fd, int shared_fd)
     return pages;
 }
 
-static void set_rate(struct hira_rate *rate, uint64_t value, uint64_t burst)
+/* What was used up by another rate is not owed by this one: a debt at a megabyte a second would outlast what it was
+ * for. */
+static void set_rate(struct hira_rate *rate, _Atomic uint64_t *bucket, uint64_t value, uint64_t burst)
 {
+    if (value != atomic_load_explicit(&rate->rate, memory_order_relaxed))
+        atomic_store_explicit(bucket, 0, memory_order_relaxed);
     atomic_store_explicit(&rate->rate, value, memory_order_relaxed);
     atomic_store_explicit(&rate->burst, value ? HIRA_MAX(burst, 1u) : 0, memory_order_relaxed);
 }
@@ -112,9 +116,9 @@ static void write_limits(const struct router_tenant *t, struct router_pages *pag
     uint32_t version = atomic_load_explicit(&l->version, memory_order_relaxed) | 1;
     atomic_store_explicit(&l->version, version, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
-    set_rate(&l->calls, s->calls, s->calls_burst);
-    set_rate(&l->bytes, s->bytes, s->bytes_burst);
-    set_rate(&l->time, s->time, s->time_burst);
+    set_rate(&l->calls, &pages->shared->calls, s->calls, s->calls_burst);
+    set_rate(&l->bytes, &pages->shared->bytes, s->bytes, s->bytes_burst);
+    set_rate(&l->time, &pages->shared->time, s->time, s->time_burst);
     atomic_store_explicit(&l->memory, quota_of(t, pages), memory_order_relaxed);
     memcpy(l->rules, s->rules, sizeof l->rules);
     memcpy(l->devices, s->devices, sizeof l->devices);

@@ -322,6 +322,16 @@ def test_version_loops(work):
         check(time.monotonic() - before < 120 and "1 packages with 1 programs" in out, f"{name}: {out}")
 
 
+def test_unreadable(work):
+    if os.getuid() == 0:
+        raise Skip("root reads everything")
+    folder = os.path.join(work, "folder")
+    put(os.path.join(folder, "a"), elf(b"\xc3"))
+    os.chmod(os.path.join(folder, "a"), 0)
+    out, err = run("scan", "--db", os.path.join(work, "x.db"), folder, status=3)
+    check("Permission denied" in err, err)
+
+
 def test_missing_library(work):
     path = put(os.path.join(work, "tool"), patched(program(), b"libc.so.6\0", b"libq.so.9\0"))
     out, err = run("scan", "--db", os.path.join(work, "m.db"), path, status=3)
@@ -506,7 +516,7 @@ def test_aarch64(work):
 
 
 TESTS = [test_help, test_formats, test_closures, test_wc, test_plan, test_why, test_other_verbs, test_occurrences, test_published_data, test_report,
-         test_packages, test_bad_elf, test_version_loops, test_missing_library, test_left_out_classes, test_bad_packages, test_popularity,
+         test_packages, test_bad_elf, test_version_loops, test_missing_library, test_unreadable, test_left_out_classes, test_bad_packages, test_popularity,
          test_databases, test_interrupted, test_two_writers, test_memory_and_speed, test_thirty_thousand, test_shape, test_aarch64]
 
 
