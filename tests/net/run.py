@@ -491,7 +491,8 @@ def on_two_hosts(place, hosts, *args):
     """hirad on the first of them."""
     program = place.path('hirad', '#!/bin/sh\nexec ' + ' '.join(hosts.inside(0, BUILD + '/src/router/hirad')) + ' "$@"\n')
     os.chmod(program, 0o700)
-    r = Router(program, place.base, NULL, '--listen', FIRST + ':0', *args, env=dict(place.env, LD_LIBRARY_PATH=NULL))
+    # Where the last words are lost with a connection the server goes after that time; a cable is out for less.
+    r = Router(program, place.base, NULL, '--listen', FIRST + ':0', '--grace', '13' if SOAK else '5', *args, env=dict(place.env, LD_LIBRARY_PATH=NULL))
     place.routers.append(r)
     wait_for(lambda: 'come by port' in r.log() or r.p.poll() is not None, 'hirad to listen for other hosts')
     r.port = int(re.findall(r'come by port (\d+)', r.log())[-1])
