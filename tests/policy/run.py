@@ -234,6 +234,20 @@ def rates_are_never_exceeded(place):
 
 
 @test
+def a_debt_ends_with_its_rate(place):
+    r = place.router('', {'one': 'bytes = "1 MB"'})
+    p = r.program('one', 'probe', 'bytes', 50000000, 2) # the first takes what fifty seconds give
+    time.sleep(1)
+    assert p.poll() is None
+    p.kill()
+    p.communicate()
+    assert r.hira('tenant', 'set', 'one', 'bytes=1 GB').returncode == 0
+    began = time.monotonic()
+    result(r.program('one', 'probe', 'bytes', 500000, 2))
+    assert time.monotonic() - began < 10
+
+
+@test
 def pausing_delays_and_loses_nothing(place):
     r = place.router('', {'one': '', 'other': ''})
     p = r.program('one', 'busy', 100000, 6, 8)
