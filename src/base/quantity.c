@@ -12,7 +12,7 @@ struct unit {
 /* A decimal number without a sign, and one of these units; at least `least`, at most `most` of them. */
 static int parse(const char *text, const struct unit *units, double least, double most, uint64_t *ret)
 {
-    char *end;
+    char *end = NULL;
     size_t digits = strspn(text, "0123456789.");
     double number = digits && text[0] != '.' ? strtod(text, &end) : -1;
     if (number < 0 || end != text + digits)
