@@ -9,7 +9,6 @@
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
-#include <signal.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -182,20 +181,12 @@ void hira_callbacks_woken(void)
 
 static bool start_thread(void)
 {
-    pthread_t thread;
-    sigset_t all, old;
     /* Of a server that is gone it hears nothing, asleep for good: looking now and then would cost more. But what wakes it from another
      * kernel may get lost, where the stream is full. */
     reverse.alive = reverse.map.far ? hira_alive : NULL;
     atomic_store_explicit(&can_sleep, true, memory_order_release);
     hira_spin_init(&reverse.spin, 0, 0); /* it never spins: callbacks are rare and the application's cores are its own */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int error = pthread_create(&thread, NULL, callback_thread, NULL);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (!error)
-        pthread_detach(thread);
-    return !error;
+    return !hira_thread_start(callback_thread, NULL);
 }
 
 bool hira_callbacks_start(void)

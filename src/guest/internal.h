@@ -84,6 +84,9 @@ int hira_request(const void *request, size_t size, enum hira_message_type want, 
 
 bool hira_alive(void *context);
 
+/* A detached thread that takes none of the application's signals. 0 or a positive error number. */
+int hira_thread_start(void *(*run)(void *context), void *context);
+
 /* The reverse lane and its thread; started once. False: it cannot be had. */
 bool hira_callbacks_start(void);
 

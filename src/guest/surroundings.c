@@ -3,6 +3,7 @@
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
+#include <signal.h>
 #include <sys/mman.h>
 
 #include "guest/internal.h"
@@ -67,4 +68,17 @@ void hira_unmap_pages_at(void *address, uint64_t size)
 {
     hira_pending_drop(address, whole_pages(size));
     munmap(address, whole_pages(size));
+}
+
+int hira_thread_start(void *(*run)(void *context), void *context)
+{
+    pthread_t thread;
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int error = pthread_create(&thread, NULL, run, context);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (!error)
+        pthread_detach(thread);
+    return error;
 }

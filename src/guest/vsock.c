@@ -16,7 +16,6 @@
 #include <fcntl.h>
 #include <linux/vm_sockets.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -159,16 +158,8 @@ static void *read_stream(void *context)
 static int start_thread(struct hira_transport *t)
 {
     struct channel *c = t->state;
-    pthread_t thread;
-    sigset_t all, old;
     c->reads = true;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int error = pthread_create(&thread, NULL, read_stream, t);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (!error)
-        pthread_detach(thread);
-    return -error;
+    return -hira_thread_start(read_stream, t);
 }
 
 /* ---- the memory ---- */
