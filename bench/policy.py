@@ -36,10 +36,10 @@ class Bench:
         print('%-52s %-22s %10.4g %-10s %s' % (name, target, value, unit, '' if good is None else 'good' if good else 'MISSED'), flush=True)
 
 
-def shares(b, tenants, lengths, policy='fair'):
+def shares(b, tenants, lengths, policy='fair', depth=None):
     """The largest deviation of a share from its weight's, in percent of it: by the programs' profiling, and by hirad's charges."""
     r = b.place.router('policy = "%s"' % policy, {n: 'weight = %d' % w for n, w in tenants.items()})
-    programs = {n: r.program(n, 'busy', int(b.ms * lengths[i]), b.seconds + 2, 64 if lengths[i] < 10 else 16, env={'BUSY_EVERY': '100', 'BUSY_WAIT': '1'})
+    programs = {n: r.program(n, 'busy', int(b.ms * lengths[i]), b.seconds + 2, depth or (64 if lengths[i] < 10 else 16), env={'BUSY_EVERY': '100', 'BUSY_WAIT': '1'})
                 for i, n in enumerate(tenants)}
     for p in programs.values():
         assert line(p) == 'ready'
@@ -77,6 +77,10 @@ def share(b):
         b.put('share error, %s: kernels' % name, '<= 2 %', seen, '%', seen <= 2)
         b.put('share error, %s: charges' % name, '<= 2 %', charged, '%', charged <= 2)
         b.put('device busy, %s' % name, '', 100 * busy, '%', None)
+    for name, tenants, lengths in (('3:1, 0.8 ms', {'a': 3, 'b': 1}, [0.8, 0.8]), ('10:1, 0.8 and 5 ms', {'a': 10, 'b': 1}, [0.8, 5])):
+        seen, _, busy = shares(b, tenants, lengths, depth=1)
+        b.put('share error, %s, each waited for' % name, '<= 2 %', seen, '%', seen <= 2)
+        b.put('device busy, %s, each waited for' % name, '', 100 * busy, '%', None)
 
 
 @row

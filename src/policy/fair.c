@@ -30,11 +30,30 @@ static uint64_t key(const struct policy_client *c)
     return c->virtual_time > lead ? c->virtual_time - lead : 0;
 }
 
+/* The least weight among those that it shares the device with: their turns put it behind by the most. */
+static uint32_t lightest(const struct policy *p, const struct policy_client *c)
+{
+    uint32_t weight = c->weight;
+    for (struct hira_list *pos = p->clients.next; pos != &p->clients; pos = pos->next) {
+        const struct policy_client *other = hira_list_entry(pos, struct policy_client, all);
+        if (other->priority == c->priority && (other->wants || policy_near(p, other, POLICY_NEAR_NS)))
+            weight = HIRA_MIN(weight, other->weight);
+    }
+    return weight;
+}
+
+/* Where one that was away begins. */
+static uint64_t begins(const struct policy *p, const struct policy_client *c)
+{
+    uint64_t floor = p->floor[c->priority], lag = 0;
+    if (c->last && p->now - c->last < POLICY_LAG_AWAY_NS)
+        lag = by_weight(POLICY_LAG_NS, lightest(p, c));
+    return HIRA_MAX(c->virtual_time, floor > lag ? floor - lag : 0);
+}
+
 static void want(struct policy *p, struct policy_client *c)
 {
-    uint64_t floor = p->floor[c->priority];
-    uint64_t lag = c->last && p->now - c->last < POLICY_LAG_AWAY_NS ? by_weight(POLICY_LAG_NS, c->weight) : 0;
-    c->virtual_time = HIRA_MAX(c->virtual_time, floor > lag ? floor - lag : 0);
+    c->virtual_time = begins(p, c);
 }
 
 /* To where the device is: the least virtual time of those that wait and of the one that has the device. Not by the
@@ -50,34 +69,73 @@ static void raise_floor(struct policy *p, const struct policy_client *holder)
     p->floor[holder->priority] = HIRA_MAX(p->floor[holder->priority], here);
 }
 
-static struct policy_client *least(const struct policy *p, int priority, const struct policy_client *but)
+static struct policy_client *least(const struct policy *p, int priority)
 {
     struct policy_client *found = NULL;
     for (struct hira_list *pos = p->waiting.next; pos != &p->waiting; pos = pos->next) {
         struct policy_client *c = hira_list_entry(pos, struct policy_client, link);
-        if (c->priority == priority && c != but && (!found || key(c) < key(found)))
+        if (c->priority == priority && (!found || key(c) < key(found)))
             found = c;
     }
     return found;
 }
 
-/* Long enough to get a quantum past the next one, so that whoever has to catch up does it in few turns. */
-static uint64_t turn_of(const struct policy *p, const struct policy_client *c, const struct policy_client *next)
+/* Where the others stand, at the least: those that wait, and those that are about to. */
+static uint64_t next_after(const struct policy *p, const struct policy_client *c)
 {
-    if (!next)
+    uint64_t next = UINT64_MAX;
+    for (struct hira_list *pos = p->clients.next; pos != &p->clients; pos = pos->next) {
+        struct policy_client other = *hira_list_entry(pos, struct policy_client, all);
+        if (other.priority != c->priority || pos == &c->all)
+            continue;
+        if (policy_near(p, &other, POLICY_LAG_AWAY_NS))
+            other.virtual_time = begins(p, &other);
+        else if (!other.wants)
+            continue;
+        next = HIRA_MIN(next, key(&other));
+    }
+    return next;
+}
+
+/* Long enough to get a quantum past the next one, so that whoever has to catch up does it in few turns. */
+static uint64_t turn_of(const struct policy *p, const struct policy_client *c)
+{
+    uint64_t next = next_after(p, c);
+    if (next == UINT64_MAX)
         return policy_turn(p, c);
-    uint64_t behind = key(next) > key(c) ? key(next) - key(c) : 0;
+    uint64_t behind = next > key(c) ? next - key(c) : 0;
     unsigned __int128 turn = (unsigned __int128)behind * c->weight / SCALE + p->quantum;
     return turn > POLICY_TURN_MAX_NS ? HIRA_MAX(POLICY_TURN_MAX_NS, p->quantum) : (uint64_t)turn;
 }
 
+static bool behind(const struct policy_client *c, const struct policy_client *other, uint64_t ns)
+{
+    return capped_sum(c->virtual_time, by_weight(ns, c->weight)) < other->virtual_time;
+}
+
+/* Until when to wait for somebody who goes before `c`, and is between two calls; 0: there is none. */
+static uint64_t expected(const struct policy *p, const struct policy_client *c)
+{
+    for (struct hira_list *pos = p->clients.next; pos != &p->clients; pos = pos->next) {
+        const struct policy_client *other = hira_list_entry(pos, struct policy_client, all);
+        bool before =
+            other->priority > c->priority || (other->priority == c->priority && behind(other, c, POLICY_SOON_NS));
+        if (other->soon && before && policy_near(p, other, POLICY_SOON_NS))
+            return other->last + POLICY_SOON_NS;
+    }
+    return 0;
+}
+
 static struct policy_client *pick(struct policy *p, uint64_t *ret_turn, uint64_t *ret_again)
 {
-    (void)ret_again;
-    int priority = policy_highest(p);
-    struct policy_client *c = least(p, priority, NULL);
+    struct policy_client *c = least(p, policy_highest(p));
+    uint64_t until = expected(p, c);
+    if (until) {
+        *ret_again = until;
+        return NULL;
+    }
     raise_floor(p, c);
-    *ret_turn = turn_of(p, c, least(p, priority, c));
+    *ret_turn = turn_of(p, c);
     return c;
 }
 
@@ -87,10 +145,12 @@ static void charge(struct policy *p, struct policy_client *c, uint64_t used)
     raise_floor(p, c);
 }
 
+/* Of the latency class, or away when the holder was chosen and far behind it even then. */
 static bool preempts(const struct policy *p, const struct policy_client *c, const struct policy_client *holder)
 {
-    (void)p;
-    return c->latency && !holder->latency && key(c) < holder->virtual_time;
+    if (c->latency && !holder->latency && key(c) < holder->virtual_time)
+        return true;
+    return c->latency == holder->latency && behind(c, holder, p->quantum);
 }
 
 const struct policy_ops policy_fair = {"fair", want, pick, charge, preempts};

@@ -143,9 +143,16 @@ struct policy_client *policy_first(const struct policy *p)
     return NULL;
 }
 
+bool policy_near(const struct policy *p, const struct policy_client *c, uint64_t ns)
+{
+    return !c->wants && !c->gone && c->last && p->now - c->last < ns;
+}
+
 uint64_t policy_turn(const struct policy *p, const struct policy_client *c)
 {
     bool alone = p->waiting.next == &c->link && p->waiting.prev == &c->link;
+    for (const struct hira_list *pos = p->clients.next; alone && pos != &p->clients; pos = pos->next)
+        alone = !policy_near(p, hira_list_entry(pos, struct policy_client, all), POLICY_NEAR_NS);
     return alone ? POLICY_FOREVER : p->quantum;
 }
 

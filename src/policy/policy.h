@@ -29,10 +29,18 @@
 /* By so much device time the latency class may be ahead of its share (at weight 1): fifty calls of a millisecond. */
 #define POLICY_LEAD_NS 50000000u
 
-/* Who was away for less than the second may come back as far behind as the first: it was about to ask for more, and
- * something came between. */
+/* Who had the device within the second is about to ask for more: a program that waits for each of its calls is away
+ * after each of them. It may come back as far behind as the first. */
 #define POLICY_LAG_NS 20000000u
 #define POLICY_LAG_AWAY_NS 50000000u
+
+/* For so long the device waits for one that goes before those that wait, is not there, and was busy to the end of a
+ * turn that ended only now: what comes between two calls of a program that waits for each is far shorter. */
+#define POLICY_SOON_NS 1000000u
+
+/* Who had the device within this time is taken for somebody who shares it: a turn without end would let too much into
+ * the device's queue. */
+#define POLICY_NEAR_NS 1000000000u
 
 /* Over which budgets are counted, for `band` and `credit`: Xen's is 30 ms. */
 #define POLICY_PERIOD_NS 30000000u
@@ -44,6 +52,9 @@ struct policy_client {
     uint32_t weight;  /* 1..POLICY_WEIGHT_MAX: of what is shared within a priority */
     uint8_t priority; /* 0..POLICY_PRIORITIES - 1: higher ones go first, always */
     bool latency;     /* its calls are short and somebody waits for them */
+    bool gone;        /* nobody of it is there who could come back; whoever drives the policy says so */
+
+    bool soon; /* its last turn was over before it had nothing more: so says, too, who drives the policy */
 
     bool wants;    /* a turn */
     bool known;    /* policy_add was called */
@@ -121,7 +132,9 @@ double policy_entitled(const struct policy *p, const struct policy_client *c, co
 struct policy_client *policy_first(const struct policy *p);
 /* The highest priority that waits; -1: nobody does. */
 int policy_highest(const struct policy *p);
-/* The common turn: the quantum, or forever if `c` is alone. */
+/* Whether it does not wait, but had the device within `ns` and may be back. */
+bool policy_near(const struct policy *p, const struct policy_client *c, uint64_t ns);
+/* The common turn: the quantum, or forever if `c` is alone, with nobody near. */
 uint64_t policy_turn(const struct policy *p, const struct policy_client *c);
 /* What budgets are filled up to since the last time, in `band` and `credit`. */
 void policy_replenish(struct policy *p);

@@ -89,9 +89,6 @@
  * any call that is reasonable on a shared device. */
 #define ROUTER_TURN_LATE_MS 1000
 
-/* Somebody who had the device within this time is taken for somebody who shares it. */
-#define ROUTER_TURN_NEAR_NS 1000000000ull
-
 /* hirad tells servers that wait for a turn that it is there: a third of what they take for its absence. */
 #define ROUTER_BEAT_MS 500
 

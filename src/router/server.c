@@ -53,6 +53,7 @@ static void set_state(struct router_server *s, enum router_server_state state)
         router->n_serving++;
         s->tenant->n_serving++;
     }
+    s->tenant->client.gone = !s->tenant->n_serving;
     s->state = state;
 }
 

@@ -107,19 +107,6 @@ static void give_to(struct router *router, struct router_server *s, uint64_t tim
         router_alarm_set(&router->loop, &turns->late, time / 1000000u + ROUTER_TURN_LATE_MS, too_late, router);
 }
 
-/* Whether somebody else had the device a moment ago, and may be back: a turn without end would let too much into the
- * device's queue. */
-static bool others_near(const struct router *router, const struct router_tenant *t, uint64_t now)
-{
-    for (const struct hira_list *pos = router->tenants.next; pos != &router->tenants; pos = pos->next) {
-        const struct router_tenant *other = hira_list_entry(pos, struct router_tenant, link);
-        if (other != t && other->n_serving && other->client.last &&
-            now - HIRA_MIN(other->client.last, now) < ROUTER_TURN_NEAR_NS)
-            return true;
-    }
-    return false;
-}
-
 static void give(struct router *router)
 {
     struct router_turns *turns = &router->turns;
@@ -132,7 +119,7 @@ static void give(struct router *router)
             break;
         struct router_tenant *t = hira_list_entry(c, struct router_tenant, client);
         struct router_server *s = take_first(router, t, now);
-        if (s && (c->wants || (time == POLICY_FOREVER && others_near(router, t, now)))) /* others of its own wait */
+        if (s && c->wants) /* others of its own wait */
             time = HIRA_MIN(time, turns->policy.quantum);
         if (s)
             give_to(router, s, time, now);
@@ -240,6 +227,7 @@ static bool on_done(struct router_server *s, const struct hira_turn *m, uint64_t
     if (s->turn.state == TURN_HOLDS && m->number == turns->number) {
         uint64_t wall = now - turns->from;
         ended(router, turns->time == POLICY_FOREVER ? wall : believed(router, s, m->time, wall), now);
+        s->tenant->client.soon = wall >= turns->time;
     } else if (s->turn.state == TURN_LATE) {
         charge(router, s, now - s->turn.from, now);
     } else if (s->turn.state != TURN_UNKNOWN) {

@@ -67,11 +67,12 @@ static struct {
     struct command *others; /* closed and not timed */
     struct command *flying;
     unsigned n_flying;
-    uint64_t last_end;     /* of a timed command */
-    uint64_t last_running; /* when one was seen in the device */
-    uint64_t each;         /* what one takes, ns, by the latest */
-    uint64_t gap;          /* how long the device is idle until the next one comes, ns, by the latest */
-    uint64_t cpu;          /* of this process, when last looked at */
+    uint64_t last_end;      /* of a timed command */
+    uint64_t last_running;  /* when one was seen in the device */
+    uint64_t each;          /* what one takes, ns, by the latest */
+    uint64_t nothing_since; /* there is no command, neither in the device nor waiting; 0: there is */
+    uint64_t gap;           /* how long that lasts, ns, by the latest */
+    uint64_t cpu;           /* of this process, when last looked at */
     enum turn_state turn;
     uint64_t turn_number, turn_began, turn_time, turn_used, idle_since;
     bool ending; /* nothing more begins in this turn */
@@ -178,6 +179,23 @@ static void collect(uint64_t now)
         t.n_flying += now - HIRA_MIN(HIRA_MAX(c->began, t.last_running), now) <= TURNS_STUCK_NS;
     if (!t.n_flying && !t.idle_since)
         t.idle_since = now;
+    if (!t.n_flying && !t.n_closed && !t.nothing_since)
+        t.nothing_since = now;
+}
+
+/* A command comes: how long was there none? Lock held. */
+static void measure_gap(uint64_t now)
+{
+    if (!t.nothing_since)
+        return;
+    t.gap = (3 * t.gap + HIRA_MIN(now - HIRA_MIN(t.nothing_since, now), 4 * TURNS_GRACE_MAX_NS)) / 4;
+    t.nothing_since = 0;
+}
+
+/* For how long a turn is kept for the next command: not at all if that is to be longer than the turn is worth. */
+static uint64_t grace(void)
+{
+    return t.gap > TURNS_GRACE_MAX_NS ? 0 : HIRA_MIN(HIRA_MAX(2 * t.gap, TURNS_GRACE_NS), TURNS_GRACE_MAX_NS);
 }
 
 /* ---- beginnings ---- */
@@ -255,8 +273,6 @@ static void fly(struct command *c, uint64_t now)
     c->next = t.flying;
     t.flying = c;
     t.n_flying++;
-    if (t.idle_since && t.turn == TURN_HAVE)
-        t.gap = (3 * t.gap + HIRA_MIN(now - t.idle_since, 2ull * TURNS_GRACE_MAX_NS)) / 4;
     t.idle_since = 0;
     add(&t.account->commands, c->stands_for);
     c->watched = t.ops->call(c->event, kick, NULL);
@@ -382,8 +398,7 @@ static void review_turn(uint64_t now, bool wants, uint64_t *ret_again)
         return;
     bool timed = t.turn_time != UINT64_MAX, over = timed && now - t.turn_began >= t.turn_time;
     bool single = t.turn_time == 0 && t.turn_used;
-    uint64_t grace = HIRA_MIN(HIRA_MAX(2 * t.gap, (uint64_t)TURNS_GRACE_NS), (uint64_t)TURNS_GRACE_MAX_NS);
-    uint64_t patience = t.idle_since ? t.idle_since + grace : UINT64_MAX;
+    uint64_t patience = t.idle_since ? t.idle_since + grace() : UINT64_MAX;
     if ((t.ending || over || single) && !t.n_flying)
         end_turn(wants);
     else if (timed && !t.n_flying && !wants && now >= patience)
@@ -590,6 +605,7 @@ static bool close_timed(struct hira_serve *s, struct hira_deferral *d, uint64_t 
     if (!c)
         return false;
     pthread_mutex_lock(&t.lock);
+    measure_gap(now);
     bool ok = start(), pass = ok && may_pass(c, d->queue, now);
     if (ok)
         new_window(c, now);

@@ -18,8 +18,8 @@
 
 /* A turn with nothing to do is kept for so long, twice what the application usually takes to ask for the next command:
  * one that waits for each of them shall keep its turn, and what is not used is not to be much. */
-#define TURNS_GRACE_NS 300000u
-#define TURNS_GRACE_MAX_NS 2000000u
+#define TURNS_GRACE_NS 300000ull
+#define TURNS_GRACE_MAX_NS 2000000ull
 
 /* What has been let go and waits for something else is not counted as being in the device after so long. */
 #define TURNS_STUCK_NS 20000000u

@@ -12,8 +12,8 @@
 #define QUANTUM (10 * MS)
 #define MOST 8
 
-/* A device and those who share it. A client asks for calls of one length, after each other or with pauses; a turn costs
- * what handing it over costs. */
+/* A device and those who share it. A client asks for calls of one length, after each other or with pauses; in pauses
+ * shorter than `grace` it keeps its turn, as a server does. */
 struct sim {
     struct policy policy;
     struct policy_client clients[MOST];
@@ -21,7 +21,7 @@ struct sim {
     uint64_t ready[MOST];                         /* when the next call is there */
     uint64_t did[MOST], calls[MOST], worst[MOST]; /* device time; calls; longest wait from ready to end */
     bool here[MOST];
-    uint64_t now, idle;
+    uint64_t now, idle, grace;
     unsigned n;
 };
 
@@ -74,19 +74,22 @@ static void sim_call(struct sim *s, unsigned i)
 
 static void sim_turn(struct sim *s, unsigned i, uint64_t turn, uint64_t end)
 {
-    uint64_t began = s->now;
+    uint64_t began = s->now, used = 0;
     bool more = true;
     while (more) {
         sim_call(s, i);
+        used += s->length[i];
         if (turn == POLICY_FOREVER)
-            policy_charge(&s->policy, &s->clients[i], s->now - began, s->now);
-        began = turn == POLICY_FOREVER ? s->now : began;
+            policy_charge(&s->policy, &s->clients[i], HIRA_STEAL(used), s->now);
         sim_wants(s);
         policy_unwant(&s->policy, &s->clients[i]);
-        more = s->ready[i] <= s->now && s->now < end && !policy_preempts(&s->policy, &s->clients[i]) &&
+        more = s->ready[i] <= s->now + s->grace && s->now < end && !policy_preempts(&s->policy, &s->clients[i]) &&
                (turn == POLICY_FOREVER ? hira_list_empty(&s->policy.waiting) : s->now - began < turn);
+        if (more)
+            s->now = HIRA_MAX(s->now, s->ready[i]);
     }
-    policy_charge(&s->policy, &s->clients[i], s->now - began, s->now);
+    policy_charge(&s->policy, &s->clients[i], used, s->now);
+    s->clients[i].soon = turn != POLICY_FOREVER && s->now - began >= turn;
 }
 
 static void sim_run(struct sim *s, uint64_t time)
@@ -166,6 +169,36 @@ static void test_shares(void)
     CHECK(shares("band", two, equal, 2) < 10);
     CHECK(shares("fifo", two, unequal, 2) > 50);
     tap_case("others: budgets come near, fifo does not");
+}
+
+/* Programs that wait for each of their calls are away at the end of every turn. */
+static void test_waiting_for_each(void)
+{
+    static const struct {
+        uint32_t weights[4];
+        uint64_t lengths[4], pauses[4];
+        unsigned n;
+    } cases[] = {
+        {{3, 1}, {800000, 800000}, {100000, 100000}, 2},
+        {{3, 1}, {800000, 800000}, {100000, 0}, 2},
+        {{1, 3}, {800000, 800000}, {100000, 0}, 2},
+        {{10, 1}, {800000, 800000}, {100000, 0}, 2},
+        {{1, 1}, {100000, 50 * MS}, {100000, 100000}, 2},
+        {{1, 1}, {100000, 50 * MS}, {100000, 0}, 2},
+        {{1, 1, 2, 4}, {MS, 5 * MS, 500000, MS}, {100000, 100000, 50000, 200000}, 4},
+        {{1, 1, 2, 4}, {MS, 5 * MS, 500000, MS}, {0, 100000, 0, 200000}, 4},
+    };
+    for (size_t i = 0; i < HIRA_ARRAY_SIZE(cases); i++) {
+        struct sim s;
+        sim_init(&s, "fair");
+        s.grace = MS;
+        for (unsigned k = 0; k < cases[i].n; k++)
+            sim_add(&s, cases[i].weights[k], cases[i].lengths[k], cases[i].pauses[k]);
+        sim_run(&s, 10 * SECOND);
+        printf("# case %zu: share error %.2f %%\n", i, share_error(&s));
+        CHECK(share_error(&s) <= 5);
+    }
+    tap_case("fair: who waits for each of its calls has its share");
 }
 
 /* Device time of each from some moment on, over windows: since when it has been right to `percent`. */
@@ -458,6 +491,7 @@ static void test_bucket_lies(void)
 int main(void)
 {
     test_shares();
+    test_waiting_for_each();
     test_changes();
     test_overdraft();
     test_priority();
