@@ -9,8 +9,6 @@
  *     crowd quota SECONDS     one that takes all lanes and memory that it can get, and goes on asking
  *     crowd flood SECONDS     one that posts calls faster than they can be served
  *     crowd hog SECONDS       one that computes
- *     crowd forks SECONDS     one that starts processes, over and over: what `reconnect` does, without Hira
- *     crowd sends SECONDS     one that sends to a socket, over and over: what `garbage` does, without Hira
  *
  * Prints a line: "ready N" of idle; "done CALLS WRONG REFUSED" of all. A wrong answer ends it with 1.
  *
@@ -236,43 +234,13 @@ static int hog(double seconds)
     return 0;
 }
 
-static int forks(double seconds)
-{
-    double end = now() + seconds;
-    while (now() < end) {
-        pid_t pid = fork();
-        if (pid == 0)
-            _exit(0);
-        if (pid > 0)
-            waitpid(pid, NULL, 0);
-    }
-    return 0;
-}
-
-static int sends(double seconds)
-{
-    double end = now() + seconds;
-    static char data[65536];
-    while (now() < end) {
-        int ends[2];
-        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-            return 1;
-        send(ends[0], data, sizeof data, MSG_NOSIGNAL);
-        close(ends[0]);
-        recv(ends[1], data, sizeof data, 0);
-        close(ends[1]);
-    }
-    return 0;
-}
-
 static int run(const char *what, int go, double seconds)
 {
     static const struct {
         const char *name;
         int (*run)(double);
     } kinds[] = {{"active", active}, {"storm", storm}, {"garbage", garbage}, {"reconnect", reconnect},
-                 {"quota", quota},   {"flood", flood}, {"hog", hog},         {"forks", forks},
-                 {"sends", sends}};
+                 {"quota", quota},   {"flood", flood}, {"hog", hog}};
     if (!strcmp(what, "idle"))
         return idle(go);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
