@@ -1,5 +1,6 @@
 /*
- * hira kill: ends guests' servers, one by one or a tenant's, through the router. The guests get their API's error and live on.
+ * hira kill: ends guests' servers, one by one or a tenant's, through the router. The guests get their API's error and
+ * live on.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -47,6 +48,11 @@ static bool take_pid(const char *text, unsigned *ret)
     return text[0] >= '0' && text[0] <= '9' && !*end && !errno && n > 0 && n <= INT32_MAX;
 }
 
+static void say(int n)
+{
+    printf("%d server%s ended\n", n, n == 1 ? "" : "s");
+}
+
 int cli_kill(int argc, char **argv)
 {
     static const struct option options[] = {{"socket", required_argument, NULL, 's'}, {0}};
@@ -67,6 +73,8 @@ int cli_kill(int argc, char **argv)
         if (!take_pid(argv[i], &pid)) {
             json_t *answer = cli_control("kill", socket, json_pack("{s:s,s:s}", "verb", "kill", "tenant", argv[i]));
             status = answer ? status : CLI_FAILED;
+            if (answer)
+                say((int)cli_json_number(answer, "killed"));
             json_decref(answer);
             continue;
         }
@@ -78,9 +86,9 @@ int cli_kill(int argc, char **argv)
         if (n == 0 && pid) {
             fprintf(stderr, "hira kill: process %u is no guest that you may end\n", pid);
             status = CLI_FAILED;
+            continue;
         }
-        if (n > 0)
-            printf("%d server%s ended\n", n, n == 1 ? "" : "s");
+        say(n);
     }
     return status;
 }

@@ -66,9 +66,12 @@ static void print_tenant(const json_t *t, const json_t *b, double seconds, doubl
     bool idle = used <= 0 && more(t, b, "calls") <= 0 && !cli_json_number(t, "guests");
     if (idle)
         return;
-    printf("%-24s %6lld %7.1f%% %7.1f%% %8.1f%% %10s %10.0f %9s %9s %6lld%s\n", cli_json_text(t, "name"),
-           (long long)cli_json_number(t, "guests"), all > 0 ? 100 * used / all : 0,
-           100 * json_number_value(json_object_get(t, "entitled")), used / (1e7 * seconds),
+    /* Entitled are those who want the device; what others would have if they did adds up to more than there is. */
+    char entitled[32] = "-";
+    if (used > 0 || cli_json_number(t, "queue"))
+        snprintf(entitled, sizeof entitled, "%.1f%%", 100 * json_number_value(json_object_get(t, "entitled")));
+    printf("%-24s %6lld %7.1f%% %8s %8.1f%% %10s %10.0f %9s %9s %6lld%s\n", cli_json_text(t, "name"),
+           (long long)cli_json_number(t, "guests"), all > 0 ? 100 * used / all : 0, entitled, used / (1e7 * seconds),
            cli_bytes((double)cli_json_number(t, "memory"), memory, sizeof memory), more(t, b, "calls") / seconds,
            time_text(quantile(t, b, 0.5), p50, sizeof p50), time_text(quantile(t, b, 0.99), p99, sizeof p99),
            (long long)cli_json_number(t, "queue"), json_is_true(json_object_get(t, "paused")) ? " paused" : "");

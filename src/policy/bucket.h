@@ -49,6 +49,15 @@ static inline uint64_t bucket_take(_Atomic uint64_t *full, uint64_t rate, uint64
     return due > at + room ? (due - room + BUCKET_SCALE - 1) / BUCKET_SCALE : now;
 }
 
+/* Gives `n` units back that were taken and not used: what is taken from now on is due earlier by that. */
+static inline void bucket_give_back(_Atomic uint64_t *full, uint64_t rate, uint64_t n)
+{
+    uint64_t cost = bucket_time(n, rate), seen = atomic_load_explicit(full, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(full, &seen, seen - HIRA_MIN(cost, seen), memory_order_relaxed,
+                                                  memory_order_relaxed))
+        ;
+}
+
 /* When something may be used whose amount is known only afterwards: as soon as the bucket is not overdrawn. */
 static inline uint64_t bucket_ready(const _Atomic uint64_t *full, uint64_t rate, uint64_t burst, uint64_t now,
                                     uint64_t longest)

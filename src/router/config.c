@@ -1,8 +1,8 @@
 /*
  * Reading hirad.conf, by libconfuse. See config.h.
  *
- * Every value is checked while the parser stands at it, so that what is wrong has its line. What concerns several at
- * once is checked at the end.
+ * Every value is checked while the parser stands at it, so that what is wrong has its line, and all that is wrong is
+ * said at once. What concerns several is checked at the end.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -22,17 +22,37 @@
 /* Where the parser's messages go: it has no place for a context of ours. One thread at a time, as the parser itself. */
 static struct hira_text *messages;
 
-static void on_error(cfg_t *cfg, const char *format, va_list args)
+/* A line of its own for each; whatever stands in the file does not reach a terminal as it is. */
+static void tell(const char *name, int line, const char *format, va_list args)
 {
     if (!messages || messages->size > 4000)
         return;
-    if (cfg && cfg->filename)
-        hira_text_printf(messages, "%s:%d: ", cfg->filename, cfg->line);
+    size_t began = messages->size;
+    if (name && line)
+        hira_text_printf(messages, "%s:%d: ", name, line);
     hira_text_vprintf(messages, format, args);
+    if (messages->data)
+        hira_text_tame(messages->data + began);
     hira_text_puts(messages, "\n");
 }
 
+__attribute__((format(printf, 3, 4))) static void tell_at(const char *name, int line, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    tell(name, line, format, args);
+    va_end(args);
+}
+
+static void on_error(cfg_t *cfg, const char *format, va_list args)
+{
+    tell(cfg ? cfg->filename : NULL, cfg ? cfg->line : 0, format, args);
+}
+
 /* ---- values while they are read ---- */
+
+/* A value is wrong and has been told: the parser goes on, for there may be more. */
+enum { WRONG = 0 };
 
 static int check_text(cfg_t *cfg, cfg_opt_t *opt,
                       int (*take)(const char *value, uint64_t *ret, char *error, size_t size))
@@ -43,7 +63,7 @@ static int check_text(cfg_t *cfg, cfg_opt_t *opt,
     if (value && take(value, &number, error, sizeof error) == 0)
         return 0;
     cfg_error(cfg, "%s: %s", opt->name, value ? error : "a value is missing");
-    return -1;
+    return WRONG;
 }
 
 static int check_count(cfg_t *cfg, cfg_opt_t *opt)
@@ -72,7 +92,7 @@ static int check_between(cfg_t *cfg, cfg_opt_t *opt, long min, long max)
     if (n >= min && n <= max)
         return 0;
     cfg_error(cfg, "%s: a number from %ld to %ld, not %ld", opt->name, min, max, n);
-    return -1;
+    return WRONG;
 }
 
 static int check_weight(cfg_t *cfg, cfg_opt_t *opt)
@@ -107,7 +127,7 @@ static int check_class(cfg_t *cfg, cfg_opt_t *opt)
     if (value && (!strcmp(value, "batch") || !strcmp(value, "latency")))
         return 0;
     cfg_error(cfg, "class: batch or latency, not '%s'", value ? value : "");
-    return -1;
+    return WRONG;
 }
 
 static int check_policy(cfg_t *cfg, cfg_opt_t *opt)
@@ -116,7 +136,7 @@ static int check_policy(cfg_t *cfg, cfg_opt_t *opt)
     if (value && (policy_find(value) || !strcmp(value, "none")))
         return 0;
     cfg_error(cfg, "policy: fair, round-robin, fifo, band, credit or none, not '%s'", value ? value : "");
-    return -1;
+    return WRONG;
 }
 
 static int check_metrics(cfg_t *cfg, cfg_opt_t *opt)
@@ -126,7 +146,7 @@ static int check_metrics(cfg_t *cfg, cfg_opt_t *opt)
     if (value && config_address(value, NULL, NULL, error, sizeof error) == 0)
         return 0;
     cfg_error(cfg, "metrics: %s", value ? error : "a value is missing");
-    return -1;
+    return WRONG;
 }
 
 static int check_socket(cfg_t *cfg, cfg_opt_t *opt)
@@ -136,7 +156,7 @@ static int check_socket(cfg_t *cfg, cfg_opt_t *opt)
         return 0;
     cfg_error(cfg, "sockets: an absolute path of at most %u characters, not '%s'", CONFIG_SOCKET_MAX - 1,
               value ? value : "");
-    return -1;
+    return WRONG;
 }
 
 static int check_peer(cfg_t *cfg, cfg_opt_t *opt)
@@ -147,8 +167,9 @@ static int check_peer(cfg_t *cfg, cfg_opt_t *opt)
         memcpy(name, value, strlen(value));
     if (hira_tenant_valid(name))
         return 0;
-    cfg_error(cfg, "peers: a name of at most %u letters, digits, '-', '_', '.', not '%s'", CONFIG_PEER_MAX, value ? value : "");
-    return -1;
+    cfg_error(cfg, "peers: a name of at most %u letters, digits, '-', '_', '.', not '%s'", CONFIG_PEER_MAX,
+              value ? value : "");
+    return WRONG;
 }
 
 static bool is_api(const char *value)
@@ -163,7 +184,7 @@ static int check_api(cfg_t *cfg, cfg_opt_t *opt)
     if (value && is_api(value))
         return 0;
     cfg_error(cfg, "apis: '%s' is no API's name", value ? value : "");
-    return -1;
+    return WRONG;
 }
 
 /* Control characters and nothing at all are no part of a name. */
@@ -181,7 +202,7 @@ static int check_device(cfg_t *cfg, cfg_opt_t *opt)
     if (value && is_pattern(value))
         return 0;
     cfg_error(cfg, "devices: a number or a pattern of names, not '%s'", value && !*value ? "" : "...");
-    return -1;
+    return WRONG;
 }
 
 static int check_name(cfg_t *cfg, cfg_opt_t *opt)
@@ -195,11 +216,11 @@ static int check_name(cfg_t *cfg, cfg_opt_t *opt)
     if (!fits || !hira_tenant_valid(name) || !strcmp(name, "default")) {
         cfg_error(cfg, "tenant: '%s' is no name (letters, digits, '-', '_', '.', at most %u; not 'default')",
                   title ? title : "", HIRA_TENANT_MAX - 1);
-        return -1;
+        return WRONG;
     }
     if (!strncmp(name, "user-", 5)) {
         cfg_error(cfg, "tenant: '%s': names with user- are those of users under default", name);
-        return -1;
+        return WRONG;
     }
     return 0;
 }
@@ -234,6 +255,13 @@ static uint64_t burst_of(uint64_t rate, uint64_t said, uint64_t least)
     return said ? said : HIRA_MAX(rate / 100, least);
 }
 
+/* A burst of what is not limited would be taken for a limit. */
+static void check_burst(cfg_t *section, const char *rate, const char *burst, uint64_t n)
+{
+    if (!n && cfg_opt_size(cfg_getopt(section, burst)) && cfg_getopt(section, burst)->flags & CFGF_MODIFIED)
+        cfg_error(section, "%s: without %s nothing is limited", burst, rate);
+}
+
 static void take_rates(struct config_tenant *t, cfg_t *section)
 {
     char error[200];
@@ -247,6 +275,9 @@ static void take_rates(struct config_tenant *t, cfg_t *section)
     t->time = (uint64_t)cfg_getint(section, "device_ms") * 1000000u;
     t->time_burst = (uint64_t)cfg_getint(section, "device_ms_burst") * 1000000u;
     config_bytes(cfg_getstr(section, "memory"), &t->memory, error, sizeof error);
+    check_burst(section, "calls", "calls_burst", t->calls);
+    check_burst(section, "bytes", "bytes_burst", t->bytes);
+    check_burst(section, "device_ms", "device_ms_burst", t->time);
 }
 
 static int take_members(struct config_tenant *t, cfg_t *section)
@@ -255,8 +286,8 @@ static int take_members(struct config_tenant *t, cfg_t *section)
     uint64_t number;
     unsigned users = cfg_size(section, "users"), groups = cfg_size(section, "groups"),
              sockets = cfg_size(section, "sockets"), peers = cfg_size(section, "peers");
-    if (users > CONFIG_MEMBERS_MAX || groups > CONFIG_MEMBERS_MAX || sockets > CONFIG_MEMBERS_MAX || peers > CONFIG_MEMBERS_MAX ||
-        cfg_size(section, "apis") > CONFIG_APIS_MAX)
+    if (users > CONFIG_MEMBERS_MAX || groups > CONFIG_MEMBERS_MAX || sockets > CONFIG_MEMBERS_MAX ||
+        peers > CONFIG_MEMBERS_MAX || cfg_size(section, "apis") > CONFIG_APIS_MAX)
         return -E2BIG;
     for (unsigned i = 0; i < users; i++)
         if (config_user(cfg_getnstr(section, "users", i), &number, error, sizeof error) == 0)
@@ -297,6 +328,41 @@ static int take_tenant(struct config_tenant *t, cfg_t *section, const char *name
     return error;
 }
 
+/* One that is named as several tenants' would be the first one's. */
+struct member {
+    const char *option, *value;
+    cfg_t *section;
+};
+
+static int compare_members(const void *a, const void *b)
+{
+    const struct member *x = a, *y = b;
+    int order = strcmp(x->option, y->option);
+    if (!order)
+        order = strcmp(x->value, y->value);
+    return order ? order : (x->section->line > y->section->line) - (x->section->line < y->section->line);
+}
+
+static void check_members(cfg_t *cfg, unsigned n_tenants)
+{
+    static const char *const options[] = {"users", "groups", "sockets", "peers"};
+    size_t n = 0, most = (size_t)n_tenants * HIRA_ARRAY_SIZE(options) * CONFIG_MEMBERS_MAX;
+    struct member *members = calloc(most + 1, sizeof *members);
+    for (unsigned i = 0; members && i < n_tenants; i++) {
+        cfg_t *section = cfg_getnsec(cfg, "tenant", i);
+        for (size_t k = 0; k < HIRA_ARRAY_SIZE(options); k++)
+            for (unsigned m = 0; m < cfg_size(section, options[k]) && n < most; m++)
+                members[n++] = (struct member){options[k], cfg_getnstr(section, options[k], m), section};
+    }
+    if (members)
+        qsort(members, n, sizeof *members, compare_members);
+    for (size_t i = 1; members && i < n; i++)
+        if (!strcmp(members[i].option, members[i - 1].option) && !strcmp(members[i].value, members[i - 1].value))
+            cfg_error(members[i].section, "%s: '%s' stands in tenant %s, too", members[i].option, members[i].value,
+                      cfg_title(members[i - 1].section));
+    free(members);
+}
+
 static int take(struct config *config, cfg_t *cfg)
 {
     const char *policy = cfg_getstr(cfg, "policy");
@@ -314,10 +380,17 @@ static int take(struct config *config, cfg_t *cfg)
     config->tenants = calloc(n + 1, sizeof *config->tenants);
     int failed = config->tenants ? take_tenant(&config->rest, cfg_getsec(cfg, "default"), "default") : -ENOMEM;
     for (; !failed && config->n_tenants < n; config->n_tenants++) {
+        struct config_tenant *t = &config->tenants[config->n_tenants];
         cfg_t *section = cfg_getnsec(cfg, "tenant", config->n_tenants);
-        failed = take_tenant(&config->tenants[config->n_tenants], section, cfg_title(section));
+        failed = take_tenant(t, section, cfg_title(section));
+        if (!failed && !t->n_users && !t->n_groups && !t->n_sockets && !t->n_peers)
+            cfg_error(section, "tenant %s: nobody is one: users, groups, sockets or peers are missing", t->name);
+        if (!failed && t->refuse)
+            cfg_error(section, "tenant %s: only default may refuse", t->name);
     }
-    return failed;
+    if (!failed)
+        check_members(cfg, config->n_tenants);
+    return !failed && messages->size ? -EINVAL : failed;
 }
 
 static void set_checks(cfg_t *cfg)
@@ -347,26 +420,16 @@ static void set_checks(cfg_t *cfg)
 
 static cfg_t *parser(void)
 {
-    static cfg_opt_t tenant[] = {CFG_BOOL("refuse", cfg_false, CFGF_NONE),
-                                 CFG_STR_LIST("users", "{}", CFGF_NONE),
-                                 CFG_STR_LIST("groups", "{}", CFGF_NONE),
-                                 CFG_STR_LIST("sockets", "{}", CFGF_NONE),
-                                 CFG_STR_LIST("peers", "{}", CFGF_NONE),
-                                 CFG_STR_LIST("apis", "{}", CFGF_NONE),
-                                 CFG_STR_LIST("allow", "{}", CFGF_NONE),
-                                 CFG_STR_LIST("deny", "{}", CFGF_NONE),
-                                 CFG_STR_LIST("devices", "{}", CFGF_NONE),
-                                 CFG_INT("weight", 1, CFGF_NONE),
-                                 CFG_INT("priority", 0, CFGF_NONE),
-                                 CFG_STR("class", "batch", CFGF_NONE),
-                                 CFG_STR("calls", "0", CFGF_NONE),
-                                 CFG_STR("calls_burst", "0", CFGF_NONE),
-                                 CFG_STR("bytes", "0", CFGF_NONE),
-                                 CFG_STR("bytes_burst", "0", CFGF_NONE),
-                                 CFG_INT("device_ms", 0, CFGF_NONE),
-                                 CFG_INT("device_ms_burst", 20, CFGF_NONE),
-                                 CFG_STR("memory", "0", CFGF_NONE),
-                                 CFG_END()};
+    static cfg_opt_t tenant[] = {CFG_BOOL("refuse", cfg_false, CFGF_NONE), CFG_STR_LIST("users", "{}", CFGF_NONE),
+                                 CFG_STR_LIST("groups", "{}", CFGF_NONE),  CFG_STR_LIST("sockets", "{}", CFGF_NONE),
+                                 CFG_STR_LIST("peers", "{}", CFGF_NONE),   CFG_STR_LIST("apis", "{}", CFGF_NONE),
+                                 CFG_STR_LIST("allow", "{}", CFGF_NONE),   CFG_STR_LIST("deny", "{}", CFGF_NONE),
+                                 CFG_STR_LIST("devices", "{}", CFGF_NONE), CFG_INT("weight", 1, CFGF_NONE),
+                                 CFG_INT("priority", 0, CFGF_NONE),        CFG_STR("class", "batch", CFGF_NONE),
+                                 CFG_STR("calls", "0", CFGF_NONE),         CFG_STR("calls_burst", "0", CFGF_NONE),
+                                 CFG_STR("bytes", "0", CFGF_NONE),         CFG_STR("bytes_burst", "0", CFGF_NONE),
+                                 CFG_INT("device_ms", 0, CFGF_NONE),       CFG_INT("device_ms_burst", 20, CFGF_NONE),
+                                 CFG_STR("memory", "0", CFGF_NONE),        CFG_END()};
     static cfg_opt_t options[] = {CFG_STR("policy", "fair", CFGF_NONE),
                                   CFG_INT("quantum", CONFIG_QUANTUM_MS, CFGF_NONE),
                                   CFG_STR("device_memory", "0", CFGF_NONE),
@@ -383,43 +446,98 @@ static cfg_t *parser(void)
     return cfg;
 }
 
-/* Text before the parser sees it: it takes the file for C strings, and expands ${...} from the environment. */
-static bool plain(const char *text, size_t size)
+/* Behind a comment or a string that begins at `p`; `p` itself if none does. The parser's rules for them. */
+static const char *skip_text(const char *p)
 {
-    if (memchr(text, 0, size)) {
-        hira_text_puts(messages, "there is a NUL byte\n");
-        return false;
+    if (*p == '#' || (p[0] == '/' && p[1] == '/'))
+        return p + strcspn(p, "\n");
+    if (p[0] == '/' && p[1] == '*') {
+        const char *end = strstr(p + 2, "*/");
+        return end ? end + 2 : p + strlen(p);
     }
-    if (strstr(text, "${")) {
-        hira_text_puts(messages, "variables of the environment are not used: \"${\" stands in it\n");
-        return false;
-    }
-    return true;
+    if (*p != '"' && *p != '\'')
+        return p;
+    for (char quote = *p++; *p && *p != quote; p++)
+        if (*p == '\\' && p[1])
+            p++;
+    return *p ? p + 1 : p;
 }
 
-static int parse(const char *text, const char *name, struct config **ret_config, char *error, size_t error_size)
+static int lines_between(const char *from, const char *to)
+{
+    int n = 0;
+    for (; from < to; from++)
+        n += *from == '\n';
+    return n;
+}
+
+/* What the parser lets pass: a section that ends with the file, `default` twice, of which the second would be all. */
+static void check_sections(const char *text, const char *name)
+{
+    int depth = 0, line = 1, opened = 0, before = 0;
+    for (const char *p = text, *next; *p; line += lines_between(p, next), p = next) {
+        next = skip_text(p);
+        size_t word = next == p ? strspn(p, "abcdefghijklmnopqrstuvwxyz_") : 0;
+        if (next > p)
+            continue;
+        next = p + HIRA_MAX(word, 1u);
+        if (*p == '{' && !depth++)
+            opened = line;
+        depth -= *p == '}' && depth > 0;
+        if (depth || word != strlen("default") || memcmp(p, "default", word))
+            continue;
+        if (before)
+            tell_at(name, line, "default: it stands in line %d already", before);
+        before = line;
+    }
+    if (depth)
+        tell_at(name, opened, "what begins here has no '}'");
+}
+
+/* Text before the parser sees it: it takes the file for C strings, and expands ${...} from the environment. */
+static bool plain(const char *text, size_t size, const char *name)
+{
+    const char *variable = strstr(text, "${");
+    if (memchr(text, 0, size))
+        tell_at(name, 1 + lines_between(text, text + strlen(text)), "there is a NUL byte");
+    else if (variable)
+        tell_at(name, 1 + lines_between(text, variable),
+                "variables of the environment are not used: \"${\" stands here");
+    else
+        check_sections(text, name);
+    return !messages->size;
+}
+
+/* Lets the parser read it. Whatever it has to say stands in `messages`. */
+static int parse(cfg_t *cfg, const char *text, const char *name)
+{
+    if (!cfg || (name && !(cfg->filename = strdup(name))))
+        return -ENOMEM;
+    FILE *file = *text ? fmemopen((void *)text, strlen(text), "r") : NULL;
+    if (*text && !file)
+        return -ENOMEM;
+    int failed = file && cfg_parse_fp(cfg, file) != CFG_SUCCESS ? -EINVAL : 0;
+    if (file)
+        fclose(file);
+    return messages->size ? -EINVAL : failed;
+}
+
+static int read_text(const char *text, size_t size, const char *name, struct config **ret_config, char *error,
+                     size_t error_size)
 {
     struct hira_text said = {0};
     struct config *config = calloc(1, sizeof *config);
-    cfg_t *cfg = config ? parser() : NULL;
-    int failed = cfg ? 0 : -ENOMEM;
+    cfg_t *cfg = parser();
     char sentence[300];
     messages = &said;
-    if (!failed && name)
-        cfg->filename = strdup(name);
-    FILE *file = !failed && *text ? fmemopen((void *)text, strlen(text), "r") : NULL;
-    if (file && cfg_parse_fp(cfg, file) != CFG_SUCCESS)
-        failed = -EINVAL;
-    if (!failed && *text && !file)
-        failed = -ENOMEM;
-    if (file)
-        fclose(file);
+    int failed = !config ? -ENOMEM : !plain(text, size, name) ? -EINVAL : parse(cfg, text, name);
     if (!failed)
         failed = take(config, cfg);
     if (!failed && (failed = config_check(config, sentence, sizeof sentence)) < 0)
-        hira_text_printf(&said, "%s: %s\n", name ? name : "the configuration", sentence);
+        tell_at(name ? name : "the configuration", 0, "%s", sentence);
     messages = NULL;
-    cfg_free(cfg);
+    if (cfg)
+        cfg_free(cfg);
     snprintf(error, error_size, "%s", said.data ? said.data : failed ? "out of memory\n" : "");
     hira_text_fini(&said);
     if (failed) {
@@ -432,34 +550,19 @@ static int parse(const char *text, const char *name, struct config **ret_config,
 
 int config_parse(const char *text, struct config **ret_config, char *error, size_t error_size)
 {
-    struct hira_text said = {0};
-    messages = &said;
-    bool ok = plain(text, strlen(text));
-    messages = NULL;
-    snprintf(error, error_size, "%s", said.data ? said.data : "");
-    hira_text_fini(&said);
-    return ok ? parse(text, NULL, ret_config, error, error_size) : -EINVAL;
+    return read_text(text, strlen(text), NULL, ret_config, error, error_size);
 }
 
 int config_read(const char *path, struct config **ret_config, char *error, size_t error_size)
 {
-    struct hira_text text = {0}, said = {0};
+    struct hira_text text = {0};
     int failed = hira_text_read_file(&text, path, CONFIG_SIZE_MAX);
-    if (failed) {
+    if (failed)
         snprintf(error, error_size, "%s: %s\n", path, strerror(-failed));
-        hira_text_fini(&text);
-        return failed;
-    }
-    messages = &said;
-    bool ok = plain(text.data ? text.data : "", text.size);
-    messages = NULL;
-    if (ok)
-        failed = parse(text.data ? text.data : "", path, ret_config, error, error_size);
     else
-        snprintf(error, error_size, "%s: %s", path, said.data ? said.data : "");
-    hira_text_fini(&said);
+        failed = read_text(text.data ? text.data : "", text.size, path, ret_config, error, error_size);
     hira_text_fini(&text);
-    return ok ? failed : -EINVAL;
+    return failed;
 }
 
 void config_free(struct config *config)
@@ -538,14 +641,6 @@ int config_check(const struct config *config, char *error, size_t error_size)
     uint64_t sum = 0;
     for (unsigned i = 0; i < config->n_tenants; i++) {
         const struct config_tenant *t = &config->tenants[i];
-        if (!t->n_users && !t->n_groups && !t->n_sockets && !t->n_peers) {
-            snprintf(error, error_size, "tenant %s: nobody is one: users, groups, sockets or peers are missing", t->name);
-            return -EINVAL;
-        }
-        if (t->refuse) {
-            snprintf(error, error_size, "tenant %s: only default may refuse", t->name);
-            return -EINVAL;
-        }
         sum = t->memory > UINT64_MAX - sum ? UINT64_MAX : sum + t->memory;
         if (config->device_memory && t->memory > config->device_memory) {
             snprintf(error, error_size, "tenant %s: its memory (%llu bytes) is more than device_memory (%llu)", t->name,

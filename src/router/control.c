@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "policy/bucket.h"
 #include "router/router.h"
 
 static bool may_change(uid_t uid)
@@ -36,6 +37,14 @@ HIRA_PRINTF(1, 2) static json_t *wrong(const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    for (char *line = text, *end; *line; line = end) { /* others' words in it are for terminals */
+        end = line + strcspn(line, "\n");
+        char last = *end;
+        *end = 0;
+        hira_text_tame(line);
+        *end = last;
+        end += last != 0;
+    }
     return json_pack("{s:s}", "error", text);
 }
 
@@ -54,16 +63,45 @@ static json_t *list_of(const char *patterns)
     return list;
 }
 
+static json_t *apis_of(const struct config_tenant *s)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < s->n_apis; i++)
+        json_array_append_new(list, json_string(s->apis[i]));
+    return list;
+}
+
 static json_t *settings_of(const struct router_tenant *t)
 {
     static const struct config_tenant nothing = {.weight = 1};
     const struct config_tenant *s = t->settings ? t->settings : &nothing;
-    return json_pack("{s:i,s:i,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:o}", "weight", (int)s->weight, "priority",
+    return json_pack("{s:i,s:i,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:o,s:o}", "weight", (int)s->weight, "priority",
                      (int)s->priority, "class", s->latency ? "latency" : "batch", "calls", (json_int_t)s->calls,
                      "calls_burst", (json_int_t)s->calls_burst, "bytes", (json_int_t)s->bytes, "bytes_burst",
                      (json_int_t)s->bytes_burst, "device_ms", (json_int_t)(s->time / 1000000), "device_ms_burst",
                      (json_int_t)(s->time_burst / 1000000), "memory", (json_int_t)s->memory, "rules", list_of(s->rules),
-                     "devices", list_of(s->devices));
+                     "devices", list_of(s->devices), "apis", apis_of(s));
+}
+
+/* How long what asks now would wait for a rate, ns. */
+static json_int_t wait_for(const struct hira_rate *rate, const _Atomic uint64_t *bucket, uint64_t now)
+{
+    return (
+        json_int_t)(bucket_ready(bucket, atomic_load(&rate->rate), atomic_load(&rate->burst), now, HIRA_WAIT_MAX_NS) -
+                    now);
+}
+
+static json_t *waits_of(const struct router_tenant *t)
+{
+    json_int_t calls = 0, bytes = 0, time = 0;
+    uint64_t now = hira_now_ns();
+    for (const struct hira_list *pos = t->pages.next; pos != &t->pages; pos = pos->next) {
+        const struct router_pages *p = hira_list_entry(pos, struct router_pages, link);
+        calls = HIRA_MAX(calls, wait_for(&p->limits->calls, &p->shared->calls, now));
+        bytes = HIRA_MAX(bytes, wait_for(&p->limits->bytes, &p->shared->bytes, now));
+        time = HIRA_MAX(time, wait_for(&p->limits->time, &p->shared->time, now));
+    }
+    return json_pack("{s:I,s:I,s:I}", "calls_owed_ns", calls, "bytes_owed_ns", bytes, "device_owed_ns", time);
 }
 
 static uint64_t waiting_commands(const struct router_tenant *t)
@@ -107,6 +145,7 @@ static json_t *tenant_of(struct router_tenant *t)
                         "commands", (json_int_t)sums.commands, "deferred", (json_int_t)sums.deferred, "waits",
                         (json_int_t)sums.waits, "wait_ns", (json_int_t)sums.wait_ns, "denied", (json_int_t)sums.denied,
                         "memory", (json_int_t)memory, "memory_peak", (json_int_t)peak));
+    json_object_update_new(json, waits_of(t));
     return json;
 }
 

@@ -25,6 +25,7 @@
 
 #include "base/fd.h"
 #include "base/futex.h"
+#include "policy/bucket.h"
 #include "router/router.h"
 
 #define TENANT_UIDS 0x40000000u /* where the numbers begin that stand for the configuration's tenants */
@@ -78,10 +79,13 @@ static struct router_pages *pages_new(int limits_fd, int shared_fd)
  * for. */
 static void set_rate(struct hira_rate *rate, _Atomic uint64_t *bucket, uint64_t value, uint64_t burst)
 {
-    if (value != atomic_load_explicit(&rate->rate, memory_order_relaxed))
-        atomic_store_explicit(bucket, 0, memory_order_relaxed);
+    bool changed = value != atomic_load_explicit(&rate->rate, memory_order_relaxed);
     atomic_store_explicit(&rate->rate, value, memory_order_relaxed);
     atomic_store_explicit(&rate->burst, value ? HIRA_MAX(burst, 1u) : 0, memory_order_relaxed);
+    if (!changed)
+        return;
+    atomic_store_explicit(bucket, 0, memory_order_release);
+    atomic_store_explicit(&rate->since, hira_now_ns(), memory_order_release);
 }
 
 static uint32_t gate_of(const struct router_tenant *t)
@@ -369,6 +373,12 @@ uint64_t router_tenant_memory(const struct router_tenant *t, uint64_t *ret_peak)
     return now;
 }
 
+/* What a server took from a rate for commands that never began is not owed by its tenant's others. */
+static void give_back(const struct hira_rate *rate, _Atomic uint64_t *bucket, const _Atomic uint64_t *owed)
+{
+    bucket_give_back(bucket, atomic_load(&rate->rate), atomic_load(owed));
+}
+
 /* Its process is gone, so nobody writes its account any more. */
 void router_tenant_release(struct router_server *s)
 {
@@ -380,6 +390,10 @@ void router_tenant_release(struct router_server *s)
     uint64_t had = s->account ? atomic_load(&s->account->gate.memory) : 0, seen = atomic_load(&pages->shared->memory);
     while (!atomic_compare_exchange_weak(&pages->shared->memory, &seen, seen - HIRA_MIN(had, seen)))
         ;
+    if (s->account) {
+        give_back(&pages->limits->calls, &pages->shared->calls, &s->account->gate.owed_calls);
+        give_back(&pages->limits->bytes, &pages->shared->bytes, &s->account->gate.owed_bytes);
+    }
     if (--pages->n_servers == 0) { /* what a server was charged for and had no time to write down */
         atomic_store(&pages->shared->memory, 0);
         if (pages->link.prev != &t->pages)

@@ -16,6 +16,8 @@
 
 #define NAP_NS 50000000u /* between two looks at whether a limit has changed that nobody woke us for */
 
+#define LEAVING_NS 100000000u /* within which a server is gone whose guest is: some ms, and more on a busy machine */
+
 static struct hira_limits no_limits;
 static struct hira_shared no_shares;
 
@@ -107,29 +109,65 @@ bool hira_gate_denies(uint32_t function)
 
 /* ---- waiting in the lane ---- */
 
-/* Until `due`, or until a bit is no longer set. */
-static void sleep_until(uint64_t due, uint32_t while_bits)
+static uint64_t take(const struct hira_rate *rate, _Atomic uint64_t *bucket, uint64_t n, uint64_t now)
 {
-    uint64_t began = hira_now_ns(), now = began;
-    while (now < due && bits() & while_bits) {
+    return bucket_take(bucket, get(&rate->rate), get(&rate->burst), n, now, HIRA_WAIT_MAX_NS);
+}
+
+void hira_owed_add(const struct hira_owed *owed)
+{
+    add(&account->owed_calls, owed->calls);
+    add(&account->owed_bytes, owed->bytes);
+}
+
+void hira_owed_end(struct hira_owed *owed)
+{
+    atomic_fetch_sub_explicit(&account->owed_calls, owed->calls, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&account->owed_bytes, owed->bytes, memory_order_relaxed);
+    owed->calls = owed->bytes = 0;
+}
+
+uint64_t hira_owed_due(struct hira_owed *owed, uint64_t now)
+{
+    const struct hira_rate *calls = &hira_gate_limits->calls, *bytes = &hira_gate_limits->bytes;
+    if ((!owed->calls || get(&calls->since) < owed->asked) && (!owed->bytes || get(&bytes->since) < owed->asked))
+        return owed->due;
+    uint64_t due = owed->calls ? take(calls, &shared->calls, owed->calls, now) : now;
+    owed->due = HIRA_MAX(due, owed->bytes ? take(bytes, &shared->bytes, owed->bytes, now) : now);
+    owed->asked = now;
+    return owed->due;
+}
+
+/* Until it is due, or until a bit is no longer set. */
+static void sleep_until(struct hira_owed *owed, uint32_t while_bits)
+{
+    uint64_t began = hira_now_ns(), now = began, due;
+    hira_owed_add(owed);
+    while ((due = hira_owed_due(owed, now)) > now && bits() & while_bits) {
         uint32_t version = atomic_load_explicit(&hira_gate_limits->version, memory_order_acquire);
+        if (hira_owed_due(owed, now) != due)
+            continue;
         hira_futex_wait(&hira_gate_limits->version, version, HIRA_MIN(due - now, (uint64_t)NAP_NS));
         now = hira_now_ns();
     }
+    hira_owed_end(owed);
     if (now == began)
         return;
     add(&account->waits, 1);
     add(&account->wait_ns, now - began);
 }
 
-static void wait_or_defer(struct hira_serve *s, uint64_t due, uint64_t now, uint32_t bit)
+static void wait_or_defer(struct hira_serve *s, struct hira_owed owed, uint32_t bit)
 {
-    if (due <= now || s->gate & HIRA_FUNCTION_UNBLOCKS)
+    if (owed.due <= owed.asked || s->gate & HIRA_FUNCTION_UNBLOCKS)
         return;
-    if (s->gate & HIRA_FUNCTION_DEFERRED)
-        s->due = HIRA_MAX(s->due, due);
-    else
-        sleep_until(due, bit);
+    if (!(s->gate & HIRA_FUNCTION_DEFERRED)) {
+        sleep_until(&owed, bit);
+        return;
+    }
+    s->due = HIRA_MAX(s->due, owed.due);
+    s->owed_calls += owed.calls;
+    s->owed_bytes += owed.bytes;
 }
 
 bool hira_gate_enter(struct hira_serve *s, uint32_t function)
@@ -143,12 +181,11 @@ bool hira_gate_enter(struct hira_serve *s, uint32_t function)
         return false;
     }
     if (gate & HIRA_GATE_PAUSED)
-        sleep_until(UINT64_MAX, HIRA_GATE_PAUSED);
+        sleep_until(&(struct hira_owed){.due = UINT64_MAX}, HIRA_GATE_PAUSED);
     if (gate & HIRA_GATE_CALLS) {
         uint64_t now = hira_now_ns();
-        uint64_t due = bucket_take(&shared->calls, get(&hira_gate_limits->calls.rate),
-                                   get(&hira_gate_limits->calls.burst), 1, now, HIRA_WAIT_MAX_NS);
-        wait_or_defer(s, due, now, HIRA_GATE_CALLS);
+        uint64_t due = take(&hira_gate_limits->calls, &shared->calls, 1, now);
+        wait_or_defer(s, (struct hira_owed){.calls = 1, .due = due, .asked = now}, HIRA_GATE_CALLS);
     }
     if (gate & HIRA_GATE_MEASURE)
         s->began = hira_now_ns();
@@ -170,9 +207,8 @@ void hira_gate_bytes(struct hira_serve *s, uint64_t n)
     if (!(bits() & HIRA_GATE_BYTES))
         return;
     uint64_t now = hira_now_ns();
-    uint64_t due = bucket_take(&shared->bytes, get(&hira_gate_limits->bytes.rate), get(&hira_gate_limits->bytes.burst),
-                               n, now, HIRA_WAIT_MAX_NS);
-    wait_or_defer(s, due, now, HIRA_GATE_BYTES);
+    uint64_t due = take(&hira_gate_limits->bytes, &shared->bytes, n, now);
+    wait_or_defer(s, (struct hira_owed){.bytes = n, .due = due, .asked = now}, HIRA_GATE_BYTES);
 }
 
 /* ---- memory ---- */
@@ -190,14 +226,12 @@ uint64_t hira_memory_quota(void)
 
 /* All of a tenant's processes add to one word, so that together they never have a byte too many, and nobody is refused
  * who has room. */
-bool hira_charge_bytes(uint64_t n)
+static bool charge(uint64_t n)
 {
     uint64_t quota = hira_memory_quota(), seen = get(&shared->memory);
     do {
-        if (seen > quota || n > quota - seen) {
-            add(&shared->memory_refused, 1);
+        if (seen > quota || n > quota - seen)
             return false;
-        }
     } while (!atomic_compare_exchange_weak_explicit(&shared->memory, &seen, seen + n, memory_order_relaxed,
                                                     memory_order_relaxed));
     add(&account->memory, n);
@@ -206,6 +240,21 @@ bool hira_charge_bytes(uint64_t n)
                                                                      memory_order_relaxed, memory_order_relaxed))
         ;
     return true;
+}
+
+bool hira_charge_bytes(uint64_t n)
+{
+    /* A program that has just ended has its memory for a moment more, and whoever ran it begins the next one. So if
+     * others of this tenant have what is missing, they are waited for; what does not fit beside this process's own is
+     * refused at once. */
+    uint64_t quota = hira_memory_quota(), own = get(&account->memory), end = hira_now_ns() + LEAVING_NS;
+    bool fits = own <= quota && n <= quota - own;
+    bool ok;
+    while (!(ok = charge(n)) && fits && hira_now_ns() < end)
+        nanosleep(&(struct timespec){0, 2000000}, NULL);
+    if (!ok)
+        add(&shared->memory_refused, 1);
+    return ok;
 }
 
 void hira_discharge_bytes(uint64_t n)

@@ -41,6 +41,18 @@ void hira_trace_to(int fd);
 struct hira_trace *hira_trace_begin(uint32_t function);
 void hira_trace_end(struct hira_serve *s);
 
+/* What waits for rates: units taken from them, when they are due, when that was reckoned. */
+struct hira_owed {
+    uint64_t calls, bytes;
+    uint64_t due, asked;
+};
+
+/* From now on so much waits; it does no longer. */
+void hira_owed_add(const struct hira_owed *owed);
+void hira_owed_end(struct hira_owed *owed);
+/* When it is due: reckoned anew if a rate has changed. */
+uint64_t hira_owed_due(struct hira_owed *owed, uint64_t now);
+
 /* Whether the rules deny this function of ours just now. */
 bool hira_gate_denies(uint32_t function);
 

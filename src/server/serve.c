@@ -296,7 +296,7 @@ bool hira_serve_record(struct hira_server_lane *lane, uint32_t size)
     s.stream = NULL;
     s.n_cells = 0;
     s.storage = NULL;
-    s.due = s.began = 0;
+    s.due = s.began = s.owed_calls = s.owed_bytes = 0;
     s.gate = 0;
     s.failed = false;
     s.trace = NULL;

@@ -158,6 +158,7 @@ struct hira_serve {
     struct hira_mapping *mapping;    /* to be filled when the command is done */
     struct hira_storage *storage;    /* device memory that this call was charged for */
     uint64_t due, began;             /* the gate's: not before; when it was let in */
+    uint64_t owed_calls, owed_bytes; /* what is due then, if that is later */
     uint8_t gate;                    /* of the function */
     bool failed;                     /* the call was made, and did not succeed */
     struct hira_trace *trace;        /* it is written down */

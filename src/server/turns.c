@@ -37,11 +37,11 @@ struct command {
     void *event;  /* its own; timed ones only */
     void **waits; /* what else it waits for */
     unsigned n_waits;
-    uint64_t due;        /* not before */
-    uint64_t began;      /* when it was let go, or its window began */
-    uint64_t number;     /* in order of arrival */
-    uint32_t stands_for; /* commands of its window */
-    bool watched;        /* something will kick when it may have become possible, or has ended */
+    struct hira_owed owed; /* not before that is due */
+    uint64_t began;        /* when it was let go, or its window began */
+    uint64_t number;       /* in order of arrival */
+    uint32_t stands_for;   /* commands of its window */
+    bool watched;          /* something will kick when it may have become possible, or has ended */
 };
 
 struct queue {
@@ -114,6 +114,7 @@ static void kick(void *cookie)
 
 static void command_free(struct command *c)
 {
+    hira_owed_end(&c->owed);
     if (c->gate)
         t.ops->open(c->gate);
     if (c->event)
@@ -284,6 +285,7 @@ static void let_go(struct command *c, uint64_t now)
     DTRACE_PROBE2(hira, command_let_go, c->number, now - c->began);
     t.n_closed--;
     atomic_fetch_sub_explicit(&t.account->queue, 1, memory_order_relaxed);
+    hira_owed_end(&c->owed);
     fly(c, now);
     t.ops->open(gate);
 }
@@ -293,8 +295,9 @@ static struct command **first_runnable(struct queue *q, uint64_t now, uint64_t *
 {
     for (struct command **link = &q->first; *link; link = &(*link)->next) {
         struct command *c = *link;
-        if (c->due > now)
-            *ret_again = HIRA_MIN(*ret_again, c->due);
+        uint64_t due = hira_owed_due(&c->owed, now);
+        if (due > now)
+            *ret_again = HIRA_MIN(*ret_again, due);
         else if (runnable(c))
             return link;
         if (q->ordered)
@@ -353,8 +356,9 @@ static void advance_others(uint64_t now, uint64_t *ret_again)
 {
     bool paused = bits() & HIRA_GATE_PAUSED;
     for (struct command **link = &t.others, *c; (c = *link);) {
-        if (paused || c->due > now) {
-            *ret_again = HIRA_MIN(*ret_again, paused ? UINT64_MAX : c->due);
+        uint64_t due = hira_owed_due(&c->owed, now);
+        if (paused || due > now) {
+            *ret_again = HIRA_MIN(*ret_again, paused ? UINT64_MAX : due);
             link = &c->next;
             continue;
         }
@@ -514,13 +518,23 @@ bool hira_turns_listen(void)
 
 /* ---- commands come ---- */
 
+static struct hira_owed owed_by(const struct hira_serve *s, uint64_t now)
+{
+    return (struct hira_owed){s->owed_calls, s->owed_bytes, s->due, now};
+}
+
 /* Nothing can be deferred: the lane itself waits, for time alone. */
 static bool wait_here(const struct hira_serve *s)
 {
-    for (uint64_t now; (now = hira_now_ns()) < s->due && bits() & (HIRA_GATE_CALLS | HIRA_GATE_BYTES);) {
-        uint64_t ns = HIRA_MIN(s->due - now, 50000000u);
+    struct hira_owed owed = owed_by(s, hira_now_ns());
+    uint64_t due, now = owed.asked;
+    hira_owed_add(&owed);
+    while ((due = hira_owed_due(&owed, now)) > now && bits() & (HIRA_GATE_CALLS | HIRA_GATE_BYTES)) {
+        uint64_t ns = HIRA_MIN(due - now, 50000000u);
         nanosleep(&(struct timespec){0, (long)ns}, NULL);
+        now = hira_now_ns();
     }
+    hira_owed_end(&owed);
     return false;
 }
 
@@ -538,7 +552,7 @@ static struct queue *queue_of(void *handle, bool make)
     return q;
 }
 
-static struct command *command_new(const struct hira_deferral *d, uint64_t due)
+static struct command *command_new(const struct hira_serve *s, const struct hira_deferral *d, uint64_t now)
 {
     struct command *c = calloc(1, sizeof *c);
     if (!c || (d->timed && d->n && !(c->waits = calloc(d->n, sizeof *c->waits)))) {
@@ -550,7 +564,8 @@ static struct command *command_new(const struct hira_deferral *d, uint64_t due)
             t.ops->retain(d->list[i]);
             c->waits[c->n_waits++] = d->list[i];
         }
-    c->due = due;
+    c->owed = owed_by(s, now);
+    hira_owed_add(&c->owed);
     c->stands_for = 1;
     return c;
 }
@@ -560,7 +575,8 @@ static bool may_pass(struct command *c, void *queue, uint64_t now)
 {
     uint64_t again = UINT64_MAX;
     const struct queue *q = queue_of(queue, false);
-    bool pass = c->due <= now && (!q || !q->first) && runnable(c) && allowed(now, &again) && room();
+    bool pass =
+        hira_owed_due(&c->owed, now) <= now && (!q || !q->first) && runnable(c) && allowed(now, &again) && room();
     if (!pass)
         c->watched = false;
     return pass;
@@ -601,7 +617,7 @@ static void new_window(struct command *c, uint64_t now)
 
 static bool close_timed(struct hira_serve *s, struct hira_deferral *d, uint64_t now)
 {
-    struct command *c = command_new(d, s->due);
+    struct command *c = command_new(s, d, now);
     if (!c)
         return false;
     pthread_mutex_lock(&t.lock);
@@ -627,7 +643,7 @@ static bool close_other(struct hira_serve *s, struct hira_deferral *d, uint64_t 
 {
     if (s->due <= now && !(bits() & HIRA_GATE_PAUSED))
         return false;
-    struct command *c = command_new(d, s->due);
+    struct command *c = command_new(s, d, now);
     if (!c)
         return wait_here(s);
     pthread_mutex_lock(&t.lock);

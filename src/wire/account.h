@@ -45,6 +45,7 @@ struct hira_account_gate {
     _Atomic uint64_t memory;                            /* bytes of device memory charged now, by this server */
     _Atomic uint64_t denied;                            /* calls */
     _Atomic uint64_t queue;                             /* commands that wait now */
+    _Atomic uint64_t owed_calls, owed_bytes;            /* taken from rates by what still waits for them */
     _Atomic uint64_t durations[HIRA_ACCOUNT_BUCKETS];
     struct hira_account_function functions[HIRA_ACCOUNT_FUNCTIONS];
 };

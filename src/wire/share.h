@@ -38,6 +38,7 @@ enum hira_gate_bit {
 struct hira_rate {
     _Atomic uint64_t rate;  /* units a second; 0: no limit */
     _Atomic uint64_t burst; /* units */
+    _Atomic uint64_t since; /* CLOCK_MONOTONIC, ns: what asked before that asks again */
 };
 
 #define HIRA_RULES_MAX 3072  /* some hundred names: whoever denies more denies by pattern */

@@ -7,6 +7,7 @@
  *   behind             commands behind an event that this thread sets later, beside commands that it waits for before
  *   calls N            calls that each need an answer: "ns T"
  *   bytes SIZE N       blocking writes: "ns T"
+ *   ahead SIZE N       writes that are waited for at the end: "ns T"
  *   svm SIZE           "svm yes" or "svm no"
  *   function           what clCreateSampler says: "error E"
  *   hold               a callback that never returns, of a command that has ended: "held"; ends with standard input
@@ -263,7 +264,7 @@ static int calls(unsigned n)
     return 0;
 }
 
-static int bytes(size_t size, unsigned n)
+static int bytes(size_t size, unsigned n, cl_bool blocking)
 {
     cl_int error;
     char *data = calloc(1, size);
@@ -271,7 +272,7 @@ static int bytes(size_t size, unsigned n)
     must(error, "clCreateBuffer");
     unsigned long long began = now_ns();
     for (unsigned i = 0; i < n; i++)
-        must(clEnqueueWriteBuffer(queue, to, CL_TRUE, 0, size, data, 0, NULL, NULL), "clEnqueueWriteBuffer");
+        must(clEnqueueWriteBuffer(queue, to, blocking, 0, size, data, 0, NULL, NULL), "clEnqueueWriteBuffer");
     must(clFinish(queue), "clFinish");
     printf("ns %llu\n", now_ns() - began);
     return 0;
@@ -304,7 +305,9 @@ int main(int argc, char **argv)
     if (!strcmp(what, "calls"))
         return calls((unsigned)size);
     if (!strcmp(what, "bytes"))
-        return bytes(size, n);
+        return bytes(size, n, CL_TRUE);
+    if (!strcmp(what, "ahead"))
+        return bytes(size, n, CL_FALSE);
     if (!strcmp(what, "function"))
         return function();
     if (!strcmp(what, "svm")) {

@@ -59,10 +59,20 @@ def wrong_configurations_are_told_with_file_and_line(place):
              ('tenant a {\n sockets = {"here"}\n}\n', 'F:2: sockets: an absolute path'),
              ('tenant a {\n users = {"${HOME}"}\n}\n', 'variables'),
              ('tenant a {\n users = {"1"}\n devices = {""}\n}\n', 'F:3: devices: a number or a pattern'),
-             ('tenant a {\n', 'F:'), ('quantum = 0\n', 'F:1: quantum')]
+             ('tenant a {\n', 'F:'), ('quantum = 0\n', 'F:1: quantum'),
+             ('tenant a {\n users = {"1"}\n', "F:1: what begins here has no '}'"),
+             ('default {\n weight = 2\n}\ndefault {\n refuse = true # } default {\n}\n', 'F:4: default: it stands in line 1'),
+             ('tenant a {\n users = {"1"}\n}\ntenant b {\n users = {"7", "1"}\n}\n', "users: '1' stands in tenant a, too"),
+             ('tenant a {\n sockets = {"/x"}\n}\ntenant b {\n sockets = {"/x"}\n}\n', "sockets: '/x' stands in tenant a, too"),
+             ('tenant a {\n users = {"1"}\n calls_burst = "7"\n}\n', 'calls_burst: without calls'),
+             ('tenant a {\n users = {"1"}\n bytes_burst = "1 MiB"\n}\n', 'bytes_burst: without bytes'),
+             ('tenant a {\n users = {"no\x1b[2Jbody"}\n}\n', "there is no user 'no?[2Jbody'")]
     for text, want in cases:
         status, said = check(place, text)
         assert status == 1 and want in said, (text, status, said)
+        assert said.startswith('F:') or 'device_memory' in text, said
+    status, said = check(place, 'tenant a {\n users = {"1"}\n weight = 0\n priority = 9\n}\ntenant b {\n refuse = true\n class = "x"\n}\n')
+    assert status == 1 and [l.split(':')[1] for l in said.splitlines()] == ['3', '4', '8'], said
     status, said = check(place, 'policy = "credit"\ntenant a { users = {"1", "root"} groups = {"0"} calls = "20k" memory = "1.5 GiB"\n'
                                 'deny = {"clSVM*"} class = "latency" }\ndefault { refuse = true }\n')
     assert status == 0 and not said, said
@@ -245,6 +255,43 @@ def a_debt_ends_with_its_rate(place):
     began = time.monotonic()
     result(r.program('one', 'probe', 'bytes', 500000, 2))
     assert time.monotonic() - began < 10
+
+
+@test
+def what_never_began_is_not_owed(place):
+    """A program that is ended leaves no debt to its tenant's next one; what it has begun counts."""
+    r = place.router('', {'one': 'bytes = "1 MB"'})
+    p = r.program('one', 'probe', 'ahead', 500000, 100) # fifty seconds' worth, in a hundred commands
+    wait_for(lambda: r.tenant('one')['bytes_owed_ns'] > 5e9, 'a debt')
+    p.kill()
+    p.communicate()
+    wait_for(lambda: r.tenant('one')['bytes_owed_ns'] < 5e9, 'the debt to end with it')
+
+
+@test
+def a_raised_rate_holds_for_what_waits(place):
+    r = place.router('', {'one': 'bytes = "100 kB"'})
+    p = r.program('one', 'probe', 'ahead', 500000, 20) # a hundred seconds
+    time.sleep(1)
+    assert p.poll() is None
+    began = time.monotonic()
+    assert r.hira('tenant', 'set', 'one', 'bytes=5 MB').returncode == 0
+    result(p)
+    took = time.monotonic() - began
+    print(f'# {took:.1f} s for what 2 s give')
+    assert 1 < took < 15, took
+
+
+@test
+def a_program_may_follow_another_at_once(place):
+    """The memory of one that has just ended is not in the next one's way."""
+    r = place.router('', {'one': 'memory = "64 MiB"'})
+    for _ in range(10):
+        p = r.program('one', 'probe', 'memory', 60 * MIB, 1)
+        got = line(p)
+        assert got.startswith('got 1 '), got
+        p.kill()
+        p.wait()
 
 
 @test
