@@ -305,8 +305,18 @@ static bool gate_on_processor(void)
     return known > 0;
 }
 
-static const struct hira_gate_ops gate = {gate_make,    gate_open,    gate_state, gate_call,        gate_retain,
-                                          gate_release, gate_ordered, gate_took,  gate_on_processor};
+// Parts of a device take its time.
+static void *gate_device(void *queue)
+{
+    cl_device_id device = NULL, whole = NULL;
+    clGetCommandQueueInfo((cl_command_queue)queue, CL_QUEUE_DEVICE, sizeof device, &device, NULL);
+    while (device && !clGetDeviceInfo(device, CL_DEVICE_PARENT_DEVICE, sizeof whole, &whole, NULL) && whole)
+        device = whole;
+    return device;
+}
+
+static const struct hira_gate_ops gate = {gate_make,    gate_open, gate_state,        gate_call,  gate_retain, gate_release,
+                                          gate_ordered, gate_took, gate_on_processor, gate_device};
 
 static size_t region_bytes(const size_t *region, size_t element)
 {

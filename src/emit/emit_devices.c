@@ -36,15 +36,17 @@ void emit_seen(struct emit *e, const struct lapis_function *f)
     emit_line(e, "    const %s room = %s;", type, emit_guarded(e, a.value->count));
     emit_line(e, "    %s = %s;", lapis_ctype_declare(e->pool, f->ret.ctype, "ret"),
               emit_asking(e, f, &a, a.value->count, list, count));
-    emit_line(e, "    if (!%s || !(%s%s))\n        return ret;", count, all_is_well,
+    emit_line(e, "    if ((!%s && !%s) || !(%s%s))\n        return ret;", list, count, all_is_well,
               more ? emit_format(e, " || ret == %s", more) : "");
-    emit_line(e, "    const %s told = *%s;", type, count);
+    emit_line(e, "    const %s told = %s ? *%s : 0;", type, count, count);
     emit_line(e, "    %s n = 0;", type);
     emit_all(e, f, &a);
     emit_line(e, "    n = (%s)hira_devices_keep(all, n, sizeof *all, %s);", type, where);
     emit_line(e, "    const %s fit = %s && room < n ? room : n;", type, list);
     emit_line(e, "    if (%s)\n        memcpy(%s, all, fit * sizeof *all);", list, list);
-    emit_line(e, "    *%s = told > room ? n : fit;", count);
+    emit_line(e, "    if (%s && fit < room) /* the vendor's others */\n        memset(%s + fit, 0, (room - fit) * sizeof *all);",
+              list, list);
+    emit_line(e, "    if (%s)\n        *%s = told > room ? n : fit;", count, count);
     emit_line(e, "    return !n ? %s : %sret;", f->enumerates.none,
               more ? emit_format(e, "fit < n ? %s : ", more) : "");
     emit_line(e, "}");

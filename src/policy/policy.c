@@ -158,10 +158,10 @@ uint64_t policy_turn(const struct policy *p, const struct policy_client *c)
 
 double policy_entitled(const struct policy *p, const struct policy_client *c, const struct policy_client *holder)
 {
-    double sum = 0;
+    double sum = c->weight;
     for (const struct hira_list *pos = p->clients.next; pos != &p->clients; pos = pos->next) {
         const struct policy_client *other = hira_list_entry(pos, struct policy_client, all);
-        bool there = other->wants || other == holder || other == c;
+        bool there = other != c && (other->wants || other == holder);
         if (there && other->priority > c->priority)
             return 0;
         if (there && other->priority == c->priority)

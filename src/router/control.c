@@ -133,12 +133,10 @@ static json_t *tenant_of(struct router_tenant *t)
 {
     uint64_t peak, memory = router_tenant_memory(t, &peak);
     struct router_sums sums = router_tenant_sums(t);
-    const struct router_turns *turns = &t->router->turns;
-    const struct policy_client *holder = turns->holder ? &turns->holder->tenant->client : NULL;
     json_t *json = json_pack("{s:s,s:i,s:b,s:b,s:b,s:f,s:I,s:I}", "name", t->name, "guests", (int)t->n_serving,
-                             "paused", t->paused, "changed", t->changed, "has_device", holder == &t->client, "entitled",
-                             policy_entitled(&turns->policy, &t->client, holder), "charged_ns",
-                             (json_int_t)t->client.used, "queue", (json_int_t)waiting_commands(t));
+                             "paused", t->paused, "changed", t->changed, "has_device", router_shares_held(t),
+                             "entitled", router_shares_entitled(t), "charged_ns", (json_int_t)router_shares_charged(t),
+                             "queue", (json_int_t)waiting_commands(t));
     json_object_update_new(
         json, json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "calls", (json_int_t)sums.calls, "errors",
                         (json_int_t)sums.errors, "bytes", (json_int_t)sums.bytes, "device_ns", (json_int_t)sums.busy_ns,
@@ -199,8 +197,8 @@ static json_t *list_tenants(struct router *router, uid_t uid, const json_t *requ
     const struct config *config = router->config;
     return json_pack("{s:I,s:I,s:s,s:I,s:I,s:o}", "next", next, "time_ns", (json_int_t)hira_now_ns(), "policy",
                      config && config->policy ? config->policy->name : "none", "quantum_ns",
-                     (json_int_t)router->turns.policy.quantum, "turns", (json_int_t)router->turns.given, "tenants",
-                     list);
+                     (json_int_t)router->devices[0].policy.quantum, "turns", (json_int_t)router_turns_given(router),
+                     "tenants", list);
 }
 
 /* ---- changing ---- */

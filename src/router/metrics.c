@@ -78,7 +78,7 @@ static double memory_limit(const struct router_tenant *t)
 
 static double weight(const struct router_tenant *t)
 {
-    return t->client.weight;
+    return t->shares[0].client.weight;
 }
 
 static double guests(const struct router_tenant *t)
@@ -141,7 +141,7 @@ static void put_router(const struct router *router, struct hira_text *out)
         "# HELP hira_turns_total Turns of the device that were given.\n# TYPE hira_turns_total counter\n"
         "hira_turns_total %llu\n",
         router->n_serving, (unsigned long long)router->n_guests_ever, (unsigned long long)router->n_refused,
-        (unsigned long long)router->turns.given);
+        (unsigned long long)router_turns_given(router));
 }
 
 /* Mostly whole numbers, thousands of lines: printf would take most of a scrape. `api`, `function`: NULL where a line is

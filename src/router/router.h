@@ -74,16 +74,33 @@ struct router_bucket {
 
 struct router_server;
 
-struct router_turns { /* who has the device: see turn.c */
+struct router_device { /* who has it: see turn.c */
+    struct router *router;
+    unsigned number;
     struct policy policy;
     struct router_server *holder; /* NULL: nobody */
-    uint64_t number;              /* of its turn */
+    uint64_t turn;                /* its number */
     uint64_t from;                /* ns: charged up to */
     uint64_t time;                /* ns granted, POLICY_FOREVER: until it is asked to end */
     bool asked;                   /* it was */
     uint64_t given;               /* turns so far */
-    unsigned processors;
-    struct router_alarm *late, *again, *beat;
+    struct router_alarm *late, *again;
+};
+
+struct router_share { /* a tenant's, of a device */
+    struct policy_client client;
+    struct hira_list wanting; /* servers' turns that are wanted, first come first served */
+    struct router_tenant *tenant;
+};
+
+enum router_turn_state { TURN_IDLE, TURN_WANTS, TURN_HOLDS, TURN_LATE, TURN_UNKNOWN };
+
+struct router_turn { /* a server's, of a device */
+    struct hira_list link; /* of the share's that are wanted */
+    struct router_server *server;
+    enum router_turn_state state;
+    uint64_t cpu;  /* ns that the process had taken when its turn began */
+    uint64_t from; /* late: not charged yet from here on */
 };
 
 struct router {
@@ -102,7 +119,9 @@ struct router {
     struct router_metrics *metrics; /* NULL: they are not served */
     struct hira_list doors;         /* sockets of tenants: see listen.c */
     struct router_remote *remote;   /* who listens for other hosts; NULL: nobody */
-    struct router_turns turns;
+    struct router_device devices[HIRA_TURN_DEVICES];
+    unsigned processors;
+    struct router_alarm *beat;
     uint64_t n_seen;
     unsigned n_half_open, n_waiting, n_serving;
     size_t waiting_bytes; /* of HELLOs */
@@ -171,8 +190,7 @@ struct router_tenant {
     bool paused;
     bool changed;           /* live: reading the configuration again undoes it */
     struct hira_list pages; /* the first is that of servers to come */
-    struct policy_client client;
-    struct hira_list wanting; /* servers that want a turn, first come first served */
+    struct router_share shares[HIRA_TURN_DEVICES];
     unsigned n_serving;
     struct {
         uint64_t until; /* loop's time in ms; 0: nobody asks */
@@ -243,11 +261,20 @@ void router_tenants_destroy(struct router *router);
 
 /* ---- the device, by turns ---- */
 
-enum router_turn_state { TURN_IDLE, TURN_WANTS, TURN_HOLDS, TURN_LATE, TURN_UNKNOWN };
-
 void router_turns_init(struct router *router);
 void router_turns_configure(struct router *router);
 void router_turns_fini(struct router *router);
+/* A tenant comes, its settings or whether anybody of it is there have changed, it goes. */
+void router_shares_init(struct router_tenant *tenant);
+void router_shares_apply(struct router_tenant *tenant);
+void router_shares_fini(struct router_tenant *tenant);
+/* Over all devices: what turns it was charged for, ns; whether it has one now; its part of the device that it wants, or
+ * would want, most entitled. */
+uint64_t router_shares_charged(const struct router_tenant *tenant);
+bool router_shares_held(const struct router_tenant *tenant);
+double router_shares_entitled(const struct router_tenant *tenant);
+uint64_t router_turns_given(const struct router *router);
+void router_turn_init(struct router_server *server);
 /* A server with a guest has sent this. False: it speaks out of turn. */
 bool router_turn_hear(struct router_server *server, const void *message, size_t size);
 /* It is gone, or was its tenant's whole reason to wait. */
@@ -351,15 +378,12 @@ struct router_server {
     unsigned n_seen;
     struct router_pages *pages; /* NULL: nothing is limited */
     bool named;                 /* its guest's functions are api->functions */
-    struct {
-        struct hira_list link; /* of the tenant's that want one */
-        enum router_turn_state state;
-        uint64_t cpu;      /* ns that the process had taken when its turn began */
-        uint64_t from;     /* late: not charged yet from here on */
+    struct router_turn turns[HIRA_TURN_DEVICES];
+    struct { /* how often it speaks of them */
         uint64_t window;   /* ms */
         unsigned messages; /* in the window */
         struct router_alarm *pause;
-    } turn;
+    } talk;
     struct {
         pid_t pid;
         uid_t uid;

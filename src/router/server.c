@@ -53,8 +53,8 @@ static void set_state(struct router_server *s, enum router_server_state state)
         router->n_serving++;
         s->tenant->n_serving++;
     }
-    s->tenant->client.gone = !s->tenant->n_serving;
     s->state = state;
+    router_shares_apply(s->tenant);
 }
 
 static const struct hira_log *log_of(const struct router_server *s)
@@ -186,7 +186,7 @@ static struct router_server *server_new(struct router_api *api, struct router_te
     }
     s->api = api;
     s->tenant = tenant;
-    hira_list_init(&s->turn.link);
+    router_turn_init(s);
     s->pages = hira_list_entry(tenant->pages.next, struct router_pages, link);
     s->pages->n_servers++;
     s->pid = pid;

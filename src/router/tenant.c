@@ -136,9 +136,7 @@ void router_tenant_apply(struct router_tenant *t)
 {
     for (struct hira_list *pos = t->pages.next; pos != &t->pages; pos = pos->next)
         write_limits(t, hira_list_entry(pos, struct router_pages, link));
-    if (t->settings)
-        policy_set(&t->router->turns.policy, &t->client, t->settings->weight, t->settings->priority,
-                   t->settings->latency);
+    router_shares_apply(t);
 }
 
 void router_tenants_apply(struct router *router)
@@ -177,7 +175,7 @@ static void tenant_destroy(struct router_tenant *t)
 {
     struct hira_list *pos, *next;
     router_trace_end(t);
-    policy_remove(&t->router->turns.policy, &t->client);
+    router_shares_fini(t);
     hira_list_for_each (pos, next, &t->pages)
         pages_destroy(hira_list_entry(pos, struct router_pages, link));
     hira_list_remove(&t->link);
@@ -236,7 +234,6 @@ static struct router_tenant *tenant_new(struct router *router, const char *name,
     snprintf(t->name, sizeof t->name, "%s", name);
     hira_list_init(&t->pages);
     hira_list_init(&t->uses);
-    hira_list_init(&t->wanting);
     hira_list_append(&t->pages, &pages->link);
     if (settings) {
         *t->settings = *settings;
@@ -244,7 +241,7 @@ static struct router_tenant *tenant_new(struct router *router, const char *name,
         t->settings->peers = NULL;
         t->settings->n_sockets = t->settings->n_peers = 0;
     }
-    policy_add(&router->turns.policy, &t->client);
+    router_shares_init(t);
     hira_list_append(&router->tenants, &t->link);
     router->n_tenants++;
     router_tenant_apply(t);

@@ -71,6 +71,25 @@ void hira_devices_choose(void)
         each_device(add);
 }
 
+static void list_once(void)
+{
+    if (!d.n) {
+        d.rules = "";
+        each_device(add);
+    }
+}
+
+unsigned hira_device_number(void *(*device)(void *queue), void *queue)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, list_once);
+    const void *found = d.n > 1 ? device(queue) : NULL;
+    for (unsigned i = 0; found && i < d.n; i++)
+        if (d.known[i].device == found)
+            return i;
+    return 0;
+}
+
 bool hira_device_hidden(const void *device, unsigned type)
 {
     if (!hira_devices_hidden || !hira_server_api.types[type].devices)

@@ -171,6 +171,9 @@ uint64_t hira_slot_find(void *vendor, unsigned type); /* id or 0 */
 
 /* A guest has come: settles which its tenant sees. */
 void hira_devices_choose(void);
+/* The number, as in hirad.conf, of the device of a queue, of which `device` tells. 0 where there is one device only, or it
+ * is not known. Any thread. */
+unsigned hira_device_number(void *(*device)(void *queue), void *queue);
 bool hira_device_hidden(const void *device, unsigned type);
 /* Their numbers and names, a line each. */
 void hira_devices_print(void);

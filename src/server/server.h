@@ -47,6 +47,7 @@ struct hira_gate_ops {
     bool (*ordered)(void *queue); /* its commands run one after the other */
     uint64_t (*took)(void *event); /* device time of a command that has ended, ns; 0: the vendor does not tell. NULL: it never does */
     bool (*on_processor)(void);   /* the device is the processor; NULL: it is not */
+    void *(*device)(void *queue); /* whose commands it takes, one that the vendor lists; NULL: not told, or of all */
 };
 
 /* Making objects anew: what whoever does that, elsewhere or later, finds in the tables. Nothing here calls it. */

@@ -209,14 +209,17 @@ struct hira_kill {             /* KILL, KILLED */
 
 /* Turns of the device, for commands that take its time: between hirad and a server that has a guest. A server WANTs one, hirad gives it
  * a TURN, the server says TURN_DONE: when the time is over, when nothing is left to be done, or after END_TURN, in each case once the
- * commands that it has begun have ended. A server has at most one turn, and wants at most one. After hirad was replaced the new one says
- * END_TURN with number 0, which is answered by a TURN_DONE whatever the server had. */
+ * commands that it has begun have ended. Each of the vendor's devices has turns of its own, known by its number, as `hira-server-API
+ * --devices` counts them; those of a machine with more than HIRA_TURN_DEVICES share turns. Of each a server has at most one turn, and
+ * wants at most one. After hirad was replaced the new one says END_TURN with number 0 for each device, which is answered by a TURN_DONE
+ * whatever the server had. */
+#define HIRA_TURN_DEVICES 16u
 struct hira_turn {             /* WANT, TURN, END_TURN, TURN_DONE */
     struct hira_message head;
     uint64_t number;           /* TURN: of the turn, not 0; END_TURN, TURN_DONE: which one */
     uint64_t time;             /* ns. TURN: for so long commands may begin, UINT64_MAX: until END_TURN; TURN_DONE: device time used */
     uint32_t wants;            /* TURN_DONE: it wants another */
-    uint32_t reserved;
+    uint32_t device;           /* below HIRA_TURN_DEVICES */
 };
 
 /* Operators' requests and their answers, JSON: docs/protocol.md, section 6. */

@@ -85,6 +85,11 @@ class Router:
         return subprocess.run([self.place.build + '/src/cli/hira', words[0], '--socket', self.socket] + list(words[1:]),
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
 
+    def all_tenants(self):
+        out = self.hira('tenant', '--json', 'list')
+        assert out.returncode == 0, out.stderr
+        return json.loads(out.stdout)
+
     def tenant(self, name):
         out = self.hira('tenant', '--json', 'show', name)
         assert out.returncode == 0, out.stderr

@@ -154,6 +154,8 @@ static int devices(void)
         must(clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 1, &one, &told) || one != list[0] || told != n,
              "one of them");
         must(clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, &one, NULL) != CL_INVALID_VALUE, "no room is an error");
+        one = NULL;
+        must(clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 1, &one, NULL) || one != list[0], "it lists without a count");
     }
     n = 0;
     error = clGetDeviceIDs(platform, CL_DEVICE_TYPE_DEFAULT, 16, list, &n);

@@ -159,6 +159,26 @@ def a_tenant_sees_its_devices_only(place):
 
 
 @test
+def each_device_has_turns_of_its_own(place):
+    """Who works on one device waits for nobody on another; on the same one they take turns."""
+    r = place.router('quantum = 5', {'one': 'devices = {"0"}', 'other': 'devices = {"1"}', 'same': 'devices = {"1"}'})
+    iterations = int(result(r.program('one', 'busy', 'calibrate')))
+    def turns(*tenants):
+        programs = [r.program(t, 'busy', iterations, 1.5, 2, env={'POCL_DEVICES': 'pthread pthread', 'BUSY_WAIT': '1'}) for t in tenants]
+        for p in programs:
+            assert line(p) == 'ready', p.communicate()
+        before = r.all_tenants()['turns']
+        for p in programs:
+            p.stdin.write('\n')
+            p.stdin.flush()
+        for p in programs:
+            result(p)
+        return r.all_tenants()['turns'] - before
+    apart, together = turns('one', 'other'), turns('other', 'same')
+    assert apart < 20 and together > 40, (apart, together)
+
+
+@test
 def devices_of_another_api_are_told_as_that_says(place):
     r = place.router('', {'all': '', 'some': 'devices = {"1"}', 'none': 'devices = {"7"}'}, '--server-dir', place.build + '/tests/nullapi')
     env = {'LD_LIBRARY_PATH': place.build + '/tests/nullapi'}
