@@ -3,15 +3,36 @@
 #include "channel/transport.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 
+#define OTHERS_WAIT_MS 5000
+
+static bool hung_up(int sock, int wait_ms)
+{
+    struct pollfd p = {sock, 0, 0};
+    return poll(&p, 1, wait_ms) > 0 && (p.revents & (POLLHUP | POLLERR | POLLNVAL));
+}
+
+/* The kernel counts descriptors that are sent and not received yet for all processes of a user together, and refuses more
+ * than RLIMIT_NOFILE of them. So one message with some is on its way at a time, and the next one waits until the peer has
+ * read it: who asks and does not read keeps nobody else from sending. What others have on their way is waited for as
+ * well. */
 static int unix_send(struct hira_transport *t, const void *data, size_t size, const int *fds, size_t n_fds)
 {
-    return hira_fd_send(t->fd, data, size, fds, n_fds);
+    int unread = 0, error;
+    while (n_fds && ioctl(t->fd, SIOCOUTQ, &unread) == 0 && unread > 0)
+        if (hung_up(t->fd, 1))
+            return -EPIPE;
+    for (int i = 0; (error = hira_fd_send(t->fd, data, size, fds, n_fds)) == -ETOOMANYREFS && i < OTHERS_WAIT_MS; i++)
+        if (hung_up(t->fd, 1))
+            return -EPIPE;
+    return error;
 }
 
 static ssize_t unix_receive(struct hira_transport *t, void *data, size_t size, int *fds, size_t *n_fds)
@@ -39,8 +60,7 @@ bool hira_transport_intact(const struct hira_transport *t)
 
 static bool unix_lost(struct hira_transport *t)
 {
-    struct pollfd p = {t->fd, 0, 0};
-    return !hira_transport_intact(t) || (poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR | POLLNVAL)));
+    return !hira_transport_intact(t) || hung_up(t->fd, 0);
 }
 
 /* What is not ours any more is not closed. */

@@ -158,6 +158,31 @@ static bool may_wait(const struct router *router, uid_t uid, size_t size)
     return own <= ROUTER_WAITING_BYTES_MAX / 4 - size && router->waiting_bytes <= ROUTER_WAITING_BYTES_MAX - size;
 }
 
+/* Of a user: served, or waiting. */
+static unsigned places_of(const struct router *router, uid_t uid)
+{
+    unsigned n = 0;
+    const struct hira_list *a, *pos;
+    for (a = router->apis.next; a != &router->apis; a = a->next) {
+        const struct router_api *api = hira_list_entry(a, struct router_api, link);
+        for (pos = api->servers.next; pos != &api->servers; pos = pos->next) {
+            const struct router_server *s = hira_list_entry(pos, struct router_server, link);
+            n += s->state == SERVER_SERVING && s->guest.uid == uid;
+        }
+        for (pos = api->waiting.next; pos != &api->waiting; pos = pos->next)
+            n += hira_list_entry(pos, struct router_guest, link)->uid == uid;
+    }
+    return n;
+}
+
+/* Three quarters are the most that one user has: others are never kept out by one alone. hirad's own user and root could
+ * do more than that. */
+static bool has_place(const struct router *router, uid_t uid)
+{
+    unsigned most = router->options.max_guests - router->options.max_guests / 4;
+    return uid == 0 || uid == geteuid() || router->n_serving + router->n_waiting < most || places_of(router, uid) < most;
+}
+
 static void on_hello(struct router_guest *g, size_t size)
 {
     struct router *router = g->router;
@@ -171,6 +196,9 @@ static void on_hello(struct router_guest *g, size_t size)
     else if (router->n_serving + router->n_waiting >= router->options.max_guests)
         router_guest_refuse(g, EAGAIN, "%u guests are served already, which is the limit (--max-guests)",
                             router->n_serving + router->n_waiting);
+    else if (!has_place(router, g->uid))
+        router_guest_refuse(g, EAGAIN, "programs of user %u have three quarters of the places already (--max-guests)",
+                            (unsigned)g->uid);
     else if (!may_wait(router, g->uid, size))
         router_guest_refuse(g, EAGAIN, "%u guests wait for a server already", router->n_waiting);
     else if (!find_tenant(g, api))

@@ -18,7 +18,7 @@
 /* Served at once unless --max-guests says otherwise; each needs so many descriptors here: socket, standard error,
  * pidfd. */
 #define ROUTER_GUESTS_MAX 1024
-#define ROUTER_GUEST_DESCRIPTORS 3
+#define ROUTER_GUEST_DESCRIPTORS 4
 
 #define ROUTER_WARM_MAX 64
 

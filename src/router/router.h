@@ -369,6 +369,7 @@ struct router_server {
     struct router_former *former; /* adopted: who reaps it; NULL: the API's zygote */
     pid_t pid;
     struct router_watch *socket, *pidfd;
+    struct router_watch *guest_pidfd; /* while it serves; NULL: the guest cannot be watched */
     struct router_lines lines;
     struct router_alarm *deadline;
     uint64_t since;                     /* serving, loop's time in ms */

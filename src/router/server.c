@@ -23,6 +23,22 @@
 #include "base/fd.h"
 #include "router/router.h"
 
+/* Since Linux 6.5; where architectures number options by themselves, only what the C library knows. */
+#if !defined(SO_PEERPIDFD) && !defined(__sparc__) && !defined(__hppa__)
+#define SO_PEERPIDFD 77
+#endif
+
+static int peer_pidfd(int connection)
+{
+    int fd = -1;
+#ifdef SO_PEERPIDFD
+    socklen_t size = sizeof fd;
+    if (getsockopt(connection, SOL_SOCKET, SO_PEERPIDFD, &fd, &size) < 0)
+        fd = -1;
+#endif
+    return fd;
+}
+
 static void ask_to_kill(struct router_watch *zygote, pid_t pid)
 {
     struct hira_forked end = {.head = hira_message_head(HIRA_MSG_END, sizeof end), .pid = (uint32_t)pid};
@@ -95,6 +111,7 @@ static void server_gone(struct router_server *s)
     s->unexplained = s->state == SERVER_STARTING;
     router_turn_forget(s);
     router_watch_stop(&s->socket);
+    router_watch_stop(&s->guest_pidfd);
     set_state(s, SERVER_GONE);
     router_alarm_set(&api->router->loop, &s->deadline, ROUTER_LAST_WORDS_MS, kill_late, s);
     if (!s->unexplained)
@@ -237,6 +254,40 @@ static void take_pages(struct router_server *s, int limits, int shared)
         pages->n_servers++;
 }
 
+/* ---- its guest's process ---- */
+
+static void outlives_guest(void *context)
+{
+    struct router_server *s = context;
+    if (s->state != SERVER_SERVING)
+        return;
+    hira_log(log_of(s), HIRA_LOG_WARNING, "server", (uint32_t)s->guest.pid,
+             "the guest has ended and somebody keeps its connection: server %d is killed", s->pid);
+    router_server_dismiss(s);
+}
+
+static void on_guest_gone(void *context)
+{
+    struct router_server *s = context;
+    router_watch_stop(&s->guest_pidfd);
+    if (s->state == SERVER_SERVING) /* it sees the hang-up itself, if there is one */
+        router_alarm_set(&s->api->router->loop, &s->deadline, ROUTER_LAST_WORDS_MS, outlives_guest, s);
+}
+
+/* A server ends with its guest. Its own sign of that is that the connection hangs up, which does not happen while any
+ * process has the guest's end: one that the guest has given it to, the server itself. So hirad looks at the process. By
+ * the connection, where it still is and the kernel can tell; else by number. */
+static void watch_guest(struct router_server *s, int connection)
+{
+    int fd = connection < 0 ? -1 : peer_pidfd(connection);
+    if (fd < 0)
+        fd = s->guest.pid > 0 ? (int)syscall(SYS_pidfd_open, s->guest.pid, 0) : -1;
+    if (fd >= 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0)
+        s->guest_pidfd = router_watch_start(&s->api->router->loop, fd, on_guest_gone, s);
+    else if (fd < 0 && errno == ESRCH)
+        on_guest_gone(s);
+}
+
 int router_server_rejoin(struct router_former *former, const struct hira_serving *serving, const int fds[5], int pidfd)
 {
     struct router_api *api = former->api;
@@ -261,6 +312,7 @@ int router_server_rejoin(struct router_former *former, const struct hira_serving
     hira_log(log_of(s), HIRA_LOG_INFO, "router", serving->guest, "%s of user %u is served on by %s server %d",
              s->guest.name, s->guest.uid, api->name, s->pid);
     router_turn_rejoin(s);
+    watch_guest(s, -1);
     if (s->socket)
         return 0;
     server_gone(s);
@@ -315,6 +367,7 @@ int router_server_adopt(struct router_server *s, struct router_guest *g)
     s->guest.pid = g->pid;
     s->guest.uid = g->uid;
     memcpy(s->guest.name, g->name, sizeof s->guest.name);
+    watch_guest(s, fds[0]);
     s->api->adopted++;
     router->n_guests_ever++;
     hira_log(&router->log, HIRA_LOG_INFO, "router", (uint32_t)g->pid, "%s of user %u is served by %s server %d",
@@ -389,6 +442,7 @@ void router_server_destroy(struct router_server *s)
     router_account_unmap(s->account);
     free(s->seen);
     router_watch_stop(&s->socket);
+    router_watch_stop(&s->guest_pidfd);
     router_watch_stop(&s->pidfd);
     router_alarm_stop(&s->deadline);
     free(s);

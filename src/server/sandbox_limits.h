@@ -13,8 +13,9 @@
 #define HIRA_SANDBOX_PROCESSES 2048
 #define HIRA_SANDBOX_PROCESSES_OF_TENANT 16384
 
-/* Lanes need none once they are mapped; a compiler and a linker need some. */
-#define HIRA_SANDBOX_FILES 1024
+/* Lanes need none once they are mapped; a compiler and a linker need some. It also bounds the descriptors that all servers
+ * of a user have on their way to guests: one for each guest that reads slowly, and there may be 1,024. */
+#define HIRA_SANDBOX_FILES 4096
 
 /* A single file: memory files of lanes and arena count as files, and an arena segment may be all of the arena. */
 #define HIRA_SANDBOX_FILE_SIZE (4ull << 30)

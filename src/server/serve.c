@@ -493,7 +493,8 @@ static int make_lane(struct hira_server *server, const char *name, struct hira_l
 
 static int send_made(struct hira_server *server, const void *message, size_t size, int fd)
 {
-    return server->transport->ops->send(server->transport, message, size, &fd, fd < 0 ? 0 : 1);
+    int error = server->transport->ops->send(server->transport, message, size, &fd, fd < 0 ? 0 : 1);
+    return error == -ETOOMANYREFS ? refuse(server, EAGAIN, "too many descriptors are on their way to other guests") : error;
 }
 
 static int open_lane(struct hira_server *server)
@@ -671,7 +672,8 @@ int hira_serve_guest(struct hira_transport *transport, const struct hira_hello *
         ssize_t n = transport->ops->receive(transport, message, sizeof message, NULL, NULL);
         if (n <= 0)
             hira_server_stop(n ? "its control message is malformed" : NULL);
-        if (answer(server, message, (size_t)n) < 0)
-            hira_server_stop("its control message is malformed");
+        int error = answer(server, message, (size_t)n);
+        if (error < 0)
+            hira_server_stop(error == -EPIPE ? NULL : error == -EBADMSG ? "its control message is malformed" : strerror(-error));
     }
 }
