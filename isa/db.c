@@ -13,7 +13,9 @@
 
 #include "base/fd.h"
 
-#define DB_MAGIC 0x31504f5041534921ull /* "!ISAPOP1" */
+#define DB_MAGIC 0x32504f5041534921ull     /* "!ISAPOP2" */
+#define DB_MAGIC_OLD 0x31504f5041534921ull /* "!ISAPOP1": headers of records without a checksum */
+#define VERIFY_CHUNK (256u << 10)
 #define COMPRESS_FROM 512
 #define COMPRESS_LEVEL 1 /* the scan must not wait for it */
 
@@ -22,6 +24,7 @@ enum { RECORD_FORM = 1, RECORD_OBJECT, RECORD_PACKAGE, RECORD_SUMMARY };
 struct record {
     uint32_t kind, stored, raw, checksum;
     struct isa_hash key;
+    uint64_t head; /* checksum of what is above; `checksum` is the payload's */
 };
 
 struct indexed {
@@ -42,6 +45,7 @@ struct db {
     struct indexed *objects;
     struct db_summary summary;
     bool complete;
+    uint64_t damaged_at; /* 0: nowhere */
     pthread_mutex_t lock;
 };
 
@@ -91,10 +95,15 @@ void package_destroy(struct package *p)
 
 /* ---- records ---- */
 
+static uint64_t head_sum(const struct record *r)
+{
+    return XXH64(r, offsetof(struct record, head), 0);
+}
+
 static int append(struct db *db, uint32_t kind, struct isa_hash key, const void *data, size_t size)
 {
     HIRA_AUTOFREE uint8_t *packed = NULL;
-    struct record r = {kind, (uint32_t)size, (uint32_t)size, 0, key};
+    struct record r = {kind, (uint32_t)size, (uint32_t)size, 0, key, 0};
     if (size > ISA_RECORD_MAX)
         return -EFBIG;
     if (size >= COMPRESS_FROM) {
@@ -110,6 +119,7 @@ static int append(struct db *db, uint32_t kind, struct isa_hash key, const void 
         memcpy(packed + sizeof r, data, size);
     }
     r.checksum = (uint32_t)XXH32(packed + sizeof r, r.stored, kind);
+    r.head = head_sum(&r);
     memcpy(packed, &r, sizeof r);
     for (size_t done = 0; done < sizeof r + r.stored;) {
         ssize_t n = pwrite(db->fd, packed + done, sizeof r + r.stored - done, (off_t)(db->end + done));
@@ -362,7 +372,45 @@ static void index_object(struct db *db, struct isa_hash hash, uint64_t offset)
     one->offset = offset;
 }
 
-/* Walks the records, calling for each kind what is kept of it in memory. Stops at the first that is torn. */
+/* Whether the payload at db->end is what was written. */
+static bool payload_holds(struct db *db, const struct record *r)
+{
+    HIRA_AUTOFREE uint8_t *chunk = isa_alloc(HIRA_MIN(r->stored, VERIFY_CHUNK));
+    XXH32_state_t *state = XXH32_createState();
+    bool ok = state && XXH32_reset(state, r->kind) == XXH_OK;
+    for (uint32_t done = 0; ok && done < r->stored;) {
+        uint32_t n = HIRA_MIN(r->stored - done, VERIFY_CHUNK);
+        ok = !read_at(db->fd, db->end + sizeof *r + done, chunk, n) && XXH32_update(state, chunk, n) == XXH_OK;
+        done += n;
+    }
+    ok = ok && (uint32_t)XXH32_digest(state) == r->checksum;
+    XXH32_freeState(state);
+    return ok;
+}
+
+/* Takes in what is kept in memory of the record at db->end; false: it is damaged. */
+static bool take_record(struct db *db, const struct record *r)
+{
+    HIRA_AUTOFREE uint8_t *data = NULL;
+    if (r->kind == RECORD_OBJECT || r->kind == RECORD_PACKAGE) {
+        bool ok = payload_holds(db, r);
+        if (ok && r->kind == RECORD_OBJECT)
+            index_object(db, r->key, db->end);
+        return ok;
+    }
+    if (read_payload(db, db->end, r, &data))
+        return false;
+    if (r->kind == RECORD_FORM)
+        return read_form(db, data, r->raw);
+    if (!read_summary(&db->summary, data, r->raw))
+        return false;
+    db->complete = true;
+    db->summary_at = db->end;
+    return true;
+}
+
+/* Walks the records. What a scan that was interrupted left half written ends them; anything else that its checksum does
+ * not fit is damage. A writer goes on behind an object or a package that is lost, and makes it anew. */
 static int walk(struct db *db)
 {
     struct stat st;
@@ -370,29 +418,23 @@ static int walk(struct db *db)
         return -errno;
     struct record r;
     while ((uint64_t)st.st_size - db->end >= sizeof r && read_at(db->fd, db->end, &r, sizeof r) == 0) {
-        if (r.kind < RECORD_FORM || r.kind > RECORD_SUMMARY || r.raw > ISA_RECORD_MAX || r.stored > r.raw ||
-            r.stored > (uint64_t)st.st_size - db->end - sizeof r)
+        uint64_t left = (uint64_t)st.st_size - db->end - sizeof r;
+        bool sane = r.head == head_sum(&r) && r.kind >= RECORD_FORM && r.kind <= RECORD_SUMMARY &&
+                    r.raw <= ISA_RECORD_MAX && r.stored <= r.raw;
+        if (sane && r.stored > left)
             break;
-        bool last = r.stored == (uint64_t)st.st_size - db->end - sizeof r;
-        if (r.kind == RECORD_FORM || r.kind == RECORD_SUMMARY || last) {
-            HIRA_AUTOFREE uint8_t *data = NULL;
-            if (read_payload(db, db->end, &r, &data))
+        if (!sane || !take_record(db, &r)) {
+            db->damaged_at = db->damaged_at ? db->damaged_at : db->end;
+            if (!sane || !db->write || (r.kind != RECORD_OBJECT && r.kind != RECORD_PACKAGE))
                 break;
-            if (r.kind == RECORD_FORM && !read_form(db, data, r.raw))
-                break;
-            if (r.kind == RECORD_SUMMARY) {
-                if (!read_summary(&db->summary, data, r.raw))
-                    break;
-                db->complete = true;
-                db->summary_at = db->end;
-            }
         }
-        if (r.kind == RECORD_OBJECT)
-            index_object(db, r.key, db->end);
         db->end += sizeof r + r.stored;
     }
     db->forms_written = isa_forms_count(db->forms);
-    return 0;
+    /* What lies behind the summary of a complete scan is none of a reader's business. */
+    if (!db->write)
+        return db->damaged_at && !db->complete ? -EUCLEAN : 0;
+    return ftruncate(db->fd, (off_t)db->end) < 0 ? -errno : 0;
 }
 
 static int open_file(struct db *db)
@@ -406,16 +448,31 @@ static int open_file(struct db *db)
     struct stat st;
     if (fstat(db->fd, &st) < 0)
         return -errno;
-    if (db->write && st.st_size == 0)
-        return pwrite(db->fd, &magic, sizeof magic, 0) == sizeof magic ? 0 : -EIO;
-    if (read_at(db->fd, 0, &magic, sizeof magic) || magic != DB_MAGIC)
+    if (st.st_size == 0 ? !db->write : read_at(db->fd, 0, &magic, sizeof magic) != 0)
         return -EBADMSG;
-    return 0;
+    if (db->write && magic == DB_MAGIC_OLD) {
+        isa_note("%s: an earlier isapop made it, without checksums; everything is analyzed again", db->path);
+        if (ftruncate(db->fd, 0) < 0)
+            return -errno;
+        st.st_size = 0;
+    }
+    if (st.st_size == 0) {
+        magic = DB_MAGIC;
+        ssize_t n = pwrite(db->fd, &magic, sizeof magic, 0);
+        return n == sizeof magic ? 0 : n < 0 ? -errno : -ENOSPC;
+    }
+    return magic == DB_MAGIC ? 0 : magic == DB_MAGIC_OLD ? -ESTALE : -EBADMSG;
 }
 
-static void explain(const char *path, int error)
+static void explain(const struct db *db, int error)
 {
-    if (error == -ENOENT)
+    const char *path = db->path;
+    if (error == -EUCLEAN)
+        isa_note("%s: it is damaged, at byte %llu; scan again, which analyzes anew what was lost", path,
+                 (unsigned long long)db->damaged_at);
+    else if (error == -ESTALE)
+        isa_note("%s: an earlier isapop made it, without checksums; scan again into it", path);
+    else if (error == -ENOENT)
         isa_note("%s: there is no database; make one: isapop scan --db %s --installed", path, path);
     else if (error == -EBADMSG)
         isa_note("%s: this is no database of isapop (or of another version of it); choose another --db, or remove it",
@@ -438,10 +495,13 @@ struct db *db_open(const char *path, bool write)
     if (!error)
         error = walk(db);
     if (error) {
-        explain(path, error);
+        explain(db, error);
         db_close(db);
         return NULL;
     }
+    if (write && db->damaged_at)
+        isa_note("%s: it is damaged, at byte %llu; what was lost is analyzed again", path,
+                 (unsigned long long)db->damaged_at);
     return db;
 }
 
@@ -549,6 +609,8 @@ int db_packages(struct db *db, bool all, bool footprints, void (*each)(void *con
             continue;
         int error = read_payload(db, at, &r, &data);
         struct package *p = error ? NULL : read_package(data, r.raw, footprints);
+        if (!p && db->write)
+            continue; /* said when it was opened */
         if (!p)
             return error ? error : -EBADMSG;
         each(context, p);
@@ -568,9 +630,10 @@ struct db_writer *db_rewrite_begin(struct db *db)
     w->out.forms = db->forms;
     w->out.end = sizeof magic;
     pthread_mutex_init(&w->out.lock, NULL);
+    errno = 0;
     if (w->out.fd < 0 || flock(w->out.fd, LOCK_EX | LOCK_NB) < 0 ||
         pwrite(w->out.fd, &magic, sizeof magic, 0) != sizeof magic)
-        w->error = errno ? -errno : -EIO;
+        w->error = errno ? -errno : -ENOSPC;
     for (unsigned i = 0; !w->error && i < isa_forms_count(db->forms); i++) {
         write_form(&w->out, i);
         if (w->out.forms_written != i + 1)

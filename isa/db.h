@@ -1,7 +1,8 @@
 /*
  * The footprint database: one file of records, only ever appended to while a scan runs, so that a scan that is
- * interrupted, killed or out of disk has lost nothing but the record it was writing. A record that is torn or whose
- * checksum is wrong ends the file. When a scan is complete the file is written anew, without what nothing needs any
+ * interrupted, killed or out of disk has lost nothing but the record it was writing. A record that is torn ends the
+ * file. Every record is verified when the file is opened: queries refuse one that is damaged, a scan makes anew what
+ * was lost. When a scan is complete the file is written anew, without what nothing needs any
  * more, and renamed into place.
  *
  * Kinds: a form (its number is its place), an object under the hash of the file it was made from, a package with its
