@@ -79,12 +79,17 @@ void package_destroy(struct package *p)
     }
     for (size_t i = 0; i < p->n_missing; i++)
         free(p->missing[i]);
+    for (size_t i = 0; i < p->n_remarks; i++) {
+        free(p->remarks[i].path);
+        free(p->remarks[i].why);
+    }
     for (int i = 0; i < CLOSURES; i++) {
         free(p->footprints[i].forms);
         free(p->footprints[i].levels);
     }
     free(p->files);
     free(p->missing);
+    free(p->remarks);
     free(p->name);
     free(p->version);
     free(p->arch);
@@ -259,6 +264,12 @@ static void package_bytes(const struct package *p, bool footprints, struct hira_
     put_number(out, p->n_missing);
     for (size_t i = 0; i < p->n_missing; i++)
         put_string(out, p->missing[i]);
+    put_number(out, p->member_cap);
+    put_number(out, p->n_remarks);
+    for (size_t i = 0; i < p->n_remarks; i++) {
+        put_string(out, p->remarks[i].path);
+        put_string(out, p->remarks[i].why);
+    }
     put_number(out, footprints);
     for (int i = 0; footprints && i < CLOSURES; i++)
         put_footprint(out, &p->footprints[i]);
@@ -305,6 +316,14 @@ static struct package *read_package(const uint8_t *data, size_t size, bool footp
     p->missing = isa_alloc(n * sizeof *p->missing);
     for (; p->n_missing < n && !r.failed; p->n_missing++)
         p->missing[p->n_missing] = get_string(&r);
+    p->member_cap = get_number(&r);
+    n = get_count(&r, 2);
+    p->remarks = isa_alloc(n * sizeof *p->remarks);
+    p->remarks_cap = n;
+    for (; p->n_remarks < n && !r.failed; p->n_remarks++) {
+        p->remarks[p->n_remarks].path = get_string(&r);
+        p->remarks[p->n_remarks].why = get_string(&r);
+    }
     bool there = get_number_below(&r, 2);
     for (int i = 0; there && i < CLOSURES; i++)
         get_footprint(&r, &p->footprints[i], footprints);

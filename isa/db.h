@@ -25,6 +25,11 @@ struct package_file {
     bool program;
 };
 
+/* A file in an archive that was left out, and why. */
+struct package_remark {
+    char *path, *why;
+};
+
 /* A footprint: forms, and for each the level from which a processor needs it (ISA_V1: every one; more where code asks
  * the processor). */
 struct footprint {
@@ -40,6 +45,9 @@ struct package {
     size_t n_files, files_cap;
     char **missing; /* libraries that its programs need and nobody has */
     size_t n_missing;
+    struct package_remark *remarks; /* of an archive, so that they can be told again when it is not read again */
+    size_t n_remarks, remarks_cap;
+    uint64_t member_cap;        /* that the archive was read with */
     uint32_t excluded, skipped; /* ELF files of other classes; files that could not be read */
     bool programs;              /* has any */
     bool live;                  /* of the present scan */

@@ -150,7 +150,7 @@ static const char *data_member(struct deb *deb, struct archive *inner, struct ar
     size_t n_head;
     const char *name = archive_entry_pathname(entry);
     int64_t said = archive_entry_size(entry);
-    if (archive_entry_filetype(entry) != AE_IFREG || !name || said < (int64_t)sizeof head)
+    if (archive_entry_filetype(entry) != AE_IFREG || !name || said < 4)
         return skip_member(deb, inner);
     name += !strncmp(name, "./", 2) ? 1 : 0;
     HIRA_AUTOFREE char *path = isa_strdup(name);

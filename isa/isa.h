@@ -36,6 +36,7 @@ enum { ISA_OK = 0, ISA_FAILED = 1, ISA_USAGE = 2, ISA_SKIPPED = 3, ISA_INTERRUPT
     600000 /* starts of functions in one file; a browser has fewer. What comes after is swept without */
 #define ISA_STUBS_MAX 100000         /* entries of a procedure linkage table */
 #define ISA_DEPTH_MAX 64             /* folders in folders */
+#define ISA_REMARKS_MAX 1000         /* remembered of one archive; how many there were in all is known */
 #define ISA_SCOPE_MAX 1024           /* libraries of one program */
 #define ISA_OBJECT_CACHE (24u << 20) /* libraries kept loaded while footprints are made */
 #define ISA_RECORD_MAX (96u << 20)   /* a record of the database */

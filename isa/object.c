@@ -14,6 +14,7 @@ void object_destroy(struct object *o)
     free(o->soname);
     free(o->runpath);
     free(o->interp);
+    free(o->remark);
     free(o->forms);
     free(o->suspect);
     free(o->names);
@@ -164,6 +165,7 @@ void object_write(const struct object *o, struct hira_text *out)
     put_string(out, o->soname);
     put_string(out, o->runpath);
     put_string(out, o->interp);
+    put_string(out, o->remark);
     put_number(out, o->n_needed);
     for (size_t i = 0; i < o->n_needed; i++)
         put_string(out, o->needed[i]);
@@ -271,6 +273,7 @@ int object_read(const void *data, size_t size, struct object **ret_object)
     o->soname = get_string(&r);
     o->runpath = get_string(&r);
     o->interp = get_string(&r);
+    o->remark = get_string(&r);
     size_t n = get_count(&r, 1);
     o->needed = isa_alloc(n * sizeof *o->needed);
     for (; o->n_needed < n && !r.failed; o->n_needed++)

@@ -44,6 +44,7 @@ struct object {
     uint32_t flags, machine;
     uint64_t code_bytes, instructions, bad_bytes, suspect_instructions, functions;
     char *soname, *runpath, *interp;
+    char *remark; /* what was broken in it, though it could be used; "": nothing */
     char **needed;
     size_t n_needed;
     struct object_form *forms;   /* sorted by form */

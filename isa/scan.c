@@ -113,7 +113,7 @@ struct worker {
     bool excluded; /* the last file was left out on purpose */
     /* of the archive that is read */
     struct package *package;
-    const char *archive;
+    const char *archive, *member;
 };
 
 static void *worker_begin(struct scan *s)
@@ -167,9 +167,37 @@ static void count_skip(struct scan *s, struct package *p, bool excluded)
     pthread_mutex_unlock(&s->lock);
 }
 
-static void say_trouble(void *path, const char *what)
+static void say_remark(const char *path, const char *what)
 {
     isa_skip(path, "%s; what makes sense of it is used", what);
+}
+
+struct telling {
+    const char *path;
+    char *remark;
+};
+
+/* Kept with the object: whoever meets it again is told again. */
+static void say_trouble(void *context, const char *what)
+{
+    struct telling *t = context;
+    say_remark(t->path, what);
+    free(t->remark);
+    t->remark = isa_strdup(what);
+}
+
+/* Of the archive that is read. */
+static void leave_out_member(struct worker *w, const char *why)
+{
+    HIRA_AUTOFREE char *name = isa_printf("%s(%s)", w->archive, w->member);
+    struct package *p = w->package;
+    isa_skip(name, "%s; left out", why);
+    if (!p)
+        return;
+    p->skipped++;
+    if (p->n_remarks < ISA_REMARKS_MAX)
+        ISA_PUSH(p->remarks, p->n_remarks, p->remarks_cap) =
+            (struct package_remark){isa_strdup(w->member), isa_strdup(why)};
 }
 
 /* Analyzes, unless the database knows the hash already. NULL: said why. */
@@ -181,17 +209,24 @@ static struct object *object_of(struct worker *w, const char *path, const uint8_
     struct object *o = db_has_object(s->db, hash) ? db_object(s->db, hash) : NULL;
     if (o) {
         __atomic_add_fetch(&s->result->known_files, 1, __ATOMIC_RELAXED);
+        if (*o->remark)
+            say_remark(path, o->remark);
         return o;
     }
-    const struct analyze_options options = {.mapped = mapped, .trouble = say_trouble, .context = (void *)path};
+    struct telling telling = {.path = path};
+    const struct analyze_options options = {.mapped = mapped, .trouble = say_trouble, .context = &telling};
     o = analyze(w->analyzer, data, size, &options, &why);
     w->excluded = !o && !why;
     if (!o) {
-        if (why)
+        free(telling.remark);
+        if (why && w->member)
+            leave_out_member(w, why);
+        else if (why)
             isa_skip(path, "%s; left out", why);
         return NULL;
     }
     o->hash = hash;
+    o->remark = telling.remark;
     int error = db_put_object(s->db, o);
     if (error) {
         isa_skip(s->options->database, "cannot be written (%s); stopping, the same command goes on from here",
@@ -294,28 +329,42 @@ static void deb_member(void *context, const char *path, const uint8_t *data, siz
         return;
     }
     struct isa_hash hash = isa_hash_of(data, size);
+    w->member = path;
     struct object *o = object_of(w, name, data, size, hash, false);
+    w->member = NULL;
     if (o)
         add_to_package(w->s, w->package, path, hash, o);
-    else
-        count_skip(w->s, w->package, w->excluded);
+    else if (w->excluded)
+        count_skip(w->s, w->package, true);
     object_destroy(o);
 }
 
 static void deb_left_out(void *context, const char *path, const char *why)
 {
     struct worker *w = context;
-    HIRA_AUTOFREE char *name = isa_printf("%s(%s)", w->archive, path);
-    isa_skip(name, "%s; left out", why);
-    if (w->package)
-        w->package->skipped++;
+    w->member = path;
+    leave_out_member(w, why);
+    w->member = NULL;
+}
+
+/* What was said when it was read. */
+static void say_again(const char *archive, const struct package *p)
+{
+    for (size_t i = 0; i < p->n_remarks; i++) {
+        HIRA_AUTOFREE char *name = isa_printf("%s(%s)", archive, p->remarks[i].path);
+        isa_skip(name, "%s; left out", p->remarks[i].why);
+    }
+    if (p->skipped > p->n_remarks)
+        isa_skip(archive, "%zu more of its files were left out; their names are not kept", p->skipped - p->n_remarks);
 }
 
 /* Whether the database has this very archive, and everything that was in it. */
-static bool known_archive(struct scan *s, struct isa_hash ident)
+static bool known_archive(struct scan *s, const char *path, struct isa_hash ident)
 {
     struct package key = {.ident = ident}, *p = &key;
     struct package **found = s->n_known ? bsearch(&p, s->known, s->n_known, sizeof p, by_ident) : NULL;
+    if (found && (*found)->skipped && (*found)->member_cap != s->options->member_cap)
+        return false; /* perhaps not all of that would be left out now */
     for (size_t i = 0; found && i < (*found)->n_files; i++) {
         if (!db_has_object(s->db, (*found)->files[i].hash))
             return false;
@@ -331,9 +380,15 @@ static bool known_archive(struct scan *s, struct isa_hash ident)
         struct object *o = db_object(s->db, (*found)->files[i].hash);
         if (o)
             count_object(s, o);
-        s->result->known_files++;
+        if (o && *o->remark) {
+            HIRA_AUTOFREE char *name = isa_printf("%s(%s)", path, (*found)->files[i].path);
+            say_remark(name, o->remark);
+        }
+        __atomic_add_fetch(&s->result->known_files, 1, __ATOMIC_RELAXED);
         object_destroy(o);
     }
+    if (first)
+        say_again(path, *found);
     return found != NULL;
 }
 
@@ -345,7 +400,7 @@ static void archive_job(struct worker *w, const struct job *job)
         isa_skip(job->path, "%s; left out", strerror(errno));
         return;
     }
-    if (known_archive(w->s, ident))
+    if (known_archive(w->s, job->path, ident))
         return;
     const struct deb_reader reader = {w->s->options->member_cap, &scan_stop, deb_control, deb_member, deb_left_out, w};
     w->package = NULL;
@@ -358,6 +413,7 @@ static void archive_job(struct worker *w, const struct job *job)
         return;
     }
     w->package->ident = ident;
+    w->package->member_cap = w->s->options->member_cap;
     if (!db_put_package(w->s->db, w->package))
         scan_add_package(w->s, HIRA_STEAL(w->package));
 }

@@ -299,6 +299,23 @@ def test_bad_elf(work):
         check("things were left out" in out, f"{what}: {out}")
 
 
+def test_told_again(work):
+    """What was left out at the first scan is said by every later one, though nothing is read again."""
+    path = put(os.path.join(work, "cut"), program()[:len(program()) // 2])
+    package = put(os.path.join(work, "p.deb"), deb("p", [("./usr/bin/good", elf(b"\x90\xc3")), ("./usr/bin/cut", program()[:len(program()) // 2]),
+                  ("./usr/bin/head", program()[:40]), ("./usr/bin/none", program()[:56] + b"\0\0" + program()[58:]),
+                  ("./usr/bin/large", b"\x7fELF" + random.Random(1).randbytes(3 << 20))]))
+    for name, source in (("file", path), ("package", package)):
+        db = os.path.join(work, name + ".db")
+        first, again = (run("scan", "--db", db, "--threads", 1, "--member-cap", 2, source, status=3) for _ in range(2))
+        check(again[1] == first[1] and "was it cut?" in first[1], f"{name}: first {first[1]}\nthen {again[1]}")
+        check("(0 analyzed now" in again[0], again[0])
+        if name == "package":
+            check(all(what in again[1] for what in ("p.deb(/usr/bin/cut)", "p.deb(/usr/bin/head)", "p.deb(/usr/bin/none)", "p.deb(/usr/bin/large)")), again[1])
+            _, err = run("scan", "--db", db, "--member-cap", 4, source, status=3)
+            check("member-cap" not in err, "what a higher cap allows is read: " + err)
+
+
 def patched(data, old, new):
     check(data.count(old) >= 1 and len(old) == len(new), "patch")
     return data.replace(old, new)
@@ -531,7 +548,7 @@ def test_aarch64(work):
 
 
 TESTS = [test_help, test_formats, test_closures, test_wc, test_plan, test_why, test_other_verbs, test_occurrences, test_published_data, test_report,
-         test_packages, test_bad_elf, test_version_loops, test_missing_library, test_unreadable, test_left_out_classes, test_bad_packages, test_popularity,
+         test_packages, test_bad_elf, test_told_again, test_version_loops, test_missing_library, test_unreadable, test_left_out_classes, test_bad_packages, test_popularity,
          test_databases, test_interrupted, test_two_writers, test_memory_and_speed, test_thirty_thousand, test_shape, test_aarch64]
 
 
