@@ -26,6 +26,23 @@ const char *elf_class(const uint8_t *data, size_t size)
     return NULL;
 }
 
+void elf_machine(const uint8_t *data, char ret_name[24])
+{
+    static const struct {
+        unsigned machine;
+        const char *name;
+    } names[] = {{EM_386, "x86"},         {EM_MIPS, "MIPS"},    {EM_PPC, "PowerPC"},   {EM_PPC64, "PowerPC 64"},
+                 {EM_S390, "S/390"},      {EM_ARM, "ARM"},      {EM_SPARCV9, "SPARC"}, {EM_X86_64, "x86-64"},
+                 {EM_AARCH64, "AArch64"}, {EM_RISCV, "RISC-V"}, {258, "LoongArch"}};
+    const uint8_t *at = data + offsetof(Elf64_Ehdr, e_machine);
+    unsigned machine = data[EI_DATA] == ELFDATA2MSB ? (unsigned)at[0] << 8 | at[1] : (unsigned)at[1] << 8 | at[0];
+    snprintf(ret_name, 24, "machine %u", machine);
+    for (size_t i = 0; i < HIRA_ARRAY_SIZE(names); i++) {
+        if (names[i].machine == machine)
+            snprintf(ret_name, 24, "%s", names[i].name);
+    }
+}
+
 /* Bytes [offset, offset + n * each) of the file, aligned as its structures are; NULL when they are not all there. */
 static const void *table(const struct elf *elf, uint64_t offset, uint64_t n, size_t each)
 {

@@ -44,6 +44,8 @@ bool elf_magic(const uint8_t *data, size_t size);
 /* What kind of ELF file the first bytes (64 or more) announce: NULL when it is a 64-bit little-endian program or
  * library, else a class that isapop leaves out on purpose ("relocatable object", "32-bit", ...). */
 const char *elf_class(const uint8_t *data, size_t size);
+/* "AArch64", or "machine 8" for what has no name here: of an ELF file's first 64 bytes. */
+void elf_machine(const uint8_t *data, char ret_name[24]);
 /* NULL, or why the file cannot be read. */
 const char *elf_open(struct elf *elf, const uint8_t *data, size_t size);
 

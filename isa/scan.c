@@ -298,6 +298,8 @@ static void use_file(void *context, const uint8_t *data, size_t size, struct isa
         add_to_package(u->w->s, u->job->package, u->job->listed, hash, o);
     else
         count_skip(u->w->s, u->job->package, u->w->excluded);
+    if (!o && u->w->excluded && u->job->named)
+        isa_skip(u->job->path, "it has debugging information and no code; left out");
     object_destroy(o);
 }
 
@@ -358,9 +360,17 @@ static void say_again(const char *archive, const struct package *p)
         isa_skip(archive, "%zu more of its files were left out; their names are not kept", p->skipped - p->n_remarks);
 }
 
-/* Whether the database has this very archive, and everything that was in it. */
-static bool known_archive(struct scan *s, const char *path, struct isa_hash ident)
+/* A package that was named and has nothing for this scan. */
+static void say_foreign(const struct job *job, const struct package *p)
 {
+    if (job->named && !p->n_files && p->excluded)
+        isa_skip(job->path, "its %u ELF file(s) are for other machines, or are object files; left out", p->excluded);
+}
+
+/* Whether the database has this very archive, and everything that was in it. */
+static bool known_archive(struct scan *s, const struct job *job, struct isa_hash ident)
+{
+    const char *path = job->path;
     struct package key = {.ident = ident}, *p = &key;
     struct package **found = s->n_known ? bsearch(&p, s->known, s->n_known, sizeof p, by_ident) : NULL;
     if (found && (*found)->skipped && (*found)->member_cap != s->options->member_cap)
@@ -387,8 +397,10 @@ static bool known_archive(struct scan *s, const char *path, struct isa_hash iden
         __atomic_add_fetch(&s->result->known_files, 1, __ATOMIC_RELAXED);
         object_destroy(o);
     }
-    if (first)
+    if (first) {
         say_again(path, *found);
+        say_foreign(job, *found);
+    }
     return found != NULL;
 }
 
@@ -400,7 +412,7 @@ static void archive_job(struct worker *w, const struct job *job)
         isa_skip(job->path, "%s; left out", strerror(errno));
         return;
     }
-    if (known_archive(w->s, job->path, ident))
+    if (known_archive(w->s, job, ident))
         return;
     const struct deb_reader reader = {w->s->options->member_cap, &scan_stop, deb_control, deb_member, deb_left_out, w};
     w->package = NULL;
@@ -412,6 +424,7 @@ static void archive_job(struct worker *w, const struct job *job)
         package_destroy(HIRA_STEAL(w->package));
         return;
     }
+    say_foreign(job, w->package);
     w->package->ident = ident;
     w->package->member_cap = w->s->options->member_cap;
     if (!db_put_package(w->s->db, w->package))

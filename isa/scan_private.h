@@ -12,6 +12,7 @@ struct job {
     char *listed; /* as the package names it; NULL: an archive */
     struct package *package;
     uint64_t size;
+    bool named; /* on the command line: who names something is told what became of it */
 };
 
 struct scan {

@@ -41,27 +41,45 @@ bool scan_leaves_out(const struct scan *s, const uint8_t *head, size_t n)
     return machine != s->options->machine;
 }
 
-/* An ELF file of a package: a job, unless it is of a class that is left out on purpose. */
+/* What was left out on purpose, and what would read it. */
+static char *describe_foreign(const struct scan *s, const uint8_t *head)
+{
+    const char *class = elf_class(head, sizeof(Elf64_Ehdr));
+    unsigned machine = (unsigned)head[offsetof(Elf64_Ehdr, e_machine) + 1] << 8 | head[offsetof(Elf64_Ehdr, e_machine)];
+    const struct isa_decoder *other = class ? NULL : isa_decoder_for(machine),
+                             *ours = isa_decoder_for(s->options->machine);
+    char name[24];
+    elf_machine(head, name);
+    return isa_printf("%s%sfor %s, and this is a scan of 64-bit %s programs and libraries%s%s", class ? class : "",
+                      class ? " " : "", name, ours ? ours->isa : "?", other ? "; scan it by itself with --isa " : "",
+                      other ? other->isa : "");
+}
+
+/* An ELF file of a package: a job, unless it is of a class that is left out on purpose. That is said of what was named
+ * on the command line, and counted of what lay in a folder or a package. */
 static void add_elf(struct scan *s, struct package *package, const char *path, const char *listed, const uint8_t *head,
-                    size_t n, uint64_t size)
+                    size_t n, uint64_t size, bool named)
 {
     if (scan_leaves_out(s, head, n)) {
+        HIRA_AUTOFREE char *what = describe_foreign(s, head);
+        if (named)
+            isa_skip(path, "%s; left out", what);
         pthread_mutex_lock(&s->lock);
         package->excluded++;
         pthread_mutex_unlock(&s->lock);
         return;
     }
-    scan_add_job(s, (struct job){isa_strdup(path), isa_strdup(listed), package, size});
+    scan_add_job(s, (struct job){isa_strdup(path), isa_strdup(listed), package, size, named});
 }
 
 /* ---- files and folders ---- */
 
-static void add_archive(struct scan *s, const char *path, uint64_t size)
+static void add_archive(struct scan *s, const char *path, uint64_t size, bool named)
 {
-    scan_add_job(s, (struct job){isa_strdup(path), NULL, NULL, size});
+    scan_add_job(s, (struct job){isa_strdup(path), NULL, NULL, size, named});
 }
 
-static void add_loose(struct scan *s, const char *path, const uint8_t *head, size_t n, uint64_t size)
+static void add_loose(struct scan *s, const char *path, const uint8_t *head, size_t n, uint64_t size, bool named)
 {
     struct package *p = isa_alloc(sizeof *p);
     HIRA_AUTOFREE char *real = realpath(path, NULL);
@@ -73,7 +91,7 @@ static void add_loose(struct scan *s, const char *path, const uint8_t *head, siz
     p->source = isa_strdup(base);
     p->depends = isa_strdup("");
     scan_add_package(s, p);
-    add_elf(s, p, path, real ? real : path, head, n, size);
+    add_elf(s, p, path, real ? real : path, head, n, size, named);
 }
 
 struct indexing {
@@ -95,7 +113,7 @@ static bool add_indexed(void *context, const struct stanza *one)
     else if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
         isa_skip(path, "the index names it, but it is not there; complete the mirror, or say --mirror");
     else
-        add_archive(in->s, path, (uint64_t)st.st_size);
+        add_archive(in->s, path, (uint64_t)st.st_size, false);
     return !scan_stop;
 }
 
@@ -131,9 +149,9 @@ static void add_file(struct scan *s, const char *path, bool named)
         else if (named)
             isa_skip(path, "no regular file with anything in it; left out");
     } else if (elf_magic(head, n)) {
-        add_loose(s, path, head, n, size);
+        add_loose(s, path, head, n, size, named);
     } else if (n > 8 && !memcmp(head, "!<arch>\n", 8) && strstr(path, ".deb")) {
-        add_archive(s, path, size);
+        add_archive(s, path, size, named);
     } else if (named && is_index(path, head, n)) {
         add_index(s, path);
     } else if (named || (strlen(path) > 4 && !strcmp(path + strlen(path) - 4, ".deb"))) {
@@ -163,6 +181,21 @@ static void add_folder(struct scan *s, const char *path, unsigned depth)
     closedir(dir);
 }
 
+/* A folder that is named is no source when nothing in it can be scanned. */
+static void add_named_folder(struct scan *s, const char *path)
+{
+    size_t jobs = s->n_jobs, packages = s->n_packages;
+    unsigned skipped = isa_skipped;
+    add_folder(s, path, 0);
+    if (s->n_jobs > jobs || isa_skipped > skipped || scan_stop)
+        return;
+    if (s->n_packages > packages)
+        isa_skip(path, "its %zu ELF file(s) are for other machines, or are object files; left out",
+                 s->n_packages - packages);
+    else
+        isa_skip(path, "there is neither an ELF file nor a Debian package in it");
+}
+
 /* ---- the installed system ---- */
 
 static bool add_installed(void *context, const struct stanza *one)
@@ -188,7 +221,7 @@ static void list_files(struct scan *s, void *worker, size_t index)
         uint64_t size;
         HIRA_AUTOFREE char *path = isa_printf("%s%s", s->options->root, line);
         if (*line == '/' && look(path, true, head, &n, &size) && elf_magic(head, n))
-            add_elf(s, p, path, line, head, n, size);
+            add_elf(s, p, path, line, head, n, size, false);
     }
     hira_text_fini(&text);
 }
@@ -220,7 +253,7 @@ void sources_list(struct scan *s)
         if (stat(path, &st) < 0)
             isa_skip(path, "%s; left out", strerror(errno));
         else if (S_ISDIR(st.st_mode))
-            add_folder(s, path, 0);
+            add_named_folder(s, path);
         else {
             HIRA_AUTOFREE char *real = realpath(path, NULL); /* a link that is named is followed */
             add_file(s, real ? real : path, true);

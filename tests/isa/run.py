@@ -363,6 +363,22 @@ def test_left_out_classes(work):
     put(os.path.join(work, "good"), elf(b"\x90\xc3"))
     out, _ = run("scan", "--db", os.path.join(work, "..", "classes.db"), work, status=(0, 3))
     check("3 of other classes left out" in out, out)
+    # Who names such a file is told, each time, and so is who names a folder or a package with nothing else.
+    for name, says in (("foreign", "for MIPS, and this is a scan of 64-bit x86-64"), ("object", "relocatable object for x86-64"), ("small", "32-bit for")):
+        for _ in range(2):
+            out, err = run("scan", "--db", os.path.join(work, "..", "named.db"), os.path.join(work, name), status=3)
+            check(f"{name}: " in err and says in err, f"{name}: {err}")
+    folder = os.path.join(work, "folder")
+    os.mkdir(folder)
+    _, err = run("scan", "--db", os.path.join(work, "..", "folder.db"), folder, status=3)
+    check("neither an ELF file nor a Debian package" in err, err)
+    put(os.path.join(folder, "foreign"), elf(b"\x90\xc3\0\0", machine=8))
+    _, err = run("scan", "--db", os.path.join(work, "..", "folder.db"), folder, status=3)
+    check("folder: its 1 ELF file" in err, err)
+    package = put(os.path.join(work, "p.deb"), deb("p", [("./usr/bin/tool", elf(b"\x90\xc3", machine=183))]))
+    for _ in range(2):
+        _, err = run("scan", "--db", os.path.join(work, "..", "package.db"), package, status=3)
+        check("p.deb: its 1 ELF file" in err, err)
 
 
 def test_bad_packages(work):
@@ -539,8 +555,8 @@ def test_aarch64(work):
     code = struct.pack("<4I", 0xd2800000, 0xd2800ba8, 0xd4000001, 0x8b010000)  # mov x0, #0; mov x8, #93; svc #0; add x0, x0, x1
     path = put(os.path.join(work, "tool"), elf(code, machine=183))
     db = os.path.join(work, "x.db")
-    out, _ = run("scan", "--db", db, path)
-    check("0 packages with 0 programs" in out and "1 of other classes" in out, out)
+    out, err = run("scan", "--db", db, path, status=3)
+    check("0 packages with 0 programs" in out and "1 of other classes" in out and "for AArch64" in err, out + err)
     if subprocess.run([ISAPOP, "scan", "--db", db, "--isa", "aarch64", path], capture_output=True).returncode:
         raise Skip("built without Capstone")
     out, _ = run("importance", "--db", db, "--popularity", "none")
