@@ -178,6 +178,28 @@ static void diff_packages(const struct options *o, const struct model *a, const 
     HASH_CLEAR(hh, units);
 }
 
+/* Numbers of two closures, processors or machines are no comparison. What was asked for counts for both; here both are
+ * as their databases say. */
+static bool comparable(const struct model *a, const char *name_a, const struct model *b, const char *name_b)
+{
+    if (a->summary.machine != b->summary.machine) {
+        isa_note("%s and %s are of different machines; there is nothing to compare", name_a, name_b);
+        return false;
+    }
+    if (a->closure != b->closure) {
+        isa_note("%s was scanned with --closure %s, %s with %s; say which counts for both: --closure reach", name_a,
+                 closure_names[a->closure], name_b, closure_names[b->closure]);
+        return false;
+    }
+    if (a->cap != b->cap) {
+        isa_note("%s was scanned with --cpuid-cap %s, %s with %s; say which counts for both: --cpuid-cap x86-64-v1",
+                 name_a, a->cap == ISA_BEYOND ? "none" : isa_level_names[a->cap], name_b,
+                 b->cap == ISA_BEYOND ? "none" : isa_level_names[b->cap]);
+        return false;
+    }
+    return true;
+}
+
 int cmd_diff(const struct options *o)
 {
     struct options first = *o;
@@ -191,7 +213,8 @@ int cmd_diff(const struct options *o)
     if (!cmd_begin(&first, &a, &out))
         return ISA_FAILED;
     struct model *b = model_open(&second);
-    if (!b) {
+    if (!b || !comparable(a, o->words[0], b, o->words[1])) {
+        model_destroy(b);
         model_destroy(a);
         return ISA_FAILED;
     }
@@ -204,14 +227,22 @@ int cmd_diff(const struct options *o)
 /* ---- bench ---- */
 
 /* The suite's own database: one that is named, or a temporary one that is made. */
-static struct model *open_suite(const struct options *o)
+static struct model *open_suite(const struct options *o, const struct model *m)
 {
     struct model_options options = o->model;
     options.popularity = "none";
     options.database = o->words[0];
     size_t length = strlen(o->words[0]);
-    if (o->n_words == 1 && length > 3 && !strcmp(o->words[0] + length - 3, ".db"))
-        return model_open(&options);
+    if (o->n_words == 1 && length > 3 && !strcmp(o->words[0] + length - 3, ".db")) {
+        struct model *suite = model_open(&options);
+        if (suite && comparable(m, o->model.database, suite, o->words[0]))
+            return suite;
+        model_destroy(suite);
+        return NULL;
+    }
+    /* What is scanned now counts as what it is compared with does. */
+    options.closure = (int)m->closure;
+    options.cap = (int)m->cap;
     const char *folder = getenv("TMPDIR");
     HIRA_AUTOFREE char *path = isa_printf("%s/isapop-suite-XXXXXX", folder ? folder : "/tmp");
     int fd = mkstemp(path);
@@ -225,6 +256,7 @@ static struct model *open_suite(const struct options *o)
     scan_options.database = path;
     scan_options.sources = o->words;
     scan_options.n_sources = o->n_words;
+    scan_options.machine = m->summary.machine;
     int status = scan(&scan_options, &result);
     db_summary_fini(&result.summary);
     options.database = path;
@@ -266,11 +298,11 @@ int cmd_bench(const struct options *o)
     size_t n, suite_uses = 0, matter = 0, both = 0, seldom = 0;
     if (!o->n_words)
         return cmd_usage(o, "which suite? isapop bench SUITE.db, or its programs or folders");
-    struct model *suite = open_suite(o);
-    if (!suite)
+    if (!cmd_begin(o, &m, &out))
         return ISA_FAILED;
-    if (!cmd_begin(o, &m, &out)) {
-        model_destroy(suite);
+    struct model *suite = open_suite(o, m);
+    if (!suite) {
+        model_destroy(m);
         return ISA_FAILED;
     }
     HIRA_AUTOFREE struct pair *pairs = pair_up(m, suite, &n);

@@ -220,6 +220,16 @@ def test_other_verbs(work):
     data = json.loads(run("bench", "--db", db, "--json", "--popularity", "none", new, status=(0, 3))[0])
     check(data["suite"][0]["of them in the suite"] >= 1, data["suite"])
     run("bench", "--db", db, new + ".db")
+    # What counts otherwise is not compared, unless it is said how both count.
+    for option, value, says in (("--closure", "whole", "--closure reach"), ("--cpuid-cap", "x86-64-v3", "--cpuid-cap x86-64-v1")):
+        other = os.path.join(work, "other.db")
+        run("scan", "--db", other, option, value, new)
+        for verb in (("diff", old + ".db", other), ("bench", "--db", old + ".db", other)):
+            _, err = run(*verb, status=1)
+            check(f"was scanned with {says}" in err and "say which counts for both" in err, err)
+            run(*verb, option, value)
+        # A suite that is scanned for it counts as --db does.
+        run("bench", "--db", other, new)
     data = json.loads(run("testset", "--db", db, "--json")[0])
     used = sum(r["packages"] > 0 for r in json.loads(run("importance", "--db", db, "--json", "--limit", 0)[0])["importance"])
     check(data["testset"][-1]["in all"] == used, "the test set does not cover everything")
