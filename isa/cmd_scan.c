@@ -36,6 +36,8 @@ static void print_result(const struct options *o, const struct scan_result *r)
            "instructions\n",
            (double)s->code_bytes / 1e6, (unsigned long long)s->instructions, r->forms, (unsigned long long)s->bad_bytes,
            (unsigned long long)s->suspect);
+    if (r->twice)
+        printf("%llu were given more than once, and count once\n", (unsigned long long)r->twice);
     printf("%.1f s on %u threads, of which %.1f for the analysis\n", r->seconds, r->threads, r->analysis_seconds);
 }
 

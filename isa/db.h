@@ -51,6 +51,7 @@ struct package {
     uint32_t excluded, skipped; /* ELF files of other classes; files that could not be read */
     bool programs;              /* has any */
     bool live;                  /* of the present scan */
+    bool loose;                 /* a file by itself; not kept */
     bool suspended;             /* a source of libraries only: never counted */
     struct footprint footprints[CLOSURES];
 };

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <uthash.h>
 #include <xxhash.h>
 
 #include "analyze.h"
@@ -98,6 +99,45 @@ struct package *scan_add_package(struct scan *s, struct package *package)
     return package;
 }
 
+struct scan_seen {
+    UT_hash_handle hh;
+    char name[];
+};
+
+bool scan_met(struct scan *s, const char *name)
+{
+    struct scan_seen *one;
+    size_t n = strlen(name);
+    pthread_mutex_lock(&s->lock);
+    HASH_FIND(hh, s->seen, name, n, one);
+    bool met = one;
+    if (!met) {
+        one = isa_alloc(sizeof *one + n + 1);
+        memcpy(one->name, name, n);
+        HASH_ADD_KEYPTR(hh, s->seen, one->name, n, one);
+    }
+    s->result->twice += met;
+    pthread_mutex_unlock(&s->lock);
+    return met;
+}
+
+static void forget_met(struct scan *s)
+{
+    struct scan_seen *one, *next;
+    HASH_ITER(hh, s->seen, one, next)
+    {
+        HASH_DEL(s->seen, one);
+        free(one);
+    }
+}
+
+/* One package is counted once, in however many files it is. */
+bool scan_met_package(struct scan *s, const struct package *p)
+{
+    HIRA_AUTOFREE char *key = isa_printf("package %s %s %s", p->name, p->arch, p->version);
+    return scan_met(s, key);
+}
+
 void scan_add_job(struct scan *s, struct job job)
 {
     pthread_mutex_lock(&s->lock);
@@ -107,6 +147,12 @@ void scan_add_job(struct scan *s, struct job job)
 
 /* ---- one ELF file ---- */
 
+struct tally {
+    uint64_t programs, code_bytes, instructions, bad_bytes, suspect;
+    uint32_t machine;
+    uint64_t *occurrences, *suspects; /* ISA_FORMS_MAX of each */
+};
+
 struct worker {
     struct scan *s;
     struct analyzer *analyzer;
@@ -114,49 +160,75 @@ struct worker {
     /* of the archive that is read */
     struct package *package;
     const char *archive, *member;
+    struct tally tally; /* what counts once the archive turns out to be whole, and no other has the package */
 };
+
+static void count_object(struct tally *t, const struct object *o)
+{
+    t->programs += o->flags & OBJECT_PROGRAM ? 1 : 0;
+    t->code_bytes += o->code_bytes;
+    t->instructions += o->instructions;
+    t->bad_bytes += o->bad_bytes;
+    t->suspect += o->suspect_instructions;
+    t->machine = o->machine;
+    for (size_t i = 0; i < o->n_forms; i++)
+        t->occurrences[o->forms[i].form] += o->forms[i].count;
+    for (size_t i = 0; i < o->n_suspect; i++)
+        t->suspects[o->suspect[i].form] += o->suspect[i].count;
+}
+
+/* Into the result, unless it does not count after all; the tally starts again. */
+static void settle_tally(struct scan *s, struct tally *t, bool counts)
+{
+    struct db_summary *sum = &s->result->summary;
+    if (counts) {
+        pthread_mutex_lock(&s->lock);
+        s->result->programs += t->programs;
+        sum->code_bytes += t->code_bytes;
+        sum->instructions += t->instructions;
+        sum->bad_bytes += t->bad_bytes;
+        sum->suspect += t->suspect;
+        sum->machine = t->machine ? t->machine : sum->machine;
+        for (size_t i = 0; i < ISA_FORMS_MAX; i++) {
+            sum->occurrences[i] += t->occurrences[i];
+            sum->suspects[i] += t->suspects[i];
+        }
+        pthread_mutex_unlock(&s->lock);
+    }
+    memset(t->occurrences, 0, ISA_FORMS_MAX * sizeof *t->occurrences);
+    memset(t->suspects, 0, ISA_FORMS_MAX * sizeof *t->suspects);
+    *t = (struct tally){.occurrences = t->occurrences, .suspects = t->suspects};
+}
 
 static void *worker_begin(struct scan *s)
 {
     struct worker *w = isa_alloc(sizeof *w);
     w->s = s;
     w->analyzer = analyzer_create(db_forms(s->db));
+    w->tally.occurrences = isa_alloc(ISA_FORMS_MAX * sizeof *w->tally.occurrences);
+    w->tally.suspects = isa_alloc(ISA_FORMS_MAX * sizeof *w->tally.suspects);
     return w;
 }
 
 static void worker_end(void *worker)
 {
     struct worker *w = worker;
+    settle_tally(w->s, &w->tally, true);
     analyzer_destroy(w->analyzer);
+    free(w->tally.occurrences);
+    free(w->tally.suspects);
     free(w);
 }
 
-static void count_object(struct scan *s, const struct object *o)
-{
-    struct db_summary *sum = &s->result->summary;
-    pthread_mutex_lock(&s->lock);
-    s->result->programs += o->flags & OBJECT_PROGRAM ? 1 : 0;
-    sum->code_bytes += o->code_bytes;
-    sum->instructions += o->instructions;
-    sum->bad_bytes += o->bad_bytes;
-    sum->suspect += o->suspect_instructions;
-    sum->machine = o->machine;
-    for (size_t i = 0; i < o->n_forms; i++)
-        sum->occurrences[o->forms[i].form] += o->forms[i].count;
-    for (size_t i = 0; i < o->n_suspect; i++)
-        sum->suspects[o->suspect[i].form] += o->suspect[i].count;
-    pthread_mutex_unlock(&s->lock);
-}
-
-static void add_to_package(struct scan *s, struct package *p, const char *path, struct isa_hash hash,
+static void add_to_package(struct worker *w, struct package *p, const char *path, struct isa_hash hash,
                            const struct object *o)
 {
     struct package_file f = {isa_strdup(path), isa_strdup(o->soname), hash, o->flags & OBJECT_PROGRAM};
     isa_printable(f.path);
-    count_object(s, o);
-    pthread_mutex_lock(&s->lock);
+    count_object(&w->tally, o);
+    pthread_mutex_lock(&w->s->lock);
     ISA_PUSH(p->files, p->n_files, p->files_cap) = f;
-    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_unlock(&w->s->lock);
 }
 
 static void count_skip(struct scan *s, struct package *p, bool excluded)
@@ -294,9 +366,13 @@ static void use_file(void *context, const uint8_t *data, size_t size, struct isa
 {
     struct file_use *u = context;
     struct object *o = object_of(u->w, u->job->path, data, size, hash, true);
-    if (o)
-        add_to_package(u->w->s, u->job->package, u->job->listed, hash, o);
-    else
+    HIRA_AUTOFREE char *key = isa_printf("program %s %016llx%016llx", u->job->package->name, (unsigned long long)hash.a,
+                                         (unsigned long long)hash.b);
+    /* A library is looked for beside its program, so each copy of it counts; of a program one does. */
+    bool copy = o && u->job->package->loose && o->flags & OBJECT_PROGRAM && scan_met(u->w->s, key);
+    if (o && !copy)
+        add_to_package(u->w, u->job->package, u->job->listed, hash, o);
+    else if (!o)
         count_skip(u->w->s, u->job->package, u->w->excluded);
     if (!o && u->w->excluded && u->job->named)
         isa_skip(u->job->path, "it has debugging information and no code; left out");
@@ -317,6 +393,7 @@ static void deb_control(void *context, const char *text, size_t size)
     struct stanza stanza = {0};
     (void)size;
     stanza_parse(&stanza, text);
+    package_destroy(w->package);
     w->package = stanza_package(&stanza);
     stanza_fini(&stanza);
 }
@@ -335,7 +412,7 @@ static void deb_member(void *context, const char *path, const uint8_t *data, siz
     struct object *o = object_of(w, name, data, size, hash, false);
     w->member = NULL;
     if (o)
-        add_to_package(w->s, w->package, path, hash, o);
+        add_to_package(w, w->package, path, hash, o);
     else if (w->excluded)
         count_skip(w->s, w->package, true);
     object_destroy(o);
@@ -368,8 +445,9 @@ static void say_foreign(const struct job *job, const struct package *p)
 }
 
 /* Whether the database has this very archive, and everything that was in it. */
-static bool known_archive(struct scan *s, const struct job *job, struct isa_hash ident)
+static bool known_archive(struct worker *w, const struct job *job, struct isa_hash ident)
 {
+    struct scan *s = w->s;
     const char *path = job->path;
     struct package key = {.ident = ident}, *p = &key;
     struct package **found = s->n_known ? bsearch(&p, s->known, s->n_known, sizeof p, by_ident) : NULL;
@@ -379,8 +457,8 @@ static bool known_archive(struct scan *s, const struct job *job, struct isa_hash
         if (!db_has_object(s->db, (*found)->files[i].hash))
             return false;
     }
+    bool first = found && !scan_met_package(s, *found);
     pthread_mutex_lock(&s->lock);
-    bool first = found && !(*found)->live;
     if (first) {
         (*found)->live = true;
         ISA_PUSH(s->packages, s->n_packages, s->packages_cap) = *found;
@@ -389,7 +467,7 @@ static bool known_archive(struct scan *s, const struct job *job, struct isa_hash
     for (size_t i = 0; first && i < (*found)->n_files; i++) {
         struct object *o = db_object(s->db, (*found)->files[i].hash);
         if (o)
-            count_object(s, o);
+            count_object(&w->tally, o);
         if (o && *o->remark) {
             HIRA_AUTOFREE char *name = isa_printf("%s(%s)", path, (*found)->files[i].path);
             say_remark(name, o->remark);
@@ -397,6 +475,7 @@ static bool known_archive(struct scan *s, const struct job *job, struct isa_hash
         __atomic_add_fetch(&s->result->known_files, 1, __ATOMIC_RELAXED);
         object_destroy(o);
     }
+    settle_tally(s, &w->tally, first);
     if (first) {
         say_again(path, *found);
         say_foreign(job, *found);
@@ -412,13 +491,23 @@ static void archive_job(struct worker *w, const struct job *job)
         isa_skip(job->path, "%s; left out", strerror(errno));
         return;
     }
-    if (known_archive(w->s, job, ident))
+    HIRA_AUTOFREE char *key =
+        isa_printf("archive %016llx%016llx", (unsigned long long)ident.a, (unsigned long long)ident.b);
+    if (scan_met(w->s, key))
+        return;
+    if (known_archive(w, job, ident))
         return;
     const struct deb_reader reader = {w->s->options->member_cap, &scan_stop, deb_control, deb_member, deb_left_out, w};
     w->package = NULL;
     w->archive = job->path;
     const char *why = deb_read_file(job->path, &reader);
-    if (scan_stop || why || !w->package) {
+    bool good = !scan_stop && !why && w->package, first = good && !scan_met_package(w->s, w->package);
+    settle_tally(w->s, &w->tally, first);
+    if (good && !first) {
+        package_destroy(HIRA_STEAL(w->package));
+        return;
+    }
+    if (!good) {
         if (!scan_stop)
             isa_skip(job->path, "%s; the package is left out", why ? why : "it has no control file");
         package_destroy(HIRA_STEAL(w->package));
@@ -443,6 +532,7 @@ static void do_job(struct scan *s, void *worker, size_t i)
             isa_skip(job->path, "%s; left out", why);
             count_skip(s, job->package, false);
         }
+        settle_tally(s, &w->tally, true);
     } else {
         archive_job(w, job);
     }
@@ -464,7 +554,7 @@ static void use_found(void *context, const uint8_t *data, size_t size, struct is
     struct object *o =
         scan_leaves_out(u->w->s, data, size) ? NULL : object_of(u->w, u->job->path, data, size, hash, true);
     if (o)
-        add_to_package(u->w->s, u->job->package, u->job->path, hash, o);
+        add_to_package(u->w, u->job->package, u->job->path, hash, o);
     object_destroy(o);
 }
 
@@ -678,6 +768,7 @@ static void scan_fini(struct scan *s)
     }
     free(s->packages);
     free(s->jobs);
+    forget_met(s);
     db_close(s->db);
 }
 

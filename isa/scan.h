@@ -32,6 +32,7 @@ struct scan_result {
     struct db_summary summary;
     uint64_t analyzed_files, known_files, analyzed_bytes, analyzed_instructions;
     uint64_t programs, applications, excluded;
+    uint64_t twice; /* given more than once, and counted once */
     double seconds, analysis_seconds, processor_seconds;
     unsigned threads, forms;
     double bare_one, bare_all,

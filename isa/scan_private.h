@@ -15,6 +15,8 @@ struct job {
     bool named; /* on the command line: who names something is told what became of it */
 };
 
+struct scan_seen;
+
 struct scan {
     const struct scan_options *options;
     struct db *db;
@@ -27,6 +29,7 @@ struct scan {
     size_t n_known, known_cap;
     struct scan_result *result;
     unsigned threads;
+    struct scan_seen *seen;
 };
 
 extern _Atomic bool scan_stop;
@@ -38,6 +41,9 @@ void sources_list(struct scan *s);
 bool scan_leaves_out(const struct scan *s, const uint8_t *head, size_t n);
 
 struct package *scan_add_package(struct scan *s, struct package *package);
+/* Whether something with this name was there before: files, archives, packages. Counts it when it was. Any thread. */
+bool scan_met(struct scan *s, const char *name);
+bool scan_met_package(struct scan *s, const struct package *p);
 void scan_add_job(struct scan *s, struct job job);
 
 /* Runs fn(context, worker, i) for i below n on all threads, in order of i, until scan_stop. */

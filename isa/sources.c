@@ -74,13 +74,24 @@ static void add_elf(struct scan *s, struct package *package, const char *path, c
 
 /* ---- files and folders ---- */
 
+/* Whether the same file was listed already, by whatever path. */
+static bool met_file(struct scan *s, const char *path)
+{
+    HIRA_AUTOFREE char *real = realpath(path, NULL), *key = isa_printf("file %s", real ? real : path);
+    return scan_met(s, key);
+}
+
 static void add_archive(struct scan *s, const char *path, uint64_t size, bool named)
 {
+    if (met_file(s, path))
+        return;
     scan_add_job(s, (struct job){isa_strdup(path), NULL, NULL, size, named});
 }
 
 static void add_loose(struct scan *s, const char *path, const uint8_t *head, size_t n, uint64_t size, bool named)
 {
+    if (met_file(s, path))
+        return;
     struct package *p = isa_alloc(sizeof *p);
     HIRA_AUTOFREE char *real = realpath(path, NULL);
     const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
@@ -90,6 +101,7 @@ static void add_loose(struct scan *s, const char *path, const uint8_t *head, siz
     p->arch = isa_strdup("");
     p->source = isa_strdup(base);
     p->depends = isa_strdup("");
+    p->loose = true;
     scan_add_package(s, p);
     add_elf(s, p, path, real ? real : path, head, n, size, named);
 }
@@ -185,9 +197,10 @@ static void add_folder(struct scan *s, const char *path, unsigned depth)
 static void add_named_folder(struct scan *s, const char *path)
 {
     size_t jobs = s->n_jobs, packages = s->n_packages;
+    uint64_t twice = s->result->twice;
     unsigned skipped = isa_skipped;
     add_folder(s, path, 0);
-    if (s->n_jobs > jobs || isa_skipped > skipped || scan_stop)
+    if (s->n_jobs > jobs || isa_skipped > skipped || s->result->twice > twice || scan_stop)
         return;
     if (s->n_packages > packages)
         isa_skip(path, "its %zu ELF file(s) are for other machines, or are object files; left out",
@@ -201,8 +214,13 @@ static void add_named_folder(struct scan *s, const char *path)
 static bool add_installed(void *context, const struct stanza *one)
 {
     struct scan *s = context;
-    if (one->status && strstr(one->status, " installed"))
-        scan_add_package(s, stanza_package(one));
+    if (one->status && strstr(one->status, " installed")) {
+        struct package *p = stanza_package(one);
+        if (scan_met_package(s, p))
+            package_destroy(p);
+        else
+            scan_add_package(s, p);
+    }
     return !scan_stop;
 }
 

@@ -289,6 +289,38 @@ def test_packages(work):
     check("2 packages with 2 programs" in out, out)
 
 
+def test_given_twice(work):
+    """A package counts once, however often and by whatever path it is given."""
+    a, b, c = (os.path.join(work, name) for name in "abc")
+    for folder in (a, b, c):
+        os.mkdir(folder)
+    package = deb("p", [("./usr/bin/tool", elf(b"\x90\xc3"))])
+    put(os.path.join(a, "p.deb"), package)
+    put(os.path.join(b, "copy.deb"), package)
+    # The same version, packed otherwise; and one that breaks off, which must not stand for the whole one.
+    put(os.path.join(c, "p.deb"), deb("p", [("./usr/bin/tool", elf(b"\x90\xc3")), ("./usr/share/doc/x", b"text")]))
+    cut = put(os.path.join(work, "cut.deb"), package[:len(package) - 20])
+    os.symlink("a", os.path.join(work, "link"))
+    db = os.path.join(work, "x.db")
+    for sources in ([a + "/p.deb", a + "/p.deb"], [a + "/p.deb", work + "/link/p.deb"], [a + "/p.deb", b + "/copy.deb"], [a, b], [a, c], [a + "/p.deb", a]):
+        for again in range(2):
+            out, _ = run("scan", "--db", db, "--threads", 1 + again, *sources)
+            check(re.search(r"\b1 packages? with 1 programs?, 1 files? ", out) and "given more than once" in out, f"{sources}: {out}")
+        data = json.loads(run("importance", "--db", db, "--json", "--popularity", "none")[0])["importance"]
+        check(all(r["packages"] <= 1 and r["occurrences"] <= 1 for r in data), data)
+    for sources in ([cut, a], [a, cut]):
+        out, _ = run("scan", "--db", os.path.join(work, "cut.db"), "--threads", 1, *sources, status=3)
+        check(re.search(r"\b1 packages? with 1 programs?, 1 files? ", out), out)
+        os.unlink(os.path.join(work, "cut.db"))
+    # Programs that are no packages: one file by two paths, and a copy of the same name; another name is another program.
+    for folder in (a, b):
+        put(os.path.join(folder, "tool"), elf(b"\x90\xc3"))
+    put(os.path.join(c, "other"), elf(b"\x90\xc3"))
+    for sources, n in (([a + "/tool", work + "/link/tool"], 1), ([a + "/tool", b + "/tool"], 1), ([a + "/tool", c + "/other"], 2)):
+        out, _ = run("scan", "--db", os.path.join(work, "loose.db"), *sources)
+        check(re.search(rf"\b{n} packages? with {n} programs?, {n} files? ", out), f"{sources}: {out}")
+
+
 BAD = {
     "an ELF file that was cut in its header": (lambda: program()[:40], "ends inside its ELF header"),
     "an ELF file that was cut in the middle": (lambda: program()[:len(program()) // 2], "was it cut?"),
@@ -574,7 +606,7 @@ def test_aarch64(work):
 
 
 TESTS = [test_help, test_formats, test_closures, test_wc, test_plan, test_why, test_other_verbs, test_occurrences, test_published_data, test_report,
-         test_packages, test_bad_elf, test_told_again, test_version_loops, test_missing_library, test_unreadable, test_left_out_classes, test_bad_packages, test_popularity,
+         test_packages, test_bad_elf, test_told_again, test_given_twice, test_version_loops, test_missing_library, test_unreadable, test_left_out_classes, test_bad_packages, test_popularity,
          test_databases, test_interrupted, test_two_writers, test_memory_and_speed, test_thirty_thousand, test_shape, test_aarch64]
 
 
