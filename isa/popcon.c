@@ -6,6 +6,7 @@
 #include <zlib.h>
 
 #define ROWS_MAX 4000000 /* by_inst has some 220,000 */
+#define RARE 2           /* every distribution has packages on more than half of the machines */
 
 struct parse {
     struct popcon *p;
@@ -13,6 +14,7 @@ struct parse {
     uint64_t total, said; /* of a Total row; of a comment */
     unsigned long line;
     unsigned senseless;
+    bool sums; /* the Total row is of a file with more columns, whose sums it has */
 };
 
 static bool number(const char *s, uint64_t *ret)
@@ -74,6 +76,7 @@ static void row(struct parse *at, char *line)
     }
     if (!strcasecmp(name, "Total")) {
         at->total = inst;
+        at->sums = n > 3;
         return;
     }
     if (at->p->n < ROWS_MAX) {
@@ -95,20 +98,28 @@ static void settle(struct parse *at, uint64_t submissions)
     uint64_t most = 0;
     for (size_t i = 0; i < p->n; i++)
         most = HIRA_MAX(most, p->rows[i].installations);
-    /* by_inst ends with the sums of its columns: no number of machines. */
-    bool is_sum = at->total >= p->sum - p->sum / 100 && at->total <= p->sum + p->sum / 100;
+    /* by_inst ends with the sums of its columns: no number of machines, also when only some of its lines are here. */
+    bool is_sum = at->sums || (at->total >= p->sum - p->sum / 100 && at->total <= p->sum + p->sum / 100);
     if (submissions)
         p->submissions = submissions;
     else if (at->said)
         p->submissions = at->said;
-    else if (at->total && !is_sum)
+    else if (at->total >= most && at->total && !is_sum)
         p->submissions = at->total;
     else {
         p->submissions = most;
-        isa_note("%s: does not say how many machines were counted; taking the most of any package, %llu (--submissions "
-                 "N says it)",
-                 at->path, (unsigned long long)most);
+        isa_note("%s: does not say how many machines were counted%s; taking the most of any package, %llu "
+                 "(--submissions N says it)",
+                 at->path,
+                 !at->total ? ""
+                 : is_sum   ? " (its Total is the sum of a column)"
+                            : " (its Total is less than a package has)",
+                 (unsigned long long)most);
     }
+    if (p->submissions == at->total && at->total / RARE > most && !submissions && !at->said)
+        isa_note("%s: its Total, %llu, counts as the number of machines, but no package is on more than %.2g %% of "
+                 "them; if that is the sum of a column of which only some lines are here, say --submissions N",
+                 at->path, (unsigned long long)at->total, 100 * (double)most / (double)at->total);
     for (size_t i = 0; i < p->n; i++)
         p->everywhere += p->rows[i].installations >= p->submissions;
     if (p->everywhere)
@@ -139,10 +150,13 @@ int popcon_read(struct popcon *p, const char *path, uint64_t submissions)
         else
             row(&at, line);
     }
-    int status;
+    int status, closed;
     gzerror(file, &status);
-    gzclose(file);
-    if (status < 0 && status != Z_BUF_ERROR)
+    closed = gzclose(file); /* says so where the end of what was compressed is missing */
+    if (status == Z_BUF_ERROR || closed == Z_BUF_ERROR)
+        isa_skip(path, "it was cut, the end of what was compressed is missing; the %zu packages before that are used",
+                 p->n);
+    else if (status < 0 || closed < 0)
         isa_skip(path, "it is damaged; the %zu packages before that are used", p->n);
     if (!p->n) {
         isa_note("%s: no line of it is 'rank name installations ...' or 'name,installations'", path);

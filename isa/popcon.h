@@ -3,8 +3,9 @@
  * installations), or CSV (name, installations), plain or compressed.
  *
  * The number of submissions is the last word in a comment "submissions: N", or a `Total` row that is not merely the sum
- * of the column; else the largest count stands for it, which is said. A package that everybody has counts as missing on
- * half a machine, so that logarithms stay finite.
+ * of the column (by its size, or since the file is by_inst, whose Total is that also where lines are missing); else the
+ * largest count stands for it, which is said. A package that everybody has counts as missing on half a machine, so that
+ * logarithms stay finite.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */

@@ -8,6 +8,7 @@ MANY makes a database of made-up packages. HIRA_SOAK=1 scans the whole installed
 where somebody has it.
 """
 import csv
+import gzip
 import io
 import json
 import lzma
@@ -454,6 +455,28 @@ def test_popularity(work):
     check("inf" not in out and "nan" not in out and "2 packages by name" in out, out[:800])
     run("importance", "--db", db, "--popularity", os.path.join(work, "absent"), status=1)
     run("importance", "--db", db, "--popularity", "none")
+    # A compressed one that was cut, at many places, is used and named; a whole one is not.
+    rows = b"".join(b"%d %s %d\n" % (i + 1, b"sed" if i == 3 else b"package%d" % i, 9000 - i) for i in range(3000))
+    packed = gzip.compress(b"# submissions: 10000\n" + rows, mtime=0)
+    _, err = run("importance", "--db", db, "--popularity", put(path, packed))
+    check("cut" not in err and "damaged" not in err, err)
+    for size in (len(packed) - 1, len(packed) - 8, len(packed) - 20, len(packed) // 2, len(packed) // 10):
+        _, err = run("importance", "--db", db, "--popularity", put(path, packed[:size]), status=3)
+        check("it was cut" in err, f"{size} of {len(packed)}: {err}")
+    _, err = run("importance", "--db", db, "--popularity", put(path, packed[:-8] + bytes(8)), status=3)
+    check("it is damaged" in err, err)
+    # Some lines of by_inst with its last one, which has the sums of all; the same with three columns.
+    put(path, b"#rank name inst vote old recent no-files (maintainer)\n1 sed 9000 1 2 3 4 (X)\n2 ls 10 1 2 3 4 (X)\n---\n99 Total 300000000 1 2 3 4\n")
+    out, err = run("importance", "--db", db, "--popularity", path)
+    check("its Total is the sum of a column" in err and "9000 machines" in out, err + out[:600])
+    put(path, b"1 sed 9000\n2 ls 10\n99 Total 300000000\n")
+    out, err = run("importance", "--db", db, "--popularity", path)
+    check("no package is on more than 0.003 % of them" in err and "--submissions N" in err, err)
+    _, err = run("importance", "--db", db, "--popularity", path, "--submissions", 10000)
+    check("no package is on more" not in err, err)
+    _, err = run("importance", "--db", db, "--popularity", put(path, b"1 sed 9000\n2 ls 10\n99 Total 100\n"))
+    check("its Total is less than a package has" in err, err)
+    put(path, b"1 sed 1000\n2 ls 10\nnonsense\n0 Total 1000\n")
     out, _ = run("importance", "--db", db, "--popularity", path, "--missing-weight", "0.5", "--submissions", 2000, status=3)
     check(f"{len(PROGRAMS) - 2} given" in out, out[:600])
 
