@@ -59,5 +59,5 @@ int cmd_scan(const struct options *o)
     if (status == ISA_SKIPPED)
         printf("%u things were left out, as said\n", isa_skipped);
     db_summary_fini(&result.summary);
-    return status;
+    return output_flush() ? ISA_FAILED : status;
 }

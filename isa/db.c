@@ -105,6 +105,17 @@ static uint64_t head_sum(const struct record *r)
     return XXH64(r, offsetof(struct record, head), 0);
 }
 
+static int write_at(int fd, uint64_t offset, const uint8_t *data, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t n = pwrite(fd, data + done, size - done, (off_t)(offset + done));
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        done += n > 0 ? (size_t)n : 0;
+    }
+    return 0;
+}
+
 static int append(struct db *db, uint32_t kind, struct isa_hash key, const void *data, size_t size)
 {
     HIRA_AUTOFREE uint8_t *packed = NULL;
@@ -126,12 +137,9 @@ static int append(struct db *db, uint32_t kind, struct isa_hash key, const void 
     r.checksum = (uint32_t)XXH32(packed + sizeof r, r.stored, kind);
     r.head = head_sum(&r);
     memcpy(packed, &r, sizeof r);
-    for (size_t done = 0; done < sizeof r + r.stored;) {
-        ssize_t n = pwrite(db->fd, packed + done, sizeof r + r.stored - done, (off_t)(db->end + done));
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        done += n > 0 ? (size_t)n : 0;
-    }
+    int error = write_at(db->fd, db->end, packed, sizeof r + r.stored);
+    if (error)
+        return error;
     db->end += sizeof r + r.stored;
     return 0;
 }
@@ -174,7 +182,7 @@ static int read_payload(struct db *db, uint64_t offset, const struct record *r, 
 
 /* ---- forms, packages, summaries as bytes ---- */
 
-static void write_form(struct db *db, unsigned i)
+static int write_form(struct db *db, unsigned i)
 {
     const struct isa_form *f = isa_forms_get(db->forms, i);
     struct hira_text out = {0};
@@ -184,9 +192,11 @@ static void write_form(struct db *db, unsigned i)
     put_string(&out, f->text);
     put_number(&out, f->level);
     put_number(&out, f->flags);
-    if (append(db, RECORD_FORM, (struct isa_hash){i, 0}, out.data, out.size) == 0)
+    int error = out.failed ? -ENOMEM : append(db, RECORD_FORM, (struct isa_hash){i, 0}, out.data, out.size);
+    if (!error)
         db->forms_written = i + 1;
     hira_text_fini(&out);
+    return error;
 }
 
 static void copy_string(struct reader *r, char *to, size_t size)
@@ -498,6 +508,8 @@ static void explain(const struct db *db, int error)
                  path);
     else if (error == -EBUSY)
         isa_note("%s: another isapop is writing it; wait for that one, or choose another --db", path);
+    else if (error == -ENOSPC || error == -EDQUOT)
+        isa_note("%s: cannot be written: %s; the disk is full, free some space", path, strerror(-error));
     else
         isa_note("%s: %s", path, strerror(-error));
 }
@@ -585,14 +597,12 @@ int db_put_object(struct db *db, const struct object *object)
     struct hira_text out = {0};
     object_write(object, &out);
     pthread_mutex_lock(&db->lock);
-    for (unsigned n = isa_forms_count(db->forms); db->forms_written < n;) {
-        unsigned before = db->forms_written;
-        write_form(db, before);
-        if (db->forms_written == before)
-            break;
-    }
+    int error = out.failed ? -ENOMEM : 0;
+    for (unsigned n = isa_forms_count(db->forms); !error && db->forms_written < n;)
+        error = write_form(db, db->forms_written);
     uint64_t offset = db->end;
-    int error = out.failed ? -ENOMEM : append(db, RECORD_OBJECT, object->hash, out.data, out.size);
+    if (!error)
+        error = append(db, RECORD_OBJECT, object->hash, out.data, out.size);
     if (!error)
         index_object(db, object->hash, offset);
     pthread_mutex_unlock(&db->lock);
@@ -653,11 +663,8 @@ struct db_writer *db_rewrite_begin(struct db *db)
     if (w->out.fd < 0 || flock(w->out.fd, LOCK_EX | LOCK_NB) < 0 ||
         pwrite(w->out.fd, &magic, sizeof magic, 0) != sizeof magic)
         w->error = errno ? -errno : -ENOSPC;
-    for (unsigned i = 0; !w->error && i < isa_forms_count(db->forms); i++) {
-        write_form(&w->out, i);
-        if (w->out.forms_written != i + 1)
-            w->error = -EIO;
-    }
+    for (unsigned i = 0; !w->error && i < isa_forms_count(db->forms); i++)
+        w->error = write_form(&w->out, i);
     return w;
 }
 
@@ -673,8 +680,8 @@ static void copy_object(struct db_writer *w, struct isa_hash hash)
     HIRA_AUTOFREE uint8_t *data = w->error ? NULL : malloc(sizeof r + r.stored);
     if (!w->error)
         w->error = data ? read_at(w->db->fd, one->offset, data, sizeof r + r.stored) : -ENOMEM;
-    if (!w->error && pwrite(w->out.fd, data, sizeof r + r.stored, (off_t)w->out.end) != (ssize_t)(sizeof r + r.stored))
-        w->error = errno ? -errno : -EIO;
+    if (!w->error)
+        w->error = write_at(w->out.fd, w->out.end, data, sizeof r + r.stored);
     w->out.end += sizeof r + r.stored;
 }
 

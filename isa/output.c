@@ -1,6 +1,7 @@
 /* Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0 */
 #include "output.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdarg.h>
@@ -215,6 +216,15 @@ static void print_json(const struct output *o)
     json_decref(root);
 }
 
+int output_flush(void)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return ISA_OK;
+    isa_note("the results could not be written%s%s", errno ? ": " : "", errno ? strerror(errno) : "");
+    return ISA_FAILED;
+}
+
 int output_end(struct output *o)
 {
     if (o->format == OUTPUT_JSON)
@@ -242,8 +252,5 @@ int output_end(struct output *o)
     free(o->notes);
     free(o->tables);
     free(o);
-    bool failed = fflush(stdout) != 0 || ferror(stdout);
-    if (failed)
-        fputs("isapop: the results could not be written\n", stderr);
-    return failed ? ISA_FAILED : ISA_OK;
+    return output_flush();
 }

@@ -239,6 +239,19 @@ static void count_skip(struct scan *s, struct package *p, bool excluded)
     pthread_mutex_unlock(&s->lock);
 }
 
+/* The first error is said and stops the scan, which fails: nobody interrupted it. */
+static void cannot_write(struct scan *s, int error)
+{
+    pthread_mutex_lock(&s->lock);
+    bool first = !s->write_error;
+    s->write_error = error;
+    pthread_mutex_unlock(&s->lock);
+    scan_stop = true;
+    if (first)
+        isa_note("%s: cannot be written: %s; %sthe same command goes on from here", s->options->database,
+                 strerror(-error), error == -ENOSPC || error == -EDQUOT ? "the disk is full, free some space: " : "");
+}
+
 static void say_remark(const char *path, const char *what)
 {
     isa_skip(path, "%s; what makes sense of it is used", what);
@@ -300,11 +313,8 @@ static struct object *object_of(struct worker *w, const char *path, const uint8_
     o->hash = hash;
     o->remark = telling.remark;
     int error = db_put_object(s->db, o);
-    if (error) {
-        isa_skip(s->options->database, "cannot be written (%s); stopping, the same command goes on from here",
-                 strerror(-error));
-        scan_stop = true;
-    }
+    if (error)
+        cannot_write(s, error);
     __atomic_add_fetch(&s->result->analyzed_files, 1, __ATOMIC_RELAXED);
     __atomic_add_fetch(&s->result->analyzed_bytes, o->code_bytes, __ATOMIC_RELAXED);
     __atomic_add_fetch(&s->result->analyzed_instructions, o->instructions, __ATOMIC_RELAXED);
@@ -516,8 +526,10 @@ static void archive_job(struct worker *w, const struct job *job)
     say_foreign(job, w->package);
     w->package->ident = ident;
     w->package->member_cap = w->s->options->member_cap;
-    if (!db_put_package(w->s->db, w->package))
-        scan_add_package(w->s, HIRA_STEAL(w->package));
+    int error = db_put_package(w->s->db, w->package);
+    if (error)
+        cannot_write(w->s, error);
+    scan_add_package(w->s, HIRA_STEAL(w->package));
 }
 
 static void do_job(struct scan *s, void *worker, size_t i)
@@ -736,8 +748,7 @@ static int write_anew(struct scan *s)
     sum->source = source.data ? source.data : isa_strdup("");
     int error = db_rewrite_end(w, sum);
     if (error)
-        isa_note("%s: cannot be written: %s; free some space, the same command goes on from here", s->options->database,
-                 strerror(-error));
+        cannot_write(s, error);
     return error;
 }
 
@@ -807,9 +818,9 @@ int scan(const struct scan_options *options, struct scan_result *ret)
     sources_list(&s);
     run_jobs(&s);
     forget_known(&s);
-    int status = ISA_INTERRUPTED;
     if (!scan_stop)
         make_footprints(&s);
+    int status = s.write_error ? ISA_FAILED : ISA_INTERRUPTED;
     if (!scan_stop) {
         qsort(s.packages, s.n_packages, sizeof *s.packages, by_package);
         status = write_anew(&s) ? ISA_FAILED : isa_skipped ? ISA_SKIPPED : ISA_OK;

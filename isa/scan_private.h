@@ -29,6 +29,7 @@ struct scan {
     size_t n_known, known_cap;
     struct scan_result *result;
     unsigned threads;
+    int write_error; /* of the database; it stopped the scan */
     struct scan_seen *seen;
 };
 

@@ -547,6 +547,41 @@ def test_interrupted(work):
     check(run("importance", "--db", db, "--limit", 0)[0] == run("importance", "--db", other, "--limit", 0)[0], "an interrupted scan answers otherwise")
 
 
+def test_disk_full(work):
+    """Wherever a disk is full, that is an error that says so, and the same command completes the scan when there is room."""
+    for verb in (("importance", "--db", base(work)), ("scan", "--db", os.path.join(work, "y.db"), "/bin/true")):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([ISAPOP, *verb], stdout=full, stderr=subprocess.PIPE, text=True)
+        check(done.returncode == 1 and "could not be written: No space left" in done.stderr, f"{verb}: {done}")
+    # A file system of its own, that is full at some point: while files are analyzed, or while the result is written.
+    namespace = ["unshare", "-m"] if os.getuid() == 0 else ["unshare", "-rm"]
+    folder = os.path.join(work, "disk")
+    os.mkdir(folder)
+    names = [put(os.path.join(work, f"p{i}.deb"), deb(f"p{i}", [("./usr/bin/tool", program(source))])) for i, source in enumerate(PROGRAMS[:3])]
+    script = """
+mount -t tmpfs -o size=$1k,mode=777 none "$2" || exit 77
+isapop=$3 db=$2/x.db; shift 3
+"$isapop" scan --db "$db" "$@"; echo "first $?" >&2
+mount -o remount,size=64m "$(dirname "$db")" && "$isapop" scan --db "$db" "$@" >/dev/null && "$isapop" importance --db "$db" --limit 0
+"""
+    other = os.path.join(work, "other.db")
+    run("scan", "--db", other, *names, *PROGRAMS[3:])
+    answer = run("importance", "--db", other, "--limit", 0)[0]
+    failed = 0
+    # Both the old file and the new one have to fit.
+    for size in (4, 16, os.path.getsize(other) // 2048, os.path.getsize(other) // 1024 + 100, os.path.getsize(other) * 3 // 2048):
+        done = subprocess.run([*namespace, "sh", "-c", script, "sh", str(size), folder, ISAPOP, *names, *PROGRAMS[3:]], capture_output=True, text=True)
+        if done.returncode == 77 or "unshare" in done.stderr:
+            raise Skip("no file system can be mounted here: " + done.stderr.strip())
+        if "first 0" in done.stderr:
+            continue
+        failed += 1
+        check("first 1" in done.stderr and "No space left on device" in done.stderr and "the disk is full" in done.stderr, f"{size} KB: {done.stderr}")
+        check("interrupted" not in done.stderr and done.stderr.count("disk is full") == 1, f"{size} KB: {done.stderr}")
+        check(done.returncode == 0 and done.stdout == answer, f"{size} KB: status {done.returncode}; {done.stderr}")
+    check(failed >= 3, f"only {failed} disks were full")
+
+
 def test_two_writers(work):
     db = os.path.join(work, "x.db")
     import fcntl
@@ -630,7 +665,7 @@ def test_aarch64(work):
 
 TESTS = [test_help, test_formats, test_closures, test_wc, test_plan, test_why, test_other_verbs, test_occurrences, test_published_data, test_report,
          test_packages, test_bad_elf, test_told_again, test_given_twice, test_version_loops, test_missing_library, test_unreadable, test_left_out_classes, test_bad_packages, test_popularity,
-         test_databases, test_interrupted, test_two_writers, test_memory_and_speed, test_thirty_thousand, test_shape, test_aarch64]
+         test_databases, test_interrupted, test_two_writers, test_disk_full, test_memory_and_speed, test_thirty_thousand, test_shape, test_aarch64]
 
 
 def main():
