@@ -14,6 +14,7 @@
 
 #define FILE_READ_MAX (120u << 20) /* of a file that is looked at again: memory stays below 200 MB */
 #define FILES_SHOWN 24             /* whose functions are listed */
+#define FORMS_NAMED 12             /* of a mnemonic, when one has to be chosen */
 
 struct place {
     char *path, *function;
@@ -143,8 +144,27 @@ static int by_weight(const void *x, const void *y)
     return a->p != b->p ? (a->p > b->p ? -1 : 1) : strcmp(a->name, b->name);
 }
 
-/* The unit by its name; with mnemonics as units, a form's text names its mnemonic's unit, and only the form is looked
- * for. */
+/* What a name means in a database: forms by their mnemonic, or one form. */
+struct meaning {
+    size_t by_mnemonic, by_text;
+    struct hira_text forms; /* the first few of a mnemonic */
+};
+
+static struct meaning meaning_of(const struct isa_forms *forms, const char *name)
+{
+    struct meaning is = {0};
+    for (unsigned i = 0; i < isa_forms_count(forms); i++) {
+        const struct isa_form *f = isa_forms_get(forms, i);
+        is.by_text += !strcasecmp(name, f->text);
+        if (strcasecmp(name, f->mnemonic) != 0)
+            continue;
+        if (is.by_mnemonic++ < FORMS_NAMED)
+            hira_text_printf(&is.forms, "%s'%s'", is.by_mnemonic > 1 ? ", " : "", f->text);
+    }
+    return is;
+}
+
+/* Marks what the name means in the model's units; SIZE_MAX: nothing. */
 static size_t find_unit(struct why *w, const char *name)
 {
     const struct isa_forms *forms = db_forms(w->m->db);
@@ -157,6 +177,32 @@ static size_t find_unit(struct why *w, const char *name)
             found_unit = w->m->unit_of[i];
     }
     return found_unit;
+}
+
+/* A form is a unit only among forms: whether the name means one. 0, or the exit status, said why. */
+static int choose_units(const struct options *o, const char *name, bool *ret_by_form)
+{
+    struct db *db = db_open(o->model.database, false);
+    if (!db)
+        return ISA_FAILED;
+    struct meaning is = meaning_of(db_forms(db), name);
+    bool complete = db_summary(db);
+    db_close(db);
+    int status = ISA_OK;
+    if (complete && !is.by_mnemonic && !is.by_text) {
+        isa_note(
+            "why: no file scanned has an instruction '%s' ('isapop importance --limit 0' lists what there is, with "
+            "--by form encoding forms)",
+            name);
+        status = ISA_FAILED;
+    } else if (o->model.by_form && !is.by_text && is.by_mnemonic > 1) {
+        isa_note("why: with --by form, which of the %zu forms of %s? %s%s; without --by form all of them",
+                 is.by_mnemonic, name, is.forms.data, is.by_mnemonic > FORMS_NAMED ? ", ..." : "");
+        status = ISA_USAGE;
+    }
+    *ret_by_form = o->model.by_form || (is.by_text && !is.by_mnemonic);
+    hira_text_fini(&is.forms);
+    return status;
 }
 
 static void list_packages(struct why *w, struct output *out, size_t unit)
@@ -218,32 +264,26 @@ static void why_fini(struct why *w)
 
 int cmd_why(const struct options *o)
 {
+    struct options asked = *o;
     struct output *out;
+    if (!o->n_words)
+        return cmd_usage(o, "which instruction? for example: isapop why PSHUFB, or a form: isapop why 'MOV REX.W 8B'");
+    struct hira_text name = {0};
+    for (size_t i = 0; i < o->n_words; i++)
+        hira_text_printf(&name, "%s%s", i ? " " : "", o->words[i]);
     struct why *w = isa_alloc(sizeof *w);
     w->o = o;
-    int status = ISA_USAGE;
-    if (!o->n_words) {
-        cmd_usage(o, "which instruction? for example: isapop why PSHUFB, or a form: isapop why 'MOV REX.W 8B'");
-    } else if (!cmd_begin(o, &w->m, &out)) {
+    int status = choose_units(o, name.data, &asked.model.by_form);
+    if (!status && !cmd_begin(&asked, &w->m, &out))
         status = ISA_FAILED;
-    } else {
-        struct hira_text name = {0};
-        for (size_t i = 0; i < o->n_words; i++)
-            hira_text_printf(&name, "%s%s", i ? " " : "", o->words[i]);
+    if (!status) {
         size_t unit = find_unit(w, name.data);
-        if (unit == SIZE_MAX) {
-            isa_note("why: no file scanned has an instruction '%s' ('isapop importance --limit 0' lists what there is)",
-                     name.data);
-            model_destroy(w->m);
-            status = ISA_FAILED;
-        } else {
-            db_packages(w->m->db, false, false, keep_package, w);
-            list_packages(w, out, unit);
-            list_places(w, out);
-            status = cmd_end(w->m, out);
-        }
-        hira_text_fini(&name);
+        db_packages(w->m->db, false, false, keep_package, w);
+        list_packages(w, out, unit);
+        list_places(w, out);
+        status = cmd_end(w->m, out);
     }
+    hira_text_fini(&name);
     why_fini(w);
     return status;
 }

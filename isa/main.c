@@ -97,6 +97,9 @@ static const struct verb {
      "whole packages' gaps; then lists one (--order).",
      QUERY "supported until steps order limit ", cmd_plan},
     {"why", "INSTRUCTION", "which packages, files, functions and addresses need it",
+     "An INSTRUCTION is a mnemonic, or an encoding form as --by form prints it ('MOV REX.W 8B'), which is then all "
+     "that "
+     "counts.\n"
      "Files that are still where they were scanned are disassembled again, to name every function; of others the first "
      "place is known.",
      QUERY "limit ", cmd_why},

@@ -203,7 +203,19 @@ def test_why(work):
     # Local functions of stripped files have no name; exported ones have.
     out, _ = run("why", "--db", db, "SYSCALL", "--limit", 0)
     check(re.search(r"0x[0-9a-f]+ +\S*libc\.so\.6 +\w+", out), out[-1500:])
-    run("why", "--db", db, "MOV REX.W 8B")
+    # A form is answered for itself: as many packages as 'importance --by form' has, fewer than its mnemonic.
+    rows = json.loads(run("importance", "--db", db, "--json", "--by", "form", "--limit", 0)[0])["importance"]
+    of = {r["instruction"]: r["packages"] for r in json.loads(run("importance", "--db", db, "--json", "--limit", 0)[0])["importance"]}
+    rare = next(r for r in reversed(rows) if 0 < r["packages"] < of[r["instruction"].split()[0]])
+    for words in ([rare["instruction"]], rare["instruction"].split(), ["--by", "form", rare["instruction"].lower()]):
+        out, _ = run("why", "--db", db, *words)
+        check(re.search(rf"^{rare['packages']} packages? needs? {rare['instruction']}$", out, re.M), f"{rare}: {out[:600]}")
+    out, _ = run("why", "--db", db, "MOV")
+    check(f"{len(PROGRAMS)} packages need MOV\n" in out, out[:600])
+    _, err = run("why", "--db", db, "--by", "form", "MOV", status=2)
+    check(re.search(r"which of the \d+ forms of MOV\? '?MOV", err), err)
+    _, err = run("why", "--db", db, "MOV REX.W FF", status=1)
+    check("no file scanned has an instruction 'MOV REX.W FF'" in err and "--by form" in err, err)
     _, err = run("why", "--db", db, "NONSENSE", status=1)
     check("no file scanned has an instruction 'NONSENSE'" in err, err)
 
