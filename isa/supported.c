@@ -9,6 +9,7 @@
 #include "decoder.h"
 
 #define FILE_MAX (4u << 20)
+#define FORMS_SAID 3  /* lines with forms that mean nothing are named; of more only the number is */
 #define NEAR_ENOUGH 3 /* edits between a name and what it was meant to be */
 
 static const struct isa_decoder *decoder_of(const struct model *m)
@@ -104,9 +105,54 @@ static void unknown(const struct model *m, const char *where, unsigned line, con
                  where, line, word);
 }
 
-static unsigned parse_line(const struct model *m, const char *where, unsigned number, char *line, uint64_t *bits)
+struct parse {
+    const struct model *m;
+    const char *where;
+    unsigned number, wrong, forms; /* lines that are forms and match no unit */
+    uint64_t *bits;
+};
+
+static bool knows_mnemonic(const struct model *m, const char *word, size_t n)
 {
-    unsigned wrong = 0;
+    const char *name;
+    for (unsigned i = 0; (name = decoder_of(m)->mnemonic(i)); i++) {
+        if (strlen(name) == n && !strncasecmp(name, word, n))
+            return true;
+    }
+    return false;
+}
+
+/* A mnemonic and an encoding, as --by form prints them: the opcode is two hexadecimal digits, at most a /digit follows.
+ * No name of anything is two such digits. */
+static bool is_form(const struct model *m, const char *text)
+{
+    size_t n = strcspn(text, " \t"), end = strlen(text);
+    if (!knows_mnemonic(m, text, n))
+        return false;
+    if (end > n + 3 && text[end - 2] == '/' && isdigit((unsigned char)text[end - 1]))
+        end -= 3;
+    return end > n + 2 && isblank((unsigned char)text[end - 3]) && isxdigit((unsigned char)text[end - 2]) &&
+           isxdigit((unsigned char)text[end - 1]);
+}
+
+/* A form that is no unit: among mnemonics none is; among forms it is only one that nothing scanned has. */
+static void form_without_unit(struct parse *p, const char *text)
+{
+    p->wrong += !p->m->by_form;
+    if (p->forms++ >= FORMS_SAID)
+        return;
+    if (p->m->by_form)
+        isa_note("%s:%u: no file scanned has the form '%s'; it counts for nothing ('importance --by form' lists those "
+                 "there are)",
+                 p->where, p->number, text);
+    else
+        isa_note("%s:%u: '%s' is an encoding form, and mnemonics are counted; say --by form", p->where, p->number,
+                 text);
+}
+
+static void parse_line(struct parse *p, char *line)
+{
+    const struct model *m = p->m;
     line[strcspn(line, "#")] = 0;
     char *whole = line + strspn(line, " \t\r");
     for (size_t n = strlen(whole); n && isspace((unsigned char)whole[n - 1]);)
@@ -116,30 +162,37 @@ static unsigned parse_line(const struct model *m, const char *where, unsigned nu
     if (strchr(whole, ' ')) {
         for (size_t i = 0; i < m->n_units; i++) {
             if (!strcasecmp(whole + out, m->units[i].name)) {
-                put(bits, i, !out);
-                return 0;
+                put(p->bits, i, !out);
+                return;
             }
         }
     }
+    if (is_form(m, whole + out)) {
+        form_without_unit(p, whole + out);
+        return;
+    }
     for (char *save = NULL, *w = strtok_r(whole, " \t\r,", &save); w; w = strtok_r(NULL, " \t\r,", &save)) {
         out = *w == '!';
-        if (apply(m, w + out, !out, bits))
+        if (apply(m, w + out, !out, p->bits))
             continue;
-        unknown(m, where, number, w + out);
-        wrong++;
+        unknown(m, p->where, p->number, w + out);
+        p->wrong++;
     }
-    return wrong;
 }
 
 int supported_parse(const struct model *m, const char *where, const char *text, uint64_t *ret_bits)
 {
-    unsigned wrong = 0, number = 0;
+    struct parse p = {.m = m, .where = where, .bits = ret_bits};
     HIRA_AUTOFREE char *copy = isa_strdup(text);
     char *rest = copy;
     memset(ret_bits, 0, m->words * sizeof *ret_bits);
-    for (char *line; (line = strsep(&rest, "\n"));)
-        wrong += parse_line(m, where, ++number, line, ret_bits);
-    return wrong ? -EINVAL : 0;
+    for (char *line; (line = strsep(&rest, "\n"));) {
+        p.number++;
+        parse_line(&p, line);
+    }
+    if (p.forms > FORMS_SAID)
+        isa_note("%s: so are %u more lines", where, p.forms - FORMS_SAID);
+    return p.wrong ? -EINVAL : 0;
 }
 
 int supported_read(const struct model *m, const char *path, uint64_t *ret_bits)

@@ -2,7 +2,8 @@
  * A set of supported units as people write it: mnemonics, ISA sets, forms, shell patterns over the first two, the
  * levels x86-64-v1 to -v4, each with "!" in front to take it out again; blanks, commas or lines between them; comments
  * after "#". What comes later wins. A name that neither the decoder nor the database knows is an error, with what it
- * was perhaps meant to be.
+ * was perhaps meant to be; so is a form where mnemonics are the units. Where forms are, one that nothing scanned has is
+ * only said.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
