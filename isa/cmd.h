@@ -18,7 +18,7 @@ struct options {
     struct model_options model;
     enum output_format format;
     const char *supported, *output, *order;
-    size_t limit;
+    size_t limit; /* rows of a table */
     double until;
     size_t steps;
     bool depends, progress;
@@ -49,5 +49,11 @@ int cmd_bench(const struct options *o);
 int cmd_family(const struct options *o);
 int cmd_occurrences(const struct options *o);
 int cmd_report(const struct options *o);
+
+/* How many of a list within a cell are shown: `most` to people, all to programs. */
+static inline size_t cmd_listed(const struct options *o, size_t most)
+{
+    return o->format == OUTPUT_TEXT ? most : SIZE_MAX;
+}
 
 #endif

@@ -9,8 +9,9 @@
 
 #include "cmd.h"
 
-#define MATTERS 0.1 /* importance from which on a suite should have an instruction */
-#define SELDOM 0.01 /* importance below which a suite that has it tests what hardly anybody has */
+#define MATTERS 0.1   /* importance from which on a suite should have an instruction */
+#define NEEDS_SHOWN 6 /* instructions named for each package that needs more */
+#define SELDOM 0.01   /* importance below which a suite that has it tests what hardly anybody has */
 
 struct index {
     const char *name;
@@ -120,7 +121,7 @@ static int by_more(const void *x, const void *y)
     return strcmp(a->a->name, b->a->name);
 }
 
-static void compare_members(const struct model *a, const struct model *b, struct index *units_of_a, struct change *c)
+static void compare_members(const struct options *o, const struct model *b, struct index *units_of_a, struct change *c)
 {
     struct index *there;
     size_t common = 0;
@@ -132,10 +133,9 @@ static void compare_members(const struct model *a, const struct model *b, struct
             common++;
             continue;
         }
-        if (c->more++ < 6)
+        if (c->more++ < cmd_listed(o, NEEDS_SHOWN))
             hira_text_printf(&c->names, "%s%s", c->more > 1 ? ", " : "", b->units[i].name);
     }
-    (void)a;
     c->less = c->a->n_units - common;
 }
 
@@ -152,7 +152,7 @@ static void diff_packages(const struct options *o, const struct model *a, const 
             continue;
         struct change c = {.a = &a->members[i], .b = &b->members[there->i]};
         common++;
-        compare_members(a, b, units, &c);
+        compare_members(o, b, units, &c);
         if (c.more || c.less)
             ISA_PUSH(changes, n, cap) = c;
         else

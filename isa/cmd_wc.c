@@ -17,10 +17,10 @@ static int by_weight(const void *x, const void *y)
 
 /* The rarest first: they say best why. */
 static void lacking(const struct model *m, const struct member *one, const uint64_t *supported, const uint32_t *order,
-                    struct hira_text *out)
+                    size_t most, struct hira_text *out)
 {
     size_t n = 0, all = bits_missing(one->units, supported, m->words);
-    for (size_t i = m->n_units; i-- && n < LACKS_SHOWN;) {
+    for (size_t i = m->n_units; i-- && n < most;) {
         if (!bit_get(one->units, order[i]) || bit_get(supported, order[i]))
             continue;
         hira_text_printf(out, "%s%s", n++ ? ", " : "", m->units[order[i]].name);
@@ -69,7 +69,7 @@ int cmd_wc(const struct options *o)
     for (size_t i = 0; i < n && i < o->limit; i++) {
         const struct member *one = &m->members[broken[i]];
         struct hira_text text = {0};
-        lacking(m, one, supported, order, &text);
+        lacking(m, one, supported, order, cmd_listed(o, LACKS_SHOWN), &text);
         output_percent(out, one->p);
         output_count(out, bits_missing(one->units, supported, m->words));
         output_text(out, one->name);

@@ -34,7 +34,7 @@ struct why {
     struct place *places;
     size_t n_places, places_cap;
     char **files;
-    size_t n_files, files_cap;
+    size_t n_files, files_cap, looked_at;
 };
 
 static bool known(char **list, size_t n, const char *path)
@@ -109,9 +109,13 @@ static void found(void *context, const char *path, const struct object *o)
     struct why *w = context;
     if (!known(w->paths, w->n_paths, path))
         ISA_PUSH(w->paths, w->n_paths, w->paths_cap) = isa_strdup(path);
-    if (known(w->files, w->n_files, path) || w->n_files >= FILES_SHOWN)
+    if (known(w->files, w->n_files, path))
         return;
     ISA_PUSH(w->files, w->n_files, w->files_cap) = isa_strdup(path);
+    /* Each gives a place at least. */
+    if (w->looked_at >= HIRA_MIN(cmd_listed(w->o, FILES_SHOWN), w->o->limit))
+        return;
+    w->looked_at++;
     if (look_again(w, path, o->hash))
         return;
     for (size_t i = 0; i < o->n_forms; i++) {
@@ -235,6 +239,8 @@ static void list_packages(struct why *w, struct output *out, size_t unit)
 
 static void list_places(struct why *w, struct output *out)
 {
+    if (w->looked_at < w->n_files)
+        output_note(out, "places: of %zu of %zu files; --json and --csv have all", w->looked_at, w->n_files);
     output_table(out, "places", "times|address|<file|<function");
     for (size_t i = 0; i < w->n_places && i < w->o->limit; i++) {
         HIRA_AUTOFREE char *address = isa_printf("0x%llx", (unsigned long long)w->places[i].address);

@@ -12,6 +12,7 @@
 #include "supported.h"
 
 #define DEFAULT_DATABASE "isapop.db"
+#define ROWS_SHOWN 40
 
 enum {
     O_DB = 256,
@@ -65,7 +66,7 @@ static const struct option_text {
     {"steps", "N", "stop after N new units", O_STEPS},
     {"order", "ORDER", "importance, smallest-gap or best-gain (default)", O_ORDER},
     {"depends", NULL, "a package works only if those it depends on do", O_DEPENDS},
-    {"limit", "N", "rows shown (0: all)", O_LIMIT},
+    {"limit", "N", "rows shown (0: all; default: 40 of text, all of JSON and CSV)", O_LIMIT},
     {"output", "FILE", "where the report goes (default isapop.html)", O_OUTPUT},
     {"format", "FORMAT", "text (default), json or csv", O_FORMAT},
     {"json", NULL, "the same as --format=json", O_JSON},
@@ -196,7 +197,7 @@ static int set_numbers(struct options *o, int id, const char *value)
         o->model.missing_weight = number;
         break;
     case O_LIMIT:
-        o->limit = number > 0 ? (size_t)number : SIZE_MAX;
+        o->limit = number >= 1 ? (size_t)number : SIZE_MAX;
         break;
     case O_UNTIL:
         o->until = number / 100;
@@ -303,7 +304,7 @@ static int run(const struct verb *v, int argc, char **argv)
 {
     struct option longs[HIRA_ARRAY_SIZE(option_texts) + 1] = {0};
     size_t n = 0;
-    struct options o = {.verb = v->name, .limit = 40, .until = 1, .steps = SIZE_MAX};
+    struct options o = {.verb = v->name, .until = 1, .steps = SIZE_MAX};
     o.model = (struct model_options){.database = DEFAULT_DATABASE, .closure = -1, .cap = -1};
     o.scan = (struct scan_options){
         .database = DEFAULT_DATABASE, .root = "", .member_cap = ISA_MEMBER_MAX, .closure = CLOSURE_REACH};
@@ -323,6 +324,9 @@ static int run(const struct verb *v, int argc, char **argv)
         if (status)
             return status;
     }
+    /* A person reads a screen; a program that reads JSON or CSV wants all of it. */
+    if (!o.limit)
+        o.limit = o.format == OUTPUT_TEXT ? ROWS_SHOWN : SIZE_MAX;
     o.words = argv + optind;
     o.n_words = (size_t)(argc - optind);
     return v->run(&o);

@@ -92,19 +92,20 @@ void output_real(struct output *o, double value)
 }
 
 /* What is not quite everything is not shown as 100 %. */
-static void show(const struct cell *c, bool bare, char *to, size_t size)
+static const char *show(const struct cell *c, bool bare, char to[64])
 {
     double shown = c->number < 100 && c->number > 99.99 ? 99.99 : c->number;
     if (c->kind == CELL_TEXT)
-        snprintf(to, size, "%s", c->text);
-    else if (c->kind == CELL_COUNT)
-        snprintf(to, size, "%llu", (unsigned long long)c->count);
+        return c->text;
+    if (c->kind == CELL_COUNT)
+        snprintf(to, 64, "%llu", (unsigned long long)c->count);
     else if (bare)
-        snprintf(to, size, "%.10g", c->number);
+        snprintf(to, 64, "%.10g", c->number);
     else if (c->kind == CELL_PERCENT)
-        snprintf(to, size, "%.2f %%", shown);
+        snprintf(to, 64, "%.2f %%", shown);
     else
-        snprintf(to, size, "%.2f", c->number);
+        snprintf(to, 64, "%.2f", c->number);
+    return to;
 }
 
 /* ---- text ---- */
@@ -128,13 +129,12 @@ static void print_padded(const char *s, size_t to, bool left, bool last)
 
 static void print_text(const struct table *t, bool title)
 {
-    char text[4096];
+    char text[64];
     size_t widths[COLUMNS_MAX] = {0}, n = t->n_columns;
     for (size_t i = 0; i < n; i++)
         widths[i] = width(t->columns[i]);
     for (size_t i = 0; i < t->n_cells; i++) {
-        show(&t->cells[i], false, text, sizeof text);
-        widths[i % n] = HIRA_MAX(widths[i % n], width(text));
+        widths[i % n] = HIRA_MAX(widths[i % n], width(show(&t->cells[i], false, text)));
     }
     if (title)
         printf("%s\n", t->name);
@@ -142,8 +142,7 @@ static void print_text(const struct table *t, bool title)
         print_padded(t->columns[i], widths[i], t->left[i], i + 1 == n);
     printf("\n");
     for (size_t i = 0; i < t->n_cells; i++) {
-        show(&t->cells[i], false, text, sizeof text);
-        print_padded(text, widths[i % n], t->left[i % n], i % n + 1 == n);
+        print_padded(show(&t->cells[i], false, text), widths[i % n], t->left[i % n], i % n + 1 == n);
         if (i % n + 1 == n)
             printf("\n");
     }
@@ -153,15 +152,15 @@ static void print_text(const struct table *t, bool title)
 
 static void print_csv(const struct table *t)
 {
-    char text[4096];
+    char text[64];
     for (size_t i = 0; i < t->n_columns; i++)
         printf("%s%s", t->columns[i], i + 1 == t->n_columns ? "\n" : ",");
     for (size_t i = 0; i < t->n_cells; i++) {
-        show(&t->cells[i], true, text, sizeof text);
-        bool quote = strpbrk(text, ",\"\n") || *text == '#';
+        const char *shown = show(&t->cells[i], true, text);
+        bool quote = strpbrk(shown, ",\"\n") || *shown == '#';
         if (quote)
             putchar('"');
-        for (const char *s = text; *s; s++) {
+        for (const char *s = shown; *s; s++) {
             if (*s == '"')
                 putchar('"');
             putchar(*s);

@@ -146,6 +146,59 @@ def test_formats(work):
     check(len(forms) > len(rows) and any(r["instruction"] == "MOV REX.W 8B" for r in forms), "forms")
 
 
+def test_whole_lists(work):
+    """People get a screen of each list; who reads JSON or CSV gets all, down to the lists in a cell."""
+    many, more = os.path.join(work, "many.db"), os.path.join(work, "more.db")
+    for path, n in ((many, "300"), (more, "301")):
+        subprocess.run([MANY, path, n], check=True)
+    names = put(os.path.join(work, "supported"), b"MADE0\n")
+    def csv_tables(text):
+        tables, name = {}, "table"
+        for line in csv.reader(line for line in text.splitlines()):
+            if line and re.fullmatch(r"# [a-z ]+", line[0]):
+                name = line[0][2:]
+            elif line and not line[0].startswith("# "):
+                tables.setdefault(name, []).append(line)
+        return {name: [dict(zip(rows[0], row)) for row in rows[1:]] for name, rows in tables.items()}
+    for verb, table, n in ((["importance"], "importance", 1000), (["wc", "--supported", names], "broken", 300), (["plan"], "plan", 41), (["testset"], "testset", 41)):
+        command = [*verb, "--db", many, "--popularity", "none"]
+        data = json.loads(run(*command, "--json")[0])[table]
+        tables = csv_tables(run(*command, "--csv")[0])
+        rows = tables.get(table, tables.get("table"))
+        check(len(data) >= n and len(rows) == len(data), f"{verb}: {len(data)} in JSON, {len(rows)} in CSV")
+        check(data == json.loads(run(*command, "--json", "--limit", 0)[0])[table], f"{verb}: not all without --limit 0")
+        check(len(json.loads(run(*command, "--json", "--limit", 7)[0])[table]) == 7, f"{verb}: --limit 7")
+        if table == "broken":
+            for row in data + rows:
+                check(len(row["instructions"].split(", ")) == int(row["lacks"]), row)
+            check(max(len(row["instructions"]) for row in rows) > 1000, "no long list in a cell")
+            text = run(*command)[0]
+            check("more\n" in text and len(text.splitlines()) < 60, text[:300])
+    # Two databases of random packages, of which one is a package behind.
+    data = json.loads(run("diff", many, more, "--json", "--popularity", "none")[0])
+    check(len(data["packages"]) == 0 or all(len(r["now needs"].split(", ")) == r["more"] for r in data["packages"]), data["packages"][:3])
+    # One program of many instructions against one of few.
+    old, new = os.path.join(work, "old"), os.path.join(work, "new")
+    for folder, source in ((old, elf(b"\xc3")), (new, program("/bin/ls"))):
+        os.mkdir(folder)
+        put(os.path.join(folder, "tool"), source)
+        run("scan", "--db", folder + ".db", folder)
+    data = json.loads(run("diff", old + ".db", new + ".db", "--json", "--popularity", "none")[0])
+    check(len(data["packages"][0]["now needs"].split(", ")) == data["packages"][0]["more"] > 40 and len(data["instructions"]) > 40, data["packages"])
+    row = csv_tables(run("wc", "--db", new + ".db", "--by", "form", "--supported", put(names, b"CPUID\n"), "--csv", "--popularity", "none")[0])["broken"][0]
+    check(len(row["instructions"]) > 4096 and len(row["instructions"].split(", ")) == int(row["lacks"]), f"{len(row['instructions'])} characters")
+    # Files that are looked at again by why: more than a screen has.
+    folder = os.path.join(work, "files")
+    os.mkdir(folder)
+    for i in range(50):
+        put(os.path.join(folder, f"tool{i}"), elf(b"\x90" * (i + 1) + b"\xc3"))
+    run("scan", "--db", folder + ".db", folder)
+    data = json.loads(run("why", "--db", folder + ".db", "RET", "--json")[0])
+    check(len(data["packages"]) == 50 and len({r["file"] for r in data["places"]}) == 50, f"{len(data['packages'])} packages, {len(data['places'])} places")
+    text = run("why", "--db", folder + ".db", "RET")[0]
+    check("places: of 24 of 40 files" in text, text[:300])
+
+
 def test_closures(work):
     db = os.path.join(work, "true.db")
     run("scan", "--db", db, "/bin/true")
@@ -692,7 +745,7 @@ def test_aarch64(work):
     check("SVC" in out and "ADD" in out, out)
 
 
-TESTS = [test_help, test_formats, test_closures, test_wc, test_plan, test_why, test_other_verbs, test_occurrences, test_published_data, test_report,
+TESTS = [test_help, test_formats, test_whole_lists, test_closures, test_wc, test_plan, test_why, test_other_verbs, test_occurrences, test_published_data, test_report,
          test_packages, test_bad_elf, test_told_again, test_given_twice, test_version_loops, test_missing_library, test_unreadable, test_left_out_classes, test_bad_packages, test_popularity,
          test_databases, test_interrupted, test_two_writers, test_disk_full, test_memory_and_speed, test_thirty_thousand, test_shape, test_aarch64]
 
