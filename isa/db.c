@@ -501,7 +501,11 @@ static void explain(const struct db *db, int error)
                  (unsigned long long)db->damaged_at);
     else if (error == -ESTALE)
         isa_note("%s: an earlier isapop made it, without checksums; scan again into it", path);
-    else if (error == -ENOENT)
+    else if (error == -ENOENT && db->write) {
+        const char *slash = strrchr(path, '/');
+        isa_note("%s: the folder %.*s is not there; make it, or choose another --db", path,
+                 slash ? HIRA_MAX((int)(slash - path), 1) : 1, slash ? path : ".");
+    } else if (error == -ENOENT)
         isa_note("%s: there is no database; make one: isapop scan --db %s --installed", path, path);
     else if (error == -EBADMSG)
         isa_note("%s: this is no database of isapop (or of another version of it); choose another --db, or remove it",

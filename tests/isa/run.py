@@ -600,6 +600,8 @@ def test_databases(work):
     check("an earlier isapop made it" in err and "scan again" in err, err)
     _, err = run("scan", "--db", path, *PROGRAMS[:3])
     check("everything is analyzed again" in err and run("importance", "--db", path, "--limit", 0)[0] == answer, err)
+    _, err = run("scan", "--db", os.path.join(work, "no", "folder", "x.db"), "/bin/true", status=1)
+    check(f"the folder {work}/no/folder is not there; make it" in err and "isapop scan" not in err, err)
     _, err = run("scan", "--db", "/proc/nowhere/x.db", "/bin/true", status=1)
 
 
