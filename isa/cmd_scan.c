@@ -36,6 +36,8 @@ static void print_result(const struct options *o, const struct scan_result *r)
            "instructions\n",
            (double)s->code_bytes / 1e6, (unsigned long long)s->instructions, r->forms, (unsigned long long)s->bad_bytes,
            (unsigned long long)s->suspect);
+    if (r->kept)
+        printf("%llu of the packages are of the scan before\n", (unsigned long long)r->kept);
     if (r->twice)
         printf("%llu were given more than once, and count once\n", (unsigned long long)r->twice);
     printf("%.1f s on %u threads, of which %.1f for the analysis\n", r->seconds, r->threads, r->analysis_seconds);
@@ -49,6 +51,8 @@ int cmd_scan(const struct options *o)
         return cmd_usage(o, "scan what? --installed, or files, folders, .deb files, an index");
     options.sources = o->words;
     options.n_sources = o->n_words;
+    options.closure_given = o->model.closure >= 0;
+    options.cap_given = o->model.cap >= 0;
     int status = scan(&options, &result);
     if (status == ISA_INTERRUPTED)
         isa_note("interrupted; the same command goes on from here");

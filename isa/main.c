@@ -16,6 +16,7 @@
 
 enum {
     O_DB = 256,
+    O_ADD,
     O_CLOSURE,
     O_CAP,
     O_BY,
@@ -47,6 +48,7 @@ static const struct option_text {
     int id;
 } option_texts[] = {
     {"db", "FILE", "the footprint database (default " DEFAULT_DATABASE ")", O_DB},
+    {"add", NULL, "keep the packages of the scan before, too; else they are replaced", O_ADD},
     {"installed", NULL, "every package that dpkg has installed", O_INSTALLED},
     {"isa", "NAME", "x86-64 (default) or aarch64: programs for others are left out", O_ISA},
     {"root", "DIR", "the system is below DIR instead of /", O_ROOT},
@@ -83,8 +85,11 @@ static const struct verb {
     {"scan", "[SOURCE...]", "programs and packages into a footprint database",
      "A SOURCE is an ELF file, a folder, a .deb file, or the Packages index of a mirror. What was scanned before is "
      "not analyzed again, and a\n"
-     "scan that was interrupted goes on where it was. --closure and --cpuid-cap become the database's defaults.",
-     "db installed isa root mirror member-cap threads measure closure cpuid-cap help ", cmd_scan},
+     "scan that was interrupted goes on where it was. The database then has the packages of this scan, instead of "
+     "those "
+     "before (or, with\n"
+     "--add, beside them). --closure and --cpuid-cap become the database's defaults.",
+     "db add installed isa root mirror member-cap threads measure closure cpuid-cap help ", cmd_scan},
     {"importance", "", "how likely a user needs each instruction",
      "importance: the chance that a user has a package that needs it; order: its logarithm, which tells apart what "
      "rounds to 100 %;\n"
@@ -277,6 +282,9 @@ static int set(struct options *o, int id, const char *value)
         return 0;
     case O_INSTALLED:
         o->scan.installed = true;
+        return 0;
+    case O_ADD:
+        o->scan.add = true;
         return 0;
     case O_MEASURE:
         o->scan.measure = true;

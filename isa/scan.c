@@ -704,6 +704,71 @@ static double bare_rate(struct scan *s, unsigned threads, double *ret_processor)
     return (double)bare.bytes / seconds;
 }
 
+/* ---- packages of the scan before ---- */
+
+/* What tells whether a package of before is here again: of a program by itself where it is. NULL: nothing does. */
+static char *same_key(const struct package *p)
+{
+    if (p->suspended || (!*p->version && !p->n_files))
+        return NULL;
+    return *p->version ? isa_printf("again %s %s", p->name, p->arch) : isa_printf("again file %s", p->files[0].path);
+}
+
+struct keeping {
+    struct worker *w;
+    struct scan_seen *here;
+};
+
+static struct scan_seen *find_same(const struct keeping *k, const char *key)
+{
+    struct scan_seen *one;
+    HASH_FIND(hh, k->here, key, strlen(key), one);
+    return one;
+}
+
+static void keep_package(void *context, struct package *p)
+{
+    struct keeping *k = context;
+    struct scan *s = k->w->s;
+    HIRA_AUTOFREE char *key = same_key(p);
+    if (!key || find_same(k, key)) {
+        package_destroy(p);
+        return;
+    }
+    for (size_t i = 0; i < p->n_files; i++) {
+        struct object *o = db_object(s->db, p->files[i].hash);
+        if (o)
+            count_object(&k->w->tally, o);
+        if (o && *o->remark)
+            say_remark(p->files[i].path, o->remark);
+        object_destroy(o);
+    }
+    say_again(p->name, p);
+    s->result->kept += p->programs;
+    scan_add_package(s, p);
+}
+
+static void keep_packages(struct scan *s)
+{
+    struct keeping k = {worker_begin(s), NULL};
+    struct scan_seen *one, *next;
+    for (size_t i = 0; i < s->n_packages; i++) {
+        HIRA_AUTOFREE char *key = same_key(s->packages[i]);
+        if (!key || find_same(&k, key))
+            continue;
+        one = isa_alloc(sizeof *one + strlen(key) + 1);
+        memcpy(one->name, key, strlen(key));
+        HASH_ADD_KEYPTR(hh, k.here, one->name, strlen(key), one);
+    }
+    db_packages(s->db, false, false, keep_package, &k);
+    HASH_ITER(hh, k.here, one, next)
+    {
+        HASH_DEL(k.here, one);
+        free(one);
+    }
+    worker_end(k.w);
+}
+
 /* ---- the whole ---- */
 
 static void add_known(void *context, struct package *p)
@@ -739,10 +804,14 @@ static int write_anew(struct scan *s)
     }
     sum->time = (uint64_t)time(NULL);
     sum->skipped = isa_skipped;
-    sum->closure = s->options->closure;
-    sum->cap = s->options->cap;
+    const struct db_summary *before = s->options->add ? db_summary(s->db) : NULL;
+    sum->closure = before && !s->options->closure_given ? before->closure : s->options->closure;
+    sum->cap = before && !s->options->cap_given ? before->cap : s->options->cap;
     struct hira_text source = {0};
-    hira_text_puts(&source, s->options->installed ? "installed packages" : "");
+    if (before && s->result->kept)
+        hira_text_puts(&source, before->source);
+    if (s->options->installed)
+        hira_text_printf(&source, "%sinstalled packages", source.size ? ", " : "");
     for (size_t i = 0; i < s->options->n_sources && i < 8; i++)
         hira_text_printf(&source, "%s%s", source.size ? ", " : "", s->options->sources[i]);
     sum->source = source.data ? source.data : isa_strdup("");
@@ -810,6 +879,12 @@ int scan(const struct scan_options *options, struct scan_result *ret)
     s.db = db_open(options->database, true);
     if (!s.db)
         return ISA_FAILED;
+    const struct db_summary *earlier = options->add ? db_summary(s.db) : NULL;
+    if (earlier && earlier->machine && earlier->machine != options->machine) {
+        isa_note("%s: what it has is for another machine; choose another --db", options->database);
+        db_close(s.db);
+        return ISA_FAILED;
+    }
     sigaction(SIGBUS, &bus, NULL);
     catch_signals();
     db_packages(s.db, true, false, add_known, &s);
@@ -817,6 +892,8 @@ int scan(const struct scan_options *options, struct scan_result *ret)
         qsort(s.known, s.n_known, sizeof *s.known, by_ident);
     sources_list(&s);
     run_jobs(&s);
+    if (earlier && !scan_stop)
+        keep_packages(&s);
     forget_known(&s);
     if (!scan_stop)
         make_footprints(&s);

@@ -2,7 +2,8 @@
  * A scan: sources into a database.
  *
  * First all sources are listed (packages, files, sizes), then every core takes the largest file left, hashes it, and
- * analyzes it unless the database knows the hash; last, footprints are made and the database is written anew. Whatever
+ * analyzes it unless the database knows the hash; last, unless packages are added,
+ * those of the scan before are dropped, footprints are made and the database is written anew. Whatever
  * happens between, what was analyzed is in the database, and the same command goes on from there.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
@@ -24,6 +25,8 @@ struct scan_options {
     unsigned threads; /* 0: one for each processor */
     enum closure closure;
     enum isa_level cap;
+    bool closure_given, cap_given;
+    bool add;     /* keep the packages of the scan before that this one does not have */
     bool measure; /* compare with the bare decoder */
     bool quiet;
 };
@@ -32,6 +35,7 @@ struct scan_result {
     struct db_summary summary;
     uint64_t analyzed_files, known_files, analyzed_bytes, analyzed_instructions;
     uint64_t programs, applications, excluded;
+    uint64_t kept;  /* packages of the scan before */
     uint64_t twice; /* given more than once, and counted once */
     double seconds, analysis_seconds, processor_seconds;
     unsigned threads, forms;

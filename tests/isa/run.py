@@ -404,6 +404,38 @@ def test_given_twice(work):
         check(re.search(rf"\b{n} packages? with {n} programs?, {n} files? ", out), f"{sources}: {out}")
 
 
+def test_add(work):
+    """A scan replaces the packages of the one before; with --add those stay that are not given anew."""
+    db = os.path.join(work, "x.db")
+    def members(path=db):
+        rows = json.loads(run("wc", "--db", path, "--supported", put(os.path.join(work, "names"), b"UD0\n"), "--popularity", "none", "--json")[0])["broken"]
+        return {r["package"]: r["instructions"] for r in rows}
+    p, q = (put(os.path.join(work, name + ".deb"), deb(name, [("./usr/bin/" + name, elf(code))])) for name, code in (("p", b"\x90\xc3"), ("q", b"\xf4\xc3")))
+    tool = put(os.path.join(work, "tool"), elf(b"\x98\xc3"))
+    run("scan", "--db", db, "--closure", "whole", p)
+    out, _ = run("scan", "--db", db, "--add", q, tool)
+    check(set(members()) == {"p", "q", "tool"} and "1 of the packages are of the scan before" in out.replace(" is ", " are "), out)
+    check("closure whole" in run("importance", "--db", db)[0], "--add changes the default")
+    # Together as at once.
+    both = os.path.join(work, "both.db")
+    run("scan", "--db", both, "--closure", "whole", p, q, tool)
+    check(run("importance", "--db", both, "--limit", 0)[0] == run("importance", "--db", db, "--limit", 0)[0], "added is not as scanned at once")
+    # Given anew: another version of a package, and a file that changed.
+    put(q, deb("q", [("./usr/bin/q", elf(b"\xfa\xc3"))]))
+    put(tool, elf(b"\xfb\xc3"))
+    run("scan", "--db", db, "--add", q, tool)
+    now = members()
+    check(set(now) == {"p", "q", "tool"} and "CLI" in now["q"] and "STI" in now["tool"], now)
+    # What was left out of what is kept is said again.
+    cut = put(os.path.join(work, "cut"), program()[:len(program()) // 2])
+    run("scan", "--db", db, "--add", cut, status=3)
+    _, err = run("scan", "--db", db, "--add", p, status=3)
+    check("was it cut?" in err and len(members()) == 4, err)
+    run("scan", "--db", db, p)
+    check(set(members()) == {"p"}, "a scan without --add replaces")
+    run("scan", "--db", os.path.join(work, "new.db"), "--add", p)
+
+
 BAD = {
     "an ELF file that was cut in its header": (lambda: program()[:40], "ends inside its ELF header"),
     "an ELF file that was cut in the middle": (lambda: program()[:len(program()) // 2], "was it cut?"),
@@ -748,7 +780,7 @@ def test_aarch64(work):
 
 
 TESTS = [test_help, test_formats, test_whole_lists, test_closures, test_wc, test_plan, test_why, test_other_verbs, test_occurrences, test_published_data, test_report,
-         test_packages, test_bad_elf, test_told_again, test_given_twice, test_version_loops, test_missing_library, test_unreadable, test_left_out_classes, test_bad_packages, test_popularity,
+         test_packages, test_bad_elf, test_told_again, test_given_twice, test_add, test_version_loops, test_missing_library, test_unreadable, test_left_out_classes, test_bad_packages, test_popularity,
          test_databases, test_interrupted, test_two_writers, test_disk_full, test_memory_and_speed, test_thirty_thousand, test_shape, test_aarch64]
 
 
