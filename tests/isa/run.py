@@ -131,6 +131,27 @@ def test_help(work):
     run("importance", "--by", "nonsense", status=2)
 
 
+def test_man(work):
+    """The man page has every option of every verb's help, under that verb, and no other; and each has an entry."""
+    path = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "man", "isapop.1.scd")
+    page = open(path, encoding="utf-8").read()
+    verbs, options = (re.search(rf"^# {name}\n(.*?)^# ", page, re.M | re.S).group(1) for name in ("VERBS", "OPTIONS"))
+    entries = set(re.findall(r"\*--([a-z-]+)\*", "\n".join(line for line in options.splitlines() if line.startswith("*--"))))
+    queries = re.search(r"^All verbs but (.*?) are queries.*?\n\*isapop\*", verbs, re.M | re.S)
+    common, others = set(re.findall(r"\*--([a-z-]+)\*", queries.group(0))), re.findall(r"\*(\w+)\*", queries.group(1))
+    of = {}
+    for entry in re.split(r"\n\n(?=\*)", verbs.strip()):
+        verb, takes = re.match(r"\*(\w+)\*", entry), re.search(r"^\tTakes (.*?)[.;]", entry, re.M)
+        if verb and takes:
+            of[verb.group(1)] = set(re.findall(r"--([a-z-]+)", takes.group(1))) | (set() if verb.group(1) in others else common)
+    helped = {verb: set(re.findall(r"^  --([a-z-]+)", run(verb, "--help")[0], re.M)) for verb in re.findall(r"^  isapop (\w+)", run("help")[0], re.M)}
+    check(set(of) == set(helped), f"verbs: {sorted(set(of) ^ set(helped))}")
+    for verb, there in helped.items():
+        check(of[verb] | {"help"} == there, f"{verb}: man page and help differ in {sorted((of[verb] | {'help'}) ^ there)}")
+        check(there <= entries, f"{verb}: no entry for {sorted(there - entries)}")
+    check(entries == set().union(*helped.values()), f"entries of nothing: {sorted(entries - set().union(*helped.values()))}")
+
+
 def test_formats(work):
     db = base(work)
     text, _ = run("importance", "--db", db)
@@ -779,7 +800,7 @@ def test_aarch64(work):
     check("SVC" in out and "ADD" in out, out)
 
 
-TESTS = [test_help, test_formats, test_whole_lists, test_closures, test_wc, test_plan, test_why, test_other_verbs, test_occurrences, test_published_data, test_report,
+TESTS = [test_help, test_man, test_formats, test_whole_lists, test_closures, test_wc, test_plan, test_why, test_other_verbs, test_occurrences, test_published_data, test_report,
          test_packages, test_bad_elf, test_told_again, test_given_twice, test_add, test_version_loops, test_missing_library, test_unreadable, test_left_out_classes, test_bad_packages, test_popularity,
          test_databases, test_interrupted, test_two_writers, test_disk_full, test_memory_and_speed, test_thirty_thousand, test_shape, test_aarch64]
 
