@@ -160,8 +160,8 @@ static void diff_packages(const struct options *o, const struct model *a, const 
     }
     if (n)
         qsort(changes, n, sizeof *changes, by_more);
-    output_note(out, "%zu packages are in both, %zu only in A, %zu only in B; %zu changed what they need", common,
-                a->n_members - common, b->n_members - common, n);
+    output_note(out, "%s %s in both, %zu only in A, %zu only in B; of those in both %zu changed in what is needed",
+                isa_n(common, "package"), common == 1 ? "is" : "are", a->n_members - common, b->n_members - common, n);
     output_table(out, "packages", "<package|<version in A|<version in B|more|less|<now needs");
     for (size_t i = 0; i < n && i < o->limit; i++) {
         output_text(out, changes[i].a->name);
@@ -318,8 +318,8 @@ int cmd_bench(const struct options *o)
     }
     qsort(pairs, n, sizeof *pairs, by_change);
     struct completeness c = model_completeness(m, supported);
-    output_note(out, "the suite: %zu programs or packages, %zu %s", suite->n_members, suite_uses,
-                m->by_form ? "forms" : "mnemonics");
+    output_note(out, "the suite: %s with programs, %s", isa_n(suite->n_members, "package"),
+                isa_n(suite_uses, m->by_form ? "form" : "mnemonic"));
     output_table(out, "suite",
                  "matter|of them in the suite|share|seldom needed, in the suite|completeness with the suite's alone");
     output_count(out, matter);

@@ -20,8 +20,8 @@ int cmd_importance(const struct options *o)
         total += m->units[i].occurrences;
         used += m->units[i].packages > 0;
     }
-    output_note(out, "%zu %s in footprints, of %zu met; importance 1 - 10^-order", used,
-                m->by_form ? "forms" : "mnemonics", m->n_units);
+    output_note(out, "%s in footprints, of %zu met; importance 1 - 10^-order",
+                isa_n(used, m->by_form ? "form" : "mnemonic"), m->n_units);
     output_table(out, "importance",
                  "#|<instruction|<set|<level|importance|order|unweighted|packages|occurrences|of all|suspect");
     for (size_t i = 0; i < m->n_units && i < o->limit; i++) {

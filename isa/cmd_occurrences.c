@@ -84,11 +84,12 @@ int cmd_occurrences(const struct options *o)
         bytes += (uint64_t)count * (uint64_t)size;
     }
     if (senseless)
-        isa_skip(o->words[0], "%llu entries have no mnemonic, count or size that makes sense; left out",
-                 (unsigned long long)senseless);
+        isa_skip(o->words[0], "%s without a mnemonic, count or size that makes sense; left out",
+                 isa_n(senseless, "entry"));
     struct output *out = output_create(o->format);
-    output_note(out, "%zu forms, %u mnemonics, %llu occurrences, mean length %.2f bytes", json_array_size(list),
-                HASH_COUNT(mnemonics), (unsigned long long)total, total ? (double)bytes / (double)total : 0);
+    output_note(out, "%s, %s, %s, mean length %.2f bytes", isa_n(json_array_size(list), "form"),
+                isa_n(HASH_COUNT(mnemonics), "mnemonic"), isa_n(total, "occurrence"),
+                total ? (double)bytes / (double)total : 0);
     table(out, "mnemonics", "<mnemonic|occurrences|share", &mnemonics, total, o->limit);
     table(out, "tags", "<tag|occurrences|share", &tags, total, SIZE_MAX);
     json_decref(root);

@@ -43,9 +43,9 @@ static void say_who_wins(struct output *out, const struct plan *ours, const stru
     }
     if (all)
         output_note(out,
-                    "best-gain is ahead of importance after %zu of %zu numbers of new instructions, by up to %.1f "
+                    "best-gain is ahead of importance after %zu of %s of new instructions, by up to %.1f "
                     "points (after %zu)",
-                    better, all, 100 * lead, at);
+                    better, isa_n(all, "number"), 100 * lead, at);
 }
 
 static void list(struct output *out, const struct model *m, const struct plan *plan, size_t limit)
@@ -90,8 +90,8 @@ int cmd_plan(const struct options *o)
     struct plan plans[PLAN_ORDERS];
     for (int i = 0; i < PLAN_ORDERS; i++)
         plan_make(m, supported, (enum plan_order)i, o->until, o->steps, &plans[i]);
-    output_note(out, "before: %.2f %% weighted, %zu packages", 100 * plans[0].before.weighted,
-                plans[0].before.packages);
+    output_note(out, "before: %.2f %% weighted, %s", 100 * plans[0].before.weighted,
+                isa_n(plans[0].before.packages, "package"));
     say_who_wins(out, &plans[PLAN_BEST_GAIN], &plans[PLAN_IMPORTANCE]);
     compare(out, plans, o->until);
     list(out, m, &plans[which], o->limit);
@@ -112,9 +112,8 @@ int cmd_testset(const struct options *o)
     HIRA_AUTOFREE const struct member **set = plan_testset(m, false, &n);
     free(plan_testset(m, true, &n_largest));
     HIRA_AUTOFREE uint64_t *covered = bits_create(m);
-    output_note(out,
-                "%zu packages need every instruction that any of %zu does (%zu when taken by the size of footprints)",
-                n, m->n_members, n_largest);
+    output_note(out, "%s %s every instruction that any of %zu does (%zu when taken by the size of footprints)",
+                isa_n(n, "package"), n == 1 ? "needs" : "need", m->n_members, n_largest);
     output_table(out, "testset", "#|adds|in all|installed|<package|<version");
     for (size_t i = 0, all = 0; i < n && i < o->limit; i++) {
         size_t adds = bits_missing(set[i]->units, covered, m->words);

@@ -125,11 +125,9 @@ static json_t *about(const struct model *m)
             json_array_append_new(lines, json_string(line));
     }
     hira_text_fini(&text);
-    hira_text_printf(
-        &text,
-        "scanned: %s; %.1f MB of code, %llu instructions; apart %llu suspicious ones and %llu bytes that are none",
-        s->source, (double)s->code_bytes / 1e6, (unsigned long long)s->instructions, (unsigned long long)s->suspect,
-        (unsigned long long)s->bad_bytes);
+    hira_text_printf(&text, "scanned: %s; %.1f MB of code, %s; apart %s and %s of none", s->source,
+                     (double)s->code_bytes / 1e6, isa_n(s->instructions, "instruction"),
+                     isa_n(s->suspect, "suspicious one"), isa_n(s->bad_bytes, "byte"));
     json_t *line = json_string(text.data);
     json_array_append_new(lines, line ? line : json_string("scanned: (names that are not UTF-8)"));
     hira_text_fini(&text);

@@ -13,8 +13,8 @@ static void print_measure(const struct scan_result *r)
         puts("speed: everything was known already; measure into a new --db");
         return;
     }
-    printf("speed: %.2f MB of code a second on %u threads, by the clock; %.2f for each second of a processor\n",
-           wall / 1e6, r->threads, processor / 1e6);
+    printf("speed: %.2f MB of code a second on %s, by the clock; %.2f for each second of a processor\n", wall / 1e6,
+           isa_n(r->threads, "thread"), processor / 1e6);
     printf("       the bare decoder: %.2f on one thread, times %u is %.2f; %.2f on all together; %.2f for each second "
            "of a processor\n",
            r->bare_one / 1e6, r->threads, r->bare_one * r->threads / 1e6, r->bare_all / 1e6, r->bare_processor / 1e6);
@@ -27,20 +27,18 @@ static void print_measure(const struct scan_result *r)
 static void print_result(const struct options *o, const struct scan_result *r)
 {
     const struct db_summary *s = &r->summary;
-    printf("%s: %llu packages with %llu programs, %llu files (%llu analyzed now, %llu known), %llu of other classes "
-           "left out\n",
-           o->scan.database, (unsigned long long)s->packages, (unsigned long long)r->programs,
-           (unsigned long long)s->objects, (unsigned long long)r->analyzed_files, (unsigned long long)r->known_files,
-           (unsigned long long)r->excluded);
-    printf("%.1f MB of code, %llu instructions, %u forms; apart: %llu bytes that are no instructions, %llu suspicious "
-           "instructions\n",
-           (double)s->code_bytes / 1e6, (unsigned long long)s->instructions, r->forms, (unsigned long long)s->bad_bytes,
-           (unsigned long long)s->suspect);
+    printf("%s: %s with %s, %s (%llu analyzed now, %llu known), %llu of other classes left out\n", o->scan.database,
+           isa_n(s->packages, "package"), isa_n(r->programs, "program"), isa_n(s->objects, "file"),
+           (unsigned long long)r->analyzed_files, (unsigned long long)r->known_files, (unsigned long long)r->excluded);
+    printf("%.1f MB of code, %s, %s; apart: %s of no instruction, %s\n", (double)s->code_bytes / 1e6,
+           isa_n(s->instructions, "instruction"), isa_n(r->forms, "form"), isa_n(s->bad_bytes, "byte"),
+           isa_n(s->suspect, "suspicious instruction"));
     if (r->kept)
-        printf("%llu of the packages are of the scan before\n", (unsigned long long)r->kept);
+        printf("%s of the scan before kept\n", isa_n(r->kept, "package"));
     if (r->twice)
-        printf("%llu were given more than once, and count once\n", (unsigned long long)r->twice);
-    printf("%.1f s on %u threads, of which %.1f for the analysis\n", r->seconds, r->threads, r->analysis_seconds);
+        printf("given more than once, counted once: %llu\n", (unsigned long long)r->twice);
+    printf("%.1f s on %s, of which %.1f for the analysis\n", r->seconds, isa_n(r->threads, "thread"),
+           r->analysis_seconds);
 }
 
 int cmd_scan(const struct options *o)
@@ -61,7 +59,7 @@ int cmd_scan(const struct options *o)
     if (options.measure && (status == ISA_OK || status == ISA_SKIPPED))
         print_measure(&result);
     if (status == ISA_SKIPPED)
-        printf("%u things were left out, as said\n", isa_skipped);
+        printf("%s %s left out, as said\n", isa_n(isa_skipped, "thing"), isa_skipped == 1 ? "was" : "were");
     db_summary_fini(&result.summary);
     return output_flush() ? ISA_FAILED : status;
 }

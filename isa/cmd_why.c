@@ -220,7 +220,7 @@ static void list_packages(struct why *w, struct output *out, size_t unit)
     }
     if (n)
         qsort(order, n, sizeof *order, by_weight);
-    output_note(out, "%zu packages need %s", n, w->m->units[unit].name);
+    output_note(out, "%s %s %s", isa_n(n, "package"), n == 1 ? "needs" : "need", w->m->units[unit].name);
     output_table(out, "packages", "installed|<package|<in");
     for (size_t i = 0; i < n && i < w->o->limit; i++) {
         struct package *p = package_of(w, order[i]);
@@ -240,7 +240,7 @@ static void list_packages(struct why *w, struct output *out, size_t unit)
 static void list_places(struct why *w, struct output *out)
 {
     if (w->looked_at < w->n_files)
-        output_note(out, "places: of %zu of %zu files; --json and --csv have all", w->looked_at, w->n_files);
+        output_note(out, "places: of %zu of %s; --json and --csv have all", w->looked_at, isa_n(w->n_files, "file"));
     output_table(out, "places", "times|address|<file|<function");
     for (size_t i = 0; i < w->n_places && i < w->o->limit; i++) {
         HIRA_AUTOFREE char *address = isa_printf("0x%llx", (unsigned long long)w->places[i].address);

@@ -48,6 +48,20 @@ char *isa_printf(const char *format, ...)
     return must(s);
 }
 
+const char *isa_n(uint64_t n, const char *one)
+{
+    static _Thread_local char texts[8][64];
+    static _Thread_local unsigned next;
+    char *text = texts[next++ % 8];
+    size_t length = strlen(one);
+    bool ies = n != 1 && length && one[length - 1] == 'y';
+    snprintf(text, sizeof texts[0], "%llu %.*s%s", (unsigned long long)n, (int)(length - ies), one,
+             n == 1 ? ""
+             : ies  ? "ies"
+                    : "s");
+    return text;
+}
+
 void isa_printable(char *s)
 {
     for (; *s; s++) {

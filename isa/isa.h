@@ -48,6 +48,9 @@ char *isa_strdup(const char *s);
 char *isa_strndup(const char *s, size_t n);
 char *isa_printf(const char *format, ...) HIRA_PRINTF(1, 2);
 
+/* "1 package", "2 packages", "0 entries": text of this thread's, good for the next seven. */
+const char *isa_n(uint64_t n, const char *one);
+
 /* Makes room for one more element: ISA_PUSH(array, n, capacity) = value. */
 #define ISA_PUSH(a, n, cap)                                                                                            \
     (*((n) == (cap) ? ((cap) = (cap) ? (cap)*2 : 16, (a) = isa_realloc((a), (cap) * sizeof *(a)), &(a)[(n)++])         \

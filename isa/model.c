@@ -310,14 +310,14 @@ void model_describe(const struct model *m, struct hira_text *out)
     double matched = 0;
     for (size_t i = 0; i < m->n_members; i++)
         matched += m->members[i].match == MATCH_NAME ? m->members[i].p : 0;
-    hira_text_printf(out, "%zu packages with programs; closure %s, processor %s", m->n_members,
+    hira_text_printf(out, "%s with programs; closure %s, processor %s", isa_n(m->n_members, "package"),
                      closure_names[m->closure], m->cap == ISA_BEYOND ? "any" : isa_level_names[m->cap]);
     if (!m->weighted) {
         hira_text_puts(out, "; every package counts alike\n");
         return;
     }
-    hira_text_printf(out, "\nweights: %s, %llu machines; %zu packages by name, %zu by source, %zu given, %zu without",
-                     m->popularity, (unsigned long long)m->submissions, m->matched[MATCH_NAME],
+    hira_text_printf(out, "\nweights: %s, %s; %s by name, %zu by source, %zu given, %zu without", m->popularity,
+                     isa_n(m->submissions, "machine"), isa_n(m->matched[MATCH_NAME], "package"),
                      m->matched[MATCH_SOURCE], m->matched[MATCH_GIVEN], m->matched[MATCH_NONE]);
     hira_text_printf(out, "; %.1f %% of the file's weight matched by name\n",
                      m->popcon_weight > 0 ? 100 * matched / m->popcon_weight : 0);

@@ -123,12 +123,12 @@ static void settle(struct parse *at, uint64_t submissions)
     for (size_t i = 0; i < p->n; i++)
         p->everywhere += p->rows[i].installations >= p->submissions;
     if (p->everywhere)
-        isa_note("%s: %u package%s on each of %llu machines: counted as missing on half a machine, so that logarithms "
-                 "stay finite",
-                 at->path, p->everywhere, p->everywhere > 1 ? "s are" : " is", (unsigned long long)p->submissions);
+        isa_note("%s: %s %s on each of %s: counted as missing on half a machine, so that logarithms stay finite",
+                 at->path, isa_n(p->everywhere, "package"), p->everywhere > 1 ? "are" : "is",
+                 isa_n(p->submissions, "machine"));
     if (at->senseless)
-        isa_skip(at->path, "%u lines make no sense as 'rank name installations ...' or 'name,installations'; left out",
-                 at->senseless);
+        isa_skip(at->path, "%s %s no sense as 'rank name installations ...' or 'name,installations'; left out",
+                 isa_n(at->senseless, "line"), at->senseless == 1 ? "makes" : "make");
 }
 
 int popcon_read(struct popcon *p, const char *path, uint64_t submissions)
@@ -154,10 +154,10 @@ int popcon_read(struct popcon *p, const char *path, uint64_t submissions)
     gzerror(file, &status);
     closed = gzclose(file); /* says so where the end of what was compressed is missing */
     if (status == Z_BUF_ERROR || closed == Z_BUF_ERROR)
-        isa_skip(path, "it was cut, the end of what was compressed is missing; the %zu packages before that are used",
-                 p->n);
+        isa_skip(path, "it was cut, the end of what was compressed is missing; what is before that is used (%s)",
+                 isa_n(p->n, "package"));
     else if (status < 0 || closed < 0)
-        isa_skip(path, "it is damaged; the %zu packages before that are used", p->n);
+        isa_skip(path, "it is damaged; what is before that is used (%s)", isa_n(p->n, "package"));
     if (!p->n) {
         isa_note("%s: no line of it is 'rank name installations ...' or 'name,installations'", path);
         return -EBADMSG;

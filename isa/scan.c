@@ -444,14 +444,16 @@ static void say_again(const char *archive, const struct package *p)
         isa_skip(name, "%s; left out", p->remarks[i].why);
     }
     if (p->skipped > p->n_remarks)
-        isa_skip(archive, "%zu more of its files were left out; their names are not kept", p->skipped - p->n_remarks);
+        isa_skip(archive, "%s more %s left out; the names are not kept", isa_n(p->skipped - p->n_remarks, "file"),
+                 p->skipped - p->n_remarks == 1 ? "was" : "were");
 }
 
 /* A package that was named and has nothing for this scan. */
 static void say_foreign(const struct job *job, const struct package *p)
 {
     if (job->named && !p->n_files && p->excluded)
-        isa_skip(job->path, "its %u ELF file(s) are for other machines, or are object files; left out", p->excluded);
+        isa_skip(job->path, "%s, for other machines or to be linked, and nothing else; left out",
+                 isa_n(p->excluded, "ELF file"));
 }
 
 /* Whether the database has this very archive, and everything that was in it. */

@@ -203,8 +203,8 @@ static void add_named_folder(struct scan *s, const char *path)
     if (s->n_jobs > jobs || isa_skipped > skipped || s->result->twice > twice || scan_stop)
         return;
     if (s->n_packages > packages)
-        isa_skip(path, "its %zu ELF file(s) are for other machines, or are object files; left out",
-                 s->n_packages - packages);
+        isa_skip(path, "%s, for other machines or to be linked, and nothing else; left out",
+                 isa_n(s->n_packages - packages, "ELF file"));
     else
         isa_skip(path, "there is neither an ELF file nor a Debian package in it");
 }

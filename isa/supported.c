@@ -191,7 +191,7 @@ int supported_parse(const struct model *m, const char *where, const char *text, 
         parse_line(&p, line);
     }
     if (p.forms > FORMS_SAID)
-        isa_note("%s: so are %u more lines", where, p.forms - FORMS_SAID);
+        isa_note("%s: the same goes for %s more", where, isa_n(p.forms - FORMS_SAID, "line"));
     return p.wrong ? -EINVAL : 0;
 }
 

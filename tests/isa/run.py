@@ -220,6 +220,26 @@ def test_whole_lists(work):
     check("places: of 24 of 40 files" in text, text[:300])
 
 
+def test_plurals(work):
+    """One thing is one thing: no verb says "1 packages", of a database with one package of one instruction."""
+    db = os.path.join(work, "x.db")
+    said = [*run("scan", "--db", db, put(os.path.join(work, "tool"), elf(b"\xc3"))), *run("scan", "--db", db, "--add", "--threads", 1, put(os.path.join(work, "cut"), elf(b"\xc3")[:-1]), status=3)]
+    run("scan", "--db", db, os.path.join(work, "tool"))
+    names, rows = put(os.path.join(work, "names"), b"NOP\n"), put(os.path.join(work, "rows"), b"1 tool 1\n2 other 1\nx\n")
+    data = put(os.path.join(work, "data.json"), b'{"instructions": [{"mnem": "MOV", "count": 1, "size": 1}, {}]}')
+    for arguments in (["importance"], ["importance", "--popularity", rows], ["importance", "--by", "form"], ["wc", "--supported", names], ["plan"], ["why", "RET"], ["testset"], ["family"],
+                      ["diff", db, db], ["bench", db], ["report", "--output", os.path.join(work, "page.html")]):
+        said += run(*arguments, *([] if arguments[0] == "diff" else ["--db", db]), status=(0, 3))
+    said += run("occurrences", data, status=3)
+    said.append(open(os.path.join(work, "page.html"), encoding="utf-8").read().split('<script id="data"')[1][:3000])
+    wrong = [line for text in said for line in text.splitlines() if re.search(r"(^|[^\d.,])1 (suspicious )?(packages|programs|files|forms|mnemonics|instructions|machines|threads|lines|things|entries|bytes|numbers|occurrences|ones)\b|\(s\)", line)]
+    check(not wrong, "\n".join(wrong))
+    text = "\n".join(said)
+    for right in ("1 package with 1 program, 1 file (", "1 thing was left out", "1 thread", "1 package needs RET", "1 package needs every", "1 mnemonic in footprints", "1 form in footprints", "1 package is in both",
+                  "1 line makes", "1 entry without", "1 machine"):
+        check(right in text, f"'{right}' is not said: {text}")
+
+
 def test_closures(work):
     db = os.path.join(work, "true.db")
     run("scan", "--db", db, "/bin/true")
@@ -252,7 +272,7 @@ def test_wc(work):
     put(names, "\n".join(forms).encode())
     _, err = run("wc", "--db", db, "--supported", names, status=1)
     check(f"supported:1: '{forms[0]}' is an encoding form, and mnemonics are counted; say --by form" in err, err)
-    check(len(err.splitlines()) < 6 and f"{len(forms) - 3} more lines" in err, err)
+    check(len(err.splitlines()) < 6 and f"for {len(forms) - 3} lines more" in err, err)
     out, err = run("wc", "--db", db, "--by", "form", "--supported", names, "--json")
     check(json.loads(out)["completeness"][0]["complete"] == len(PROGRAMS) and "form" not in err, out + err)
     put(names, b"MOV\nADD EVEX.66.0F38.W1.L2 FF /7\n!mov rex.w 8b\n")
@@ -435,7 +455,7 @@ def test_add(work):
     tool = put(os.path.join(work, "tool"), elf(b"\x98\xc3"))
     run("scan", "--db", db, "--closure", "whole", p)
     out, _ = run("scan", "--db", db, "--add", q, tool)
-    check(set(members()) == {"p", "q", "tool"} and "1 of the packages are of the scan before" in out.replace(" is ", " are "), out)
+    check(set(members()) == {"p", "q", "tool"} and "1 package of the scan before kept" in out, out)
     check("closure whole" in run("importance", "--db", db)[0], "--add changes the default")
     # Together as at once.
     both = os.path.join(work, "both.db")
@@ -474,7 +494,7 @@ def test_bad_elf(work):
         put(os.path.join(folder, "good"), elf(b"\x90\xc3"))
         out, err = run("scan", "--db", folder + ".db", folder, status=3)
         check(says in err, f"{what}: {err}")
-        check("things were left out" in out, f"{what}: {out}")
+        check("left out, as said" in out, f"{what}: {out}")
 
 
 def test_told_again(work):
@@ -514,7 +534,7 @@ def test_version_loops(work):
         path = put(os.path.join(work, name), bad)
         before = time.monotonic()
         out, _ = run("scan", "--db", path + ".db", path, status=(0, 3))
-        check(time.monotonic() - before < 120 and "1 packages with 1 programs" in out, f"{name}: {out}")
+        check(time.monotonic() - before < 120 and "1 package with 1 program" in out, f"{name}: {out}")
 
 
 def test_unreadable(work):
@@ -531,7 +551,7 @@ def test_missing_library(work):
     path = put(os.path.join(work, "tool"), patched(program(), b"libc.so.6\0", b"libq.so.9\0"))
     out, err = run("scan", "--db", os.path.join(work, "m.db"), path, status=3)
     check("libq.so.9: nothing scanned has this library, which 1 package needs (tool)" in err, err)
-    check("1 packages with 1 programs" in out, out)
+    check("1 package with 1 program" in out, out)
 
 
 def test_left_out_classes(work):
@@ -552,11 +572,11 @@ def test_left_out_classes(work):
     check("neither an ELF file nor a Debian package" in err, err)
     put(os.path.join(folder, "foreign"), elf(b"\x90\xc3\0\0", machine=8))
     _, err = run("scan", "--db", os.path.join(work, "..", "folder.db"), folder, status=3)
-    check("folder: its 1 ELF file" in err, err)
+    check("folder: 1 ELF file, for other machines" in err, err)
     package = put(os.path.join(work, "p.deb"), deb("p", [("./usr/bin/tool", elf(b"\x90\xc3", machine=183))]))
     for _ in range(2):
         _, err = run("scan", "--db", os.path.join(work, "..", "package.db"), package, status=3)
-        check("p.deb: its 1 ELF file" in err, err)
+        check("p.deb: 1 ELF file, for other machines" in err, err)
 
 
 def test_bad_packages(work):
@@ -578,7 +598,7 @@ def test_bad_packages(work):
         check(status == 3, f"{name}: status {status}")
         out, err = run("scan", "--db", path + "2.db", "--member-cap", cap, os.path.join(work, "good.deb"), path, status=3)
         check(says in err and name in err, f"{name}: {err}")
-        check(re.search(r"1 packages with 1 programs", out), f"{name}: the good one was lost: {out}")
+        check(re.search(r"1 package with 1 program", out), f"{name}: the good one was lost: {out}")
         check(SANITIZED or memory < 200, f"{name}: {memory:.0f} MB")
 
 
@@ -586,7 +606,7 @@ def test_popularity(work):
     db = base(work)
     path = put(os.path.join(work, "p"), b"1 sed 1000\n2 ls 10\nnonsense\n0 Total 1000\n")
     out, err = run("importance", "--db", db, "--popularity", path, status=3)
-    check("1 package is on each of 1000 machines" in err and "make no sense" in err, err)
+    check("1 package is on each of 1000 machines" in err and "1 line makes no sense" in err, err)
     check("inf" not in out and "nan" not in out and "2 packages by name" in out, out[:800])
     run("importance", "--db", db, "--popularity", os.path.join(work, "absent"), status=1)
     run("importance", "--db", db, "--popularity", "none")
@@ -800,7 +820,7 @@ def test_aarch64(work):
     check("SVC" in out and "ADD" in out, out)
 
 
-TESTS = [test_help, test_man, test_formats, test_whole_lists, test_closures, test_wc, test_plan, test_why, test_other_verbs, test_occurrences, test_published_data, test_report,
+TESTS = [test_help, test_man, test_formats, test_whole_lists, test_plurals, test_closures, test_wc, test_plan, test_why, test_other_verbs, test_occurrences, test_published_data, test_report,
          test_packages, test_bad_elf, test_told_again, test_given_twice, test_add, test_version_loops, test_missing_library, test_unreadable, test_left_out_classes, test_bad_packages, test_popularity,
          test_databases, test_interrupted, test_two_writers, test_disk_full, test_memory_and_speed, test_thirty_thousand, test_shape, test_aarch64]
 
