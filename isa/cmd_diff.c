@@ -214,6 +214,7 @@ int cmd_diff(const struct options *o)
         return ISA_FAILED;
     struct model *b = model_open(&second);
     if (!b || !comparable(a, o->words[0], b, o->words[1])) {
+        output_destroy(out);
         model_destroy(b);
         model_destroy(a);
         return ISA_FAILED;
@@ -302,6 +303,7 @@ int cmd_bench(const struct options *o)
         return ISA_FAILED;
     struct model *suite = open_suite(o, m);
     if (!suite) {
+        output_destroy(out);
         model_destroy(m);
         return ISA_FAILED;
     }

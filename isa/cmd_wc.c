@@ -43,6 +43,7 @@ int cmd_wc(const struct options *o)
         return ISA_FAILED;
     HIRA_AUTOFREE uint64_t *supported = cmd_supported(o, m);
     if (!supported) {
+        output_destroy(out);
         model_destroy(m);
         return ISA_FAILED;
     }

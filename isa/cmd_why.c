@@ -209,6 +209,12 @@ static int choose_units(const struct options *o, const char *name, bool *ret_by_
     return status;
 }
 
+static void forget_paths(struct why *w)
+{
+    while (w->n_paths)
+        free(w->paths[--w->n_paths]);
+}
+
 static void list_packages(struct why *w, struct output *out, size_t unit)
 {
     const struct member **order = isa_alloc(w->m->n_members * sizeof *order);
@@ -224,7 +230,7 @@ static void list_packages(struct why *w, struct output *out, size_t unit)
     output_table(out, "packages", "installed|<package|<in");
     for (size_t i = 0; i < n && i < w->o->limit; i++) {
         struct package *p = package_of(w, order[i]);
-        w->n_paths = 0;
+        forget_paths(w);
         if (p)
             closures_why(c, p, w->wanted, found, w);
         for (size_t k = 0; k < w->n_paths || k == 0; k++) {
@@ -261,6 +267,7 @@ static void why_fini(struct why *w)
     }
     for (size_t i = 0; i < w->n_files; i++)
         free(w->files[i]);
+    forget_paths(w);
     free(w->packages);
     free(w->paths);
     free(w->places);

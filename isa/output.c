@@ -224,6 +224,23 @@ int output_flush(void)
     return ISA_FAILED;
 }
 
+void output_destroy(struct output *o)
+{
+    for (size_t i = 0; i < o->n_tables; i++) {
+        struct table *t = &o->tables[i];
+        for (size_t k = 0; k < t->n_cells; k++)
+            free(t->cells[k].text);
+        free(t->cells);
+        free(t->name);
+        free(t->names);
+    }
+    for (size_t i = 0; i < o->n_notes; i++)
+        free(o->notes[i]);
+    free(o->notes);
+    free(o->tables);
+    free(o);
+}
+
 int output_end(struct output *o)
 {
     if (o->format == OUTPUT_JSON)
@@ -240,16 +257,7 @@ int output_end(struct output *o)
             printf("# %s\n", t->name);
         if (o->format == OUTPUT_CSV)
             print_csv(t);
-        for (size_t k = 0; k < t->n_cells; k++)
-            free(t->cells[k].text);
-        free(t->cells);
-        free(t->name);
-        free(t->names);
     }
-    for (size_t i = 0; i < o->n_notes; i++)
-        free(o->notes[i]);
-    free(o->notes);
-    free(o->tables);
-    free(o);
+    output_destroy(o);
     return output_flush();
 }

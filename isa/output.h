@@ -22,6 +22,7 @@ void output_percent(struct output *o, double share); /* 0.5 is shown as 50.00 %,
 void output_real(struct output *o, double value);
 /* Prints everything to standard output and frees it; ISA_OK, or ISA_FAILED when it could not be written. */
 int output_end(struct output *o);
+void output_destroy(struct output *o); /* unprinted */
 /* Of what was printed until now: ISA_OK, or ISA_FAILED, said why. */
 int output_flush(void);
 
