@@ -541,6 +541,7 @@ def test_unreadable(work):
     if os.getuid() == 0:
         raise Skip("root reads everything")
     folder = os.path.join(work, "folder")
+    os.mkdir(folder)
     put(os.path.join(folder, "a"), elf(b"\xc3"))
     os.chmod(os.path.join(folder, "a"), 0)
     out, err = run("scan", "--db", os.path.join(work, "x.db"), folder, status=3)
@@ -717,9 +718,9 @@ def test_disk_full(work):
     names = [put(os.path.join(work, f"p{i}.deb"), deb(f"p{i}", [("./usr/bin/tool", program(source))])) for i, source in enumerate(PROGRAMS[:3])]
     script = """
 mount -t tmpfs -o size=$1k,mode=777 none "$2" || exit 77
-isapop=$3 db=$2/x.db; shift 3
+isapop=$3 db=$2/x.db room=$2.db; shift 3
 "$isapop" scan --db "$db" "$@"; echo "first $?" >&2
-mount -o remount,size=64m "$(dirname "$db")" && "$isapop" scan --db "$db" "$@" >/dev/null && "$isapop" importance --db "$db" --limit 0
+cp "$db" "$room" && "$isapop" scan --db "$room" "$@" >/dev/null && "$isapop" importance --db "$room" --limit 0
 """
     other = os.path.join(work, "other.db")
     run("scan", "--db", other, *names, *PROGRAMS[3:])
