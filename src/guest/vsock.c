@@ -2,8 +2,7 @@
  * The way of a guest in a virtual machine: control messages over an AF_VSOCK stream, at whose other end hira-bridge
  * passes them on, and lanes and arena in a slice of memory that the machine shares with its host.
  *
- * The memory is a device of the machine's, found by the token that the WELCOME names: HIRA_REGION, User-Mode Linux's
- * /dev/mmapper, or the memory of an ivshmem device. It cannot be mapped twice in a row, nor can a futex be had of it:
+ * The memory is a device of the machine's (machine.c), found by the token that the WELCOME names. It cannot be mapped twice in a row, nor can a futex be had of it:
  * see channel/lane.h.
  *
  * One thread reads the stream: it wakes who sleeps on a lane when the server says so, and hands answers to whoever
@@ -11,7 +10,6 @@
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vm_sockets.h>
@@ -25,11 +23,7 @@
 #include "guest/internal.h"
 #include "guest/vsock.h"
 
-#define PREFIX "vsock:"
 #define ANSWER_MAX sizeof(union hira_welcome_message)
-#define DEVICES "/sys/bus/pci/devices"
-#define IVSHMEM_VENDOR 0x1af4
-#define IVSHMEM_DEVICE 0x1110
 
 struct channel {
     pthread_mutex_t sending;  /* a message is not to be cut by another's bytes */
@@ -194,44 +188,6 @@ static char *map_file(const char *path, const struct hira_slice *slice)
     return at + slice->offset;
 }
 
-static unsigned read_number(const char *device, const char *name)
-{
-    char path[300], text[16] = "";
-    snprintf(path, sizeof path, DEVICES "/%s/%s", device, name);
-    HIRA_AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-    return fd >= 0 && read(fd, text, sizeof text - 1) > 0 ? (unsigned)strtoul(text, NULL, 16) : 0;
-}
-
-/* The memory of an ivshmem device is its third resource. */
-static bool is_shared_memory(const char *device, char *path, size_t size)
-{
-    if (read_number(device, "vendor") != IVSHMEM_VENDOR || read_number(device, "device") != IVSHMEM_DEVICE)
-        return false;
-    snprintf(path, size, DEVICES "/%s/enable", device);
-    HIRA_AUTOCLOSE int enable = open(path, O_WRONLY | O_CLOEXEC); /* root's to do; a udev rule has done it for others */
-    if (enable >= 0 && write(enable, "1", 1) < 0)
-        return false;
-    snprintf(path, size, DEVICES "/%s/resource2", device);
-    return true;
-}
-
-bool hira_vsock_each_memory(bool (*visit)(void *context, const char *path), void *context)
-{
-    const char *told = secure_getenv("HIRA_REGION");
-    char path[300];
-    if (told && *told)
-        return visit(context, told);
-    if (access(HIRA_MMAPPER, F_OK) == 0 && visit(context, HIRA_MMAPPER))
-        return true;
-    bool found = false;
-    DIR *devices = opendir(DEVICES);
-    for (struct dirent *e; !found && devices && (e = readdir(devices));)
-        found = is_shared_memory(e->d_name, path, sizeof path) && visit(context, path);
-    if (devices)
-        closedir(devices);
-    return found;
-}
-
 struct search {
     const struct hira_slice *slice;
     char *at;
@@ -297,16 +253,11 @@ static void vsock_close(struct hira_transport *t)
     t->fd = -1;
 }
 
-bool hira_vsock_meant(const char *path)
-{
-    return !strncmp(path, PREFIX, sizeof PREFIX - 1);
-}
-
 /* vsock:PORT or vsock:CID:PORT. */
 static int parse(const char *path, struct sockaddr_vm *address)
 {
     char *end;
-    const char *text = path + sizeof PREFIX - 1;
+    const char *text = path + strlen(HIRA_VSOCK_PREFIX);
     unsigned long numbers[2] = {VMADDR_CID_HOST, 0};
     unsigned n = strchr(text, ':') ? 2 : 1;
     for (unsigned i = 2 - n; i < 2; i++, text = end + 1) {

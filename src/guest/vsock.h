@@ -4,6 +4,7 @@
 
 #include "channel/transport.h"
 
+#define HIRA_VSOCK_PREFIX "vsock:"
 #define HIRA_MMAPPER "/dev/mmapper" /* User-Mode Linux's device of shared memory */
 
 /* Whether this place of a hirad is one: vsock:PORT, vsock:CID:PORT. */
@@ -19,5 +20,8 @@ int hira_vsock_enter(struct hira_transport *t, const struct hira_slice *slice);
 /* Calls visit() for each thing here that may be a machine's shared memory, by its path, until that says true; whether
  * it did. */
 bool hira_vsock_each_memory(bool (*visit)(void *context, const char *path), void *context);
+
+/* Whether there is such memory, a bridge has written there, and this user may use it. */
+bool hira_vsock_has_memory(void);
 
 #endif
