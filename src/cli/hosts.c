@@ -101,11 +101,12 @@ static int check_host(cfg_t *cfg, cfg_opt_t *opt)
     cfg_t *host = cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1);
     const char *name = cfg_title(host), *psk = cfg_getstr(host, "psk"), *plain = cfg_getstr(host, "plain"),
                *cert = cfg_getstr(host, "cert");
+    bool vsock = !strcmp(cfg_getstr(host, "address"), "vsock"); /* a virtual machine's host */
     bool certificates = *cert || *cfg_getstr(host, "key") || *cfg_getstr(host, "ca");
     const char *wrong = !is_name(name)                      ? "its name may have letters, digits, '-', '_' and '.' only"
                         : !*cfg_getstr(host, "address")     ? "an address is missing"
-                        : *plain && (*psk || certificates)  ? "plain connections have no keys"
-                        : !*plain && !*psk && !certificates ? "psk, or cert and key, or plain is missing"
+                        : (*plain || vsock) && (*psk || certificates) ? "plain connections have no keys"
+                        : !vsock && !*plain && !*psk && !certificates ? "psk, or cert and key, or plain is missing"
                         : !*cert != !*cfg_getstr(host, "key") ? "a certificate needs its key, and a key its certificate"
                                                               : NULL;
     if (!wrong)

@@ -26,6 +26,15 @@ static int say(const char *state, const char *part, const char *text, const char
 static void put_addresses(const struct relay_target *t, char *text, size_t size)
 {
     size_t n = 0;
+    const struct sockaddr_vm *vm = &t->place.address.vm;
+    if (t->all->ai_family == AF_VSOCK && vm->svm_cid == VMADDR_CID_HOST)
+        n = (size_t)snprintf(text, size, "this machine's host, vsock port %u", vm->svm_port);
+    else if (t->all->ai_family == AF_VSOCK)
+        n = (size_t)snprintf(text, size, "machine %u, vsock port %u", vm->svm_cid, vm->svm_port);
+    else if (t->all->ai_family == AF_UNIX)
+        n = (size_t)snprintf(text, size, "%s", t->place.address.un.sun_path);
+    if (n)
+        return;
     for (const struct addrinfo *a = t->all; a && n < size; a = a->ai_next) {
         char host[80] = "?", port[8] = "?";
         getnameinfo(a->ai_addr, a->ai_addrlen, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
@@ -33,14 +42,27 @@ static void put_addresses(const struct relay_target *t, char *text, size_t size)
     }
 }
 
-/* The hops of a connection, as far as it came. 0 or -1, told. */
-static int say_hops(const struct relay_pipe *pipe, const struct relay_keys *keys, int error, const char *why)
+/* What is to be done where a virtual machine does not get through to its host. */
+static const char *for_machines(int error)
 {
+    if (error == -EAFNOSUPPORT)
+        return "modprobe vmw_vsock_virtio_transport";
+    if (error == -ENODEV)
+        return "the machine has no vsock device: hira vm args, on its host";
+    return "on the host: $(hira vm bridge) & before the machine starts, or hirad --listen vsock where the kernel has vhost-vsock; is the port the "
+           "same?";
+}
+
+/* The hops of a connection, as far as it came. 0 or -1, told. */
+static int say_hops(const struct relay_pipe *pipe, const struct relay_target *target, const struct relay_keys *keys, int error, const char *why)
+{
+    const int family = target->all->ai_family;
+    const bool own = family == AF_VSOCK || family == AF_UNIX;
     static const struct {
         enum relay_stage stage;
         const char *part, *well, *next;
     } hops[] = {
-        {RELAY_AT_TCP, "connection", "it listens",
+        {RELAY_AT_CONNECTION, "connection", "it listens",
          "start hirad --listen there; let nothing between close the port; is it the right one?"},
         {RELAY_AT_PREFACE, "version", "Hira answers, of the same version",
          "install the same Hira on both hosts; is --plain given on both or on neither? Is the port another service's?"},
@@ -50,9 +72,10 @@ static int say_hops(const struct relay_pipe *pipe, const struct relay_keys *keys
     };
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(hops); i++) {
         if (error && pipe->stage == hops[i].stage)
-            return say("fail", hops[i].part, why, hops[i].next);
+            return say("fail", hops[i].part, why, family == AF_VSOCK && !i ? for_machines(error) : hops[i].next);
         bool plain = keys->plain && hops[i].stage == RELAY_AT_TLS;
-        say(plain && keys->anywhere ? "warn" : "ok", hops[i].part, plain ? "none, and no encryption" : hops[i].well,
+        say(plain && keys->anywhere ? "warn" : "ok", hops[i].part,
+            plain && own ? "none: the channel is the host's own" : plain ? "none, and no encryption" : hops[i].well,
             plain && keys->anywhere ? "whoever is between sees everything: docs/remote.md has keys" : "");
     }
     return 0;
@@ -135,7 +158,7 @@ int relay_check(const struct relay_options *o, const char *api)
     put_addresses(&target, text, sizeof text);
     say("ok", "name", text, "");
     error = relay_pipe_connect(&pipe, &target, &o->keys, NULL, text, sizeof text);
-    if (say_hops(&pipe, &o->keys, error, text) < 0)
+    if (say_hops(&pipe, &target, &o->keys, error, text) < 0)
         return -1;
     int ret = *api ? ask(&pipe, api, text, sizeof text) : 0;
     relay_pipe_close(&pipe);

@@ -38,19 +38,20 @@ static void say(const struct far *f, const char *text)
 
 /* ---- the next connection ---- */
 
-static socklen_t door_name(const uint8_t *session, struct sockaddr_un *ret)
+/* A machine's sessions are not another's to go on with. */
+static socklen_t door_name(uint32_t machine, const uint8_t *session, struct sockaddr_un *ret)
 {
     *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
-    int n = snprintf(ret->sun_path + 1, sizeof ret->sun_path - 1, "hira-relay-");
+    int n = snprintf(ret->sun_path + 1, sizeof ret->sun_path - 1, "hira-relay-%u-", machine);
     for (int i = 0; i < RELAY_SESSION_SIZE; i++)
         n += snprintf(ret->sun_path + 1 + n, sizeof ret->sun_path - 1 - (size_t)n, "%02x", session[i]);
     return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
 }
 
-static int open_door(const uint8_t *session)
+static int open_door(uint32_t machine, const uint8_t *session)
 {
     struct sockaddr_un name;
-    socklen_t size = door_name(session, &name);
+    socklen_t size = door_name(machine, session, &name);
     HIRA_AUTOCLOSE int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || bind(fd, (struct sockaddr *)&name, size) < 0 || listen(fd, 4) < 0)
         return -errno;
@@ -65,10 +66,10 @@ static bool of_this_user(int fd)
 }
 
 /* Brings a connection to its session. 0, or -ENOENT: there is none. */
-static int bring(const uint8_t *session, int connection)
+static int bring(uint32_t machine, const uint8_t *session, int connection)
 {
     struct sockaddr_un name;
-    socklen_t size = door_name(session, &name);
+    socklen_t size = door_name(machine, session, &name);
     HIRA_AUTOCLOSE int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&name, size) < 0 || !of_this_user(fd))
         return -ENOENT;
@@ -262,7 +263,7 @@ static bool greet(const struct relay_options *o, int connection, char *error, si
                                       : "this host speaks TLS only"),
                -EACCES);
     if (!ret && memcmp(theirs.session, none, sizeof none)) {
-        ret = bring(theirs.session, connection);
+        ret = bring(o->machine, theirs.session, connection);
         if (!ret)
             _exit(0);
         snprintf(error, size, "the session is over");
@@ -280,10 +281,10 @@ static int prepare(struct far *f, struct relay_options *o, uint8_t *session, cha
     int ret = relay_session_init(&f->session, o);
     if (getrandom(session, RELAY_SESSION_SIZE, 0) != RELAY_SESSION_SIZE)
         abort();
-    f->door = open_door(session);
+    f->door = open_door(o->machine, session);
     if (!ret)
         ret = relay_keys_refresh(&o->keys, error, size);
-    return ret || !o->confine ? ret : relay_confine(false, error, size);
+    return ret || !o->confine ? ret : relay_confine(false, AF_UNSPEC, error, size);
 }
 
 void relay_far(struct relay_options *options, int connection, const char *peer)

@@ -35,6 +35,9 @@
 #define RELAY_GRACE_MS 60000
 #define RELAY_RETRY_MS 200
 
+/* Over a channel of the host's own: that is lost with the machine, which will not come back; what its guests have on the host is freed. */
+#define RELAY_GRACE_OWN_MS 0
+
 /* A peer that acknowledges nothing for so long has lost its connection; idle ones are asked that often. */
 #define RELAY_SILENCE_MS 10000
 #define RELAY_PROBE_S 5

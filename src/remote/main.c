@@ -3,7 +3,8 @@
  *
  * Process model. This process listens and forks one for each connection, and does nothing else with it: what a peer
  * sends, TLS, the session, all of that is in the child, which ends with its session. `--listen`: on the accelerator's
- * host, started by hirad; peers come by TCP, and guests of hirad are what the children are. `--on`: on the guest's
+ * host, started by hirad; peers come by TCP, and guests of hirad are what the children are. A virtual machine's come by AF_VSOCK, or by
+ * a unix socket, to which the machine's hira-bridge forwards: it has started the relay then. `--on`: on the guest's
  * host, started by `hira run`; guests come by a unix socket as they would come to hirad, and a child is a server to
  * each.
  *
@@ -105,14 +106,18 @@ union address {
     struct sockaddr any;
     struct sockaddr_in in;
     struct sockaddr_in6 in6;
+    struct sockaddr_vm vm;
 };
 
 static unsigned port_of(const union address *a)
 {
-    return a->any.sa_family == AF_INET ? ntohs(a->in.sin_port) : a->any.sa_family == AF_INET6 ? ntohs(a->in6.sin6_port) : 0;
+    return a->any.sa_family == AF_INET    ? ntohs(a->in.sin_port)
+           : a->any.sa_family == AF_INET6 ? ntohs(a->in6.sin6_port)
+           : a->any.sa_family == AF_VSOCK ? a->vm.svm_port
+                                          : 0;
 }
 
-static void name_peer(int fd, char *name, size_t size)
+static void name_peer(const struct relay *b, int fd, char *name, size_t size)
 {
     union address a = {.in6 = {0}};
     socklen_t length = sizeof a;
@@ -123,7 +128,12 @@ static void name_peer(int fd, char *name, size_t size)
         inet_ntop(AF_INET, &a.in.sin_addr, host, sizeof host);
     else if (a.any.sa_family == AF_INET6)
         inet_ntop(AF_INET6, &a.in6.sin6_addr, host, sizeof host);
-    snprintf(name, size, "%s:%u", host, port_of(&a));
+    if (a.any.sa_family == AF_VSOCK || (a.any.sa_family == AF_UNIX && b->options.machine))
+        snprintf(name, size, "machine %u", a.any.sa_family == AF_VSOCK ? a.vm.svm_cid : b->options.machine);
+    else if (a.any.sa_family == AF_UNIX)
+        snprintf(name, size, "this host");
+    else
+        snprintf(name, size, "%s:%u", host, port_of(&a));
 }
 
 static _Noreturn void become_child(struct relay *b, int fd)
@@ -142,7 +152,7 @@ static _Noreturn void become_child(struct relay *b, int fd)
     if (b->near)
         relay_near(&b->options, fd);
     alarm(3 * RELAY_HANDSHAKE_MS / 1000);
-    name_peer(fd, peer, sizeof peer);
+    name_peer(b, fd, peer, sizeof peer);
     relay_far(&b->options, fd, peer);
 }
 
@@ -194,6 +204,19 @@ static int listen_for_guests(struct relay *b, bool private, char *error, size_t 
     return ok ? 0 : (snprintf(error, size, "cannot listen on %s: %s", b->options.socket, strerror(errno)), -1);
 }
 
+/* AF_VSOCK, AF_UNIX; AF_UNSPEC: it is a network's. */
+static int own_channel(const struct relay *b)
+{
+    struct relay_place place;
+    return relay_place_parse(&place, b->options.address, !b->near) == 0 ? place.info.ai_family : AF_UNSPEC;
+}
+
+static void settle_grace(struct relay *b)
+{
+    if (b->options.grace_ms == UINT32_MAX)
+        b->options.grace_ms = own_channel(b) != AF_UNSPEC ? RELAY_GRACE_OWN_MS : RELAY_GRACE_MS;
+}
+
 static int start(struct relay *b, char *error, size_t size)
 {
     sigset_t set;
@@ -206,13 +229,12 @@ static int start(struct relay *b, char *error, size_t size)
     b->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (b->signals < 0 || pipe2(b->proven, O_CLOEXEC | O_NONBLOCK) < 0)
         return snprintf(error, size, "%s", strerror(errno)), -1;
-    if (relay_keys_load(&b->options.keys, !b->near, error, size) < 0)
+    if (relay_address_check(b->options.address, &b->options.keys, error, size) < 0 || relay_keys_load(&b->options.keys, !b->near, error, size) < 0)
         return -1;
+    settle_grace(b);
     if (b->network && !b->near)
         return snprintf(error, size, "--network: a network is emulated on the guest's side"), -1;
     if (b->network && relay_network_parse(&b->options.network, b->network, error, size) < 0)
-        return -1;
-    if (relay_address_check(b->options.address, error, size) < 0)
         return -1;
     if (b->near)
         return listen_for_guests(b, b->line >= 0, error, size);
@@ -230,8 +252,10 @@ static void report(const struct relay *b)
         a.any.sa_family = AF_UNSPEC;
     if (b->near)
         snprintf(where, sizeof where, "%s", b->options.socket);
+    else if (a.any.sa_family == AF_UNIX)
+        snprintf(where, sizeof where, "%s", b->options.address);
     else
-        snprintf(where, sizeof where, "port %u", port_of(&a));
+        snprintf(where, sizeof where, "%sport %u", a.any.sa_family == AF_VSOCK ? "vsock " : "", port_of(&a));
     if (b->line >= 0)
         dprintf(b->line, "READY %s\n", where);
     else
@@ -289,6 +313,7 @@ enum {
     OPT_NETWORK,
     OPT_COUNT,
     OPT_CHECK,
+    OPT_MACHINE,
     OPT_NO_CONFINE,
     OPT_HELP,
     OPT_VERSION
@@ -307,6 +332,7 @@ static const struct option options[] = {{"listen", required_argument, NULL, OPT_
                                         {"network", required_argument, NULL, OPT_NETWORK},
                                         {"count", required_argument, NULL, OPT_COUNT},
                                         {"check", optional_argument, NULL, OPT_CHECK},
+                                        {"machine", required_argument, NULL, OPT_MACHINE},
                                         {"no-confine", no_argument, NULL, OPT_NO_CONFINE},
                                         {"help", no_argument, NULL, OPT_HELP},
                                         {"version", no_argument, NULL, OPT_VERSION},
@@ -316,11 +342,15 @@ static const char help_text[] =
     "usage: hira-relay --listen ADDRESS[:PORT] [--socket PATH] KEYS   on the accelerator's host\n"
     "       hira-relay --on HOST[:PORT] --socket PATH KEYS            on the guest's\n"
     "\n"
+    "  In the place of an address: vsock, vsock:PORT, vsock:CID:PORT, between a virtual machine and its host; unix:PATH. Without\n"
+    "  keys: the channel is the host's own.\n"
+    "\n"
     "  --psk FILE    lines NAME:KEY; the name is the tenant\n"
     "  --cert, --key, --ca FILE\n"
     "                a certificate, its key, and the authority of the other side's\n"
     "  --plain       no encryption, on this machine only; --plain=anywhere: on others as well\n"
-    "  --grace S     a session outlives its connection for so long (default: 60)\n"
+    "  --grace S     a session outlives its connection for so long (default: 60; of vsock and unix: 0)\n"
+    "  --machine N   who comes by the unix socket is the virtual machine of this vsock address, for logs\n"
     "  --network WHAT   of the guest's side: a network that is emulated, for trials: delay=30ms,jitter=2ms,rate=100Mbit,cut=10s/60s\n"
     "  --count FILE     of the guest's side: a line of JSON for each session, of what it has cost\n"
     "  --check[=API]    looks at each hop of the way to a host, and to a server there: see hira doctor --on\n"
@@ -386,6 +416,8 @@ static int take_option(struct relay *b, int option, const char *value)
     case OPT_CHECK:
         b->check = value ? value : "";
         return strlen(b->check) < HIRA_API_NAME_MAX ? 0 : -EINVAL;
+    case OPT_MACHINE:
+        return take_number(value, 3, UINT32_MAX - 1, &b->options.machine);
     case OPT_NO_CONFINE:
         b->options.confine = false;
         return 0;
@@ -404,7 +436,8 @@ static int check(struct relay *b)
 {
     char error[RELAY_ERROR_MAX];
     signal(SIGPIPE, SIG_IGN);
-    if (relay_address_check(b->options.address, error, sizeof error) < 0 || relay_keys_load(&b->options.keys, false, error, sizeof error) < 0) {
+    if (relay_address_check(b->options.address, &b->options.keys, error, sizeof error) < 0 ||
+        relay_keys_load(&b->options.keys, false, error, sizeof error) < 0) {
         printf("fail\tkeys here\t%s\tsee docs/remote.md for how keys are made, and hira-hosts.conf(5) for where they are named\n", error);
         return 1;
     }
@@ -414,7 +447,7 @@ static int check(struct relay *b)
 int main(int argc, char **argv)
 {
     static struct relay b = {
-        .listener = -1, .line = -1, .signals = -1, .proven = {-1, -1}, .options = {.count = -1, .grace_ms = RELAY_GRACE_MS, .confine = true}};
+        .listener = -1, .line = -1, .signals = -1, .proven = {-1, -1}, .options = {.count = -1, .grace_ms = UINT32_MAX, .confine = true}};
     char error[RELAY_ERROR_MAX];
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c == OPT_HELP || c == OPT_VERSION) {
@@ -439,6 +472,8 @@ int main(int argc, char **argv)
     }
     if (b.near && b.options.socket[0])
         unlink(b.options.socket);
+    if (!b.near && !ret && own_channel(&b) == AF_UNIX)
+        unlink(strchr(b.options.address, '/'));
     if (b.folder[0])
         rmdir(b.folder);
     return ret ? 1 : 0;

@@ -181,7 +181,7 @@ void relay_near(const struct relay_options *options, int guest)
     if (target.network) /* what is due is to be there in time */
         prctl(PR_SET_TIMERSLACK, 1);
     if (!ret && options->confine)
-        ret = relay_confine(true, error, sizeof error);
+        ret = relay_confine(true, target.all->ai_family, error, sizeof error);
     s.last = report;
     s.local = guest;
     ssize_t n = hira_fd_receive(guest, hello, sizeof hello, NULL, NULL, 0);

@@ -28,6 +28,7 @@
 
 #define PSKS_MAX (1u << 20) /* some ten thousand names */
 #define TLS_RECORD 16384u
+#define MACHINE "machine-" /* before a virtual machine's address: its name */
 /* Of ciphers that nobody breaks the fastest first: AES with 128 bits has four rounds less. */
 #define PRIORITY "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305"
 #define PRIORITY_PSK PRIORITY ":-KX-ALL:+ECDHE-PSK:+DHE-PSK"
@@ -189,16 +190,25 @@ static int find(const char *address, int flags, struct addrinfo **ret, char *hos
     return ret_code ? fail(error, size, -EHOSTUNREACH, "%s: %s", address, gai_strerror(ret_code)) : 0;
 }
 
-int relay_address_check(const char *address, char *error, size_t size)
+int relay_address_check(const char *address, struct relay_keys *keys, char *error, size_t size)
 {
     char host[256];
     const char *port;
-    return split(address, host, sizeof host, &port) < 0 ? fail(error, size, -EINVAL, "'%s' is no HOST[:PORT]", address)
-                                                        : 0;
+    struct relay_place place;
+    int ret = relay_place_parse(&place, address, false);
+    if (ret == -EINVAL)
+        return fail(error, size, ret, "'%s' is no vsock:PORT, no vsock:CID:PORT and no unix:/PATH", address);
+    if (!ret && (keys->psk || keys->cert || keys->key || keys->ca))
+        return fail(error, size, -EINVAL, "%s: the channel is the host's own, and has no keys", address);
+    keys->plain |= !ret;
+    return ret && split(address, host, sizeof host, &port) < 0 ? fail(error, size, -EINVAL, "'%s' is no HOST[:PORT]", address) : 0;
 }
 
-static bool is_loopback(const struct sockaddr *a)
+/* Whether what is said there stays in this machine, or between it and its host. */
+static bool is_ours(const struct sockaddr *a)
 {
+    if (a->sa_family == AF_VSOCK || a->sa_family == AF_UNIX)
+        return true;
     if (a->sa_family == AF_INET)
         return ntohl(((const struct sockaddr_in *)a)->sin_addr.s_addr) >> 24 == 127;
     return a->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)a)->sin6_addr);
@@ -241,6 +251,10 @@ static int connect_within(const struct addrinfo *a, int ms)
 int relay_target_find(struct relay_target *t, const char *address, char *error, size_t size)
 {
     *t = (struct relay_target){.address = address};
+    if (relay_place_parse(&t->place, address, false) == 0) {
+        t->all = &t->place.info;
+        return 0;
+    }
     return find(address, 0, &t->all, t->host, sizeof t->host, error, size);
 }
 
@@ -248,7 +262,7 @@ static int dial_through(const struct relay_target *t, const struct relay_keys *k
 {
     int fd = -EHOSTUNREACH;
     for (const struct addrinfo *a = t->all; a; a = a->ai_next) {
-        if (keys->plain && !keys->anywhere && !is_loopback(a->ai_addr)) {
+        if (keys->plain && !keys->anywhere && !is_ours(a->ai_addr)) {
             fd = fail(error, size, -EACCES, "%s: %s", t->address, no_plain);
             continue;
         }
@@ -280,13 +294,18 @@ static int dial(const struct relay_target *t, const struct relay_keys *keys, cha
 int relay_listen(const char *address, const struct relay_keys *keys, char *error, size_t size)
 {
     struct addrinfo *all = NULL;
+    struct relay_place place;
     char host[256];
     const int on = 1;
+    if (relay_place_parse(&place, address, true) == 0) {
+        int fd = relay_place_listen(&place);
+        return fd < 0 ? fail(error, size, fd, "cannot listen on %s: %s", address, strerror(-fd)) : fd;
+    }
     int ret = find(address, AI_PASSIVE, &all, host, sizeof host, error, size);
     if (ret < 0 || !all)
         return ret;
     HIRA_AUTOCLOSE int fd = -1;
-    if (keys->plain && !keys->anywhere && !is_loopback(all->ai_addr)) {
+    if (keys->plain && !keys->anywhere && !is_ours(all->ai_addr)) {
         ret = fail(error, size, -EACCES, "%s: %s", address, no_plain);
     } else {
         fd = socket(all->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -371,13 +390,22 @@ void relay_pipe_refuse(int fd, int error, const char *text)
 
 /* ---- TLS ---- */
 
-/* A name that may be a tenant's. */
+/* Who comes by AF_VSOCK is a virtual machine, whose address the kernel vouches for. */
+static void name_machine(struct relay_pipe *pipe)
+{
+    struct sockaddr_vm vm = {0};
+    socklen_t size = sizeof vm;
+    if (getpeername(pipe->fd, (struct sockaddr *)&vm, &size) == 0 && vm.svm_family == AF_VSOCK)
+        snprintf(pipe->identity, sizeof pipe->identity, MACHINE "%u", vm.svm_cid);
+}
+
+/* A name that may be a tenant's, and is no machine's. */
 static int take_identity(struct relay_pipe *pipe, const char *name, char *error, size_t size)
 {
     size_t length = strnlen(name, sizeof pipe->identity);
     if (length < sizeof pipe->identity) {
         memcpy(pipe->identity, name, length + 1);
-        if (hira_tenant_valid(pipe->identity))
+        if (hira_tenant_valid(pipe->identity) && strncmp(name, MACHINE, strlen(MACHINE)) != 0)
             return 0;
     }
     pipe->identity[0] = 0;
@@ -510,6 +538,8 @@ int relay_pipe_accept(struct relay_pipe *pipe, int fd, const struct relay_keys *
         fail(error, size, 0, "it left");
     if (!ret)
         ret = secure(pipe, keys, true, NULL, error, size);
+    if (!ret)
+        name_machine(pipe);
     if (ret)
         relay_pipe_close(pipe);
     return ret;

@@ -1,5 +1,5 @@
 /*
- * A connection between two relays: TCP, with TLS 1.3 over it unless both want none.
+ * A connection between two relays: TCP, with TLS 1.3 over it unless both want none; or a channel of the host's own (place.h), plain.
  *
  * One thread sends and one receives at a time, each of which may be another one. Whoever wants the other to stop shuts
  * the descriptor down.
@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "remote/frame.h"
 #include "remote/network.h"
+#include "remote/place.h"
 
 /* By what each side shows who it is. Files, NULL: not given. */
 struct relay_keys {
@@ -35,11 +36,12 @@ struct relay_target {
     const char *address; /* as it was given, for messages */
     char host[256];
     struct addrinfo *all;
+    struct relay_place place; /* what `all` is, if the channel is a host's own */
     const struct relay_network *network; /* that is put before each connection; NULL: none */
 };
 
 /* How far a connection has come. */
-enum relay_stage { RELAY_AT_TCP, RELAY_AT_PREFACE, RELAY_AT_TLS, RELAY_AT_FRAMES };
+enum relay_stage { RELAY_AT_CONNECTION, RELAY_AT_PREFACE, RELAY_AT_TLS, RELAY_AT_FRAMES };
 
 struct relay_pipe {
     enum relay_stage stage; /* of the guest's side */
@@ -57,7 +59,7 @@ int relay_keys_load(struct relay_keys *keys, bool server, char *error, size_t si
 /* The host's side, for each connection: reads the file of shared keys anew, so that who is added may come. 0, or -EINVAL with a sentence. */
 int relay_keys_refresh(struct relay_keys *keys, char *error, size_t size);
 
-/* Looks HOST[:PORT] up. 0, or -errno with a sentence. */
+/* Looks HOST[:PORT] up. *target is to stay where it is. 0, or -errno with a sentence. */
 int relay_target_find(struct relay_target *target, const char *address, char *error, size_t size);
 
 /* The guest's side: connects, for this session, and shows itself. 0, or -errno with a sentence. */
@@ -80,10 +82,11 @@ int relay_pipe_receive_all(struct relay_pipe *pipe, void *data, size_t size);
 void relay_pipe_why(struct relay_pipe *pipe, int error, char *text, size_t size);
 void relay_pipe_close(struct relay_pipe *pipe);
 
-/* Whether it reads as HOST[:PORT], [V6] or [V6]:PORT. 0, or -EINVAL with a sentence. */
-int relay_address_check(const char *address, char *error, size_t size);
+/* Whether it reads as HOST[:PORT], [V6] or [V6]:PORT, or as a place.h's. Of these the keys are none: no others may be given. 0, or -EINVAL with a
+ * sentence. */
+int relay_address_check(const char *address, struct relay_keys *keys, char *error, size_t size);
 
-/* Listens at ADDRESS[:PORT]. Descriptor, or -errno with a sentence. */
+/* Listens at ADDRESS[:PORT], or at a place. Descriptor, or -errno with a sentence. */
 int relay_listen(const char *address, const struct relay_keys *keys, char *error, size_t size);
 
 #endif

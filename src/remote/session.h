@@ -19,6 +19,7 @@ struct relay_options {
     struct relay_network network; /* emulated, of the guest's side */
     int count; /* where the guest's side writes what a session has cost; -1: nowhere */
     unsigned grace_ms;
+    uint32_t machine; /* who comes by a unix socket is this virtual machine, for logs; 0: it is not said */
     bool confine; /* gives up what it does not need: else for debuggers */
 };
 
@@ -60,8 +61,9 @@ _Noreturn void relay_session_end(struct relay_session *s, const char *why);
 /* The peer of this process has shown who it is: its time is its own from now on. */
 void relay_proven(void);
 
-/* Gives up what a session has no use for; nothing may have been read of a peer or a guest before. 0, or -errno with a sentence. */
-int relay_confine(bool near, char *error, size_t size);
+/* Gives up what a session has no use for; nothing may have been read of a peer or a guest before. `family`: of the guest's side's connections. 0, or
+ * -errno with a sentence. */
+int relay_confine(bool near, int family, char *error, size_t size);
 
 /* Looks at each hop of the way to another host, and to a server of this API there ("": not), and says on standard output what it found.
  * 0, or -1: not all is well. */

@@ -279,6 +279,8 @@ static void on_behalf(struct router_guest *g)
         return;
     }
     memcpy(g->behalf, b->name, sizeof g->behalf);
+    if (!strncmp(b->peer, "machine ", 8))
+        snprintf(g->name, sizeof g->name, "%.31s", b->peer);
     hira_log(&router->log, HIRA_LOG_INFO, "router", (uint32_t)g->pid, "%s from %s comes by process %d",
              b->name[0] ? b->name : "a guest", b->peer, (int)g->pid);
     router_alarm_set(&router->loop, &g->deadline, router->options.hello_timeout_ms, hello_timeout, g);

@@ -461,7 +461,7 @@ static const char help_text[] =
     "  --check               reads the configuration, says what is wrong, and ends\n"
     "  --listen ADDRESS[:PORT]\n"
     "                        serves guests of other hosts as well, over TLS: see hira-relay(8), also for --psk, --cert,\n"
-    "                        --key, --ca, --plain, --grace\n"
+    "                        --key, --ca, --plain, --grace; vsock: those of virtual machines, by the kernel's vhost-vsock\n"
     "  --log-level LEVEL     error, warning, info (default) or debug, on standard error\n"
     "  --log-json            a JSON object a line\n"
     "  --private FD          for hira run\n"

@@ -815,6 +815,142 @@ def the_network_is_gone_for_good(place):
     proxy.close()
 
 
+# ---- channels of the host's own ----
+
+class Relay:
+    """One that listens on a unix socket, as for a virtual machine whose bridge forwards there."""
+
+    def __init__(self, place, name, *args):
+        self.path, self.log_path = f'{place.base}/{name}.sock', f'{place.base}/{name}.log'
+        with open(self.log_path, 'ab') as log:
+            self.p = subprocess.Popen([RELAY, '--listen', 'unix:' + self.path, *args], stdin=subprocess.DEVNULL, stderr=log)
+        place.routers.append(self)
+        wait_for(lambda: 'listens on' in self.log() or self.p.poll() is not None, 'the relay to listen')
+        assert self.p.poll() is None, self.log()
+
+    def log(self):
+        with open(self.log_path) as f:
+            return f.read()
+
+    def stop(self):
+        self.p.terminate()
+        return self.p.wait(10)
+
+
+def over(place, where, name, **more):
+    """A test of the null API prints what it prints natively."""
+    native = subprocess.run([NULL + '/null-native', name], stdout=subprocess.PIPE, env=place.env)
+    p = subprocess.run([HIRA, 'run', '--on', where, '--lib-dir', NULL, '--api', 'null', '--', NULL + '/null-hira', name], env=place.env, stdin=subprocess.DEVNULL,
+                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, **more)
+    assert (p.returncode, p.stdout) == (native.returncode, native.stdout), (name, p.returncode, p.stderr, p.stdout[-500:])
+
+
+@test
+def over_a_unix_socket(place):
+    """Which is its user's alone, is replaced when nobody listens, and removed at the end; without keys."""
+    r = place.router('--plain')
+    relay = Relay(place, 'relay', '--socket', r.path, '--machine', '9')
+    assert os.stat(relay.path).st_mode & 0o777 == 0o600
+    for name in ('structs/nested', 'commands/chains', 'threads/unblocking'):
+        over(place, 'unix:' + relay.path, name)
+    assert 'from machine 9 comes' in r.log(), r.log()
+    p = subprocess.run([RELAY, '--listen', 'unix:' + relay.path], capture_output=True, text=True, timeout=10)
+    assert p.returncode == 1 and 'in use' in p.stderr, p
+    relay.p.kill()
+    relay.p.wait()
+    os.rename(relay.log_path, relay.log_path + '.1')
+    relay = Relay(place, 'relay', '--socket', r.path)
+    over(place, 'unix:' + relay.path, 'structs/nested')
+    assert relay.stop() == 0 and not os.path.exists(relay.path)
+    file = place.path('file', 'kept')
+    for words, status in ((['--listen', 'unix:relative'], 1), (['--listen', 'unix:' + file], 1), (['--listen', 'vsock:x'], 1), (['--listen', 'vsock:1:2:3'], 1),
+                          (['--listen', 'vsock', '--psk', '/x'], 1), (['--listen', 'vsock', '--machine', '2'], 2), (['--on', 'vsock:4294967295', '--socket', '/x'], 1)):
+        p = subprocess.run([RELAY, *words], capture_output=True, text=True, timeout=10)
+        assert p.returncode == status and p.stderr and not p.stdout, (words, p)
+    assert os.path.exists(file)
+
+
+@test
+def over_a_unix_socket_nothing_is_waited_for(place):
+    """Who has gone is a machine that was ended: its servers end at once."""
+    r = place.router('--plain')
+    relay = Relay(place, 'relay', '--socket', r.path, '--machine', '9')
+    c = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    proxy = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    proxy.bind(place.base + '/proxy')
+    proxy.listen(1)
+    p = subprocess.Popen([HIRA, 'run', '--on', f'unix:{place.base}/proxy', '--lib-dir', NULL, '--api', 'null', '--', NULL + '/null-hira', 'memory/again_and_again'], env=place.env,
+                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    near = proxy.accept()[0]
+    c.connect(relay.path)
+
+    def pump(a, b):
+        try:
+            while data := a.recv(1 << 16):
+                b.sendall(data)
+        except OSError:
+            pass
+    for a, b in ((near, c), (c, near)):
+        threading.Thread(target=pump, args=(a, b), daemon=True).start()
+    wait_for(lambda: r.status()['guests'], 'the program to be served')
+    for s in (near, c):
+        s.shutdown(socket.SHUT_RDWR)
+    wait_for(lambda: not r.status()['guests'], 'its server to end', 5)
+    assert 'the connection is lost' in relay.log(), 'it had ended before'
+    for s in (near, c, proxy):
+        s.close()
+    p.kill()
+    p.wait()
+
+
+@test
+def another_machines_session(place):
+    """Is not taken over, though its name is known."""
+    r = place.router('--plain')
+    relays = [Relay(place, f'relay{n}', '--socket', r.path, '--machine', str(n)) for n in (7, 8)]
+
+    def come(relay, session=bytes(16)):
+        p = Peer.__new__(Peer)
+        p.s, p.number = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), 0
+        p.s.settimeout(15)
+        p.s.connect(relay.path)
+        p.s.sendall(preface(session=session))
+        return p
+    first = come(relays[0])
+    assert first.answer()[0] == 0
+    first.frame(SESSION, bytes(16))
+    session = first.exactly(48)[32:]
+    other = come(relays[1], session)
+    error, text = other.answer()
+    assert error and 'session is over' in text, text
+    again = come(relays[0], session)
+    assert again.answer()[0] == 0
+    for p in (first, other, again):
+        p.close()
+
+
+@test
+def over_the_kernels_vsock(place):
+    """hirad --listen vsock, as on hosts with vhost-vsock, where this machine's kernel has the loopback; tests/vm has it within a machine."""
+    if not hasattr(socket, 'AF_VSOCK'):
+        raise Skip('this Python has no AF_VSOCK')
+    try:
+        with socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM) as s, socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM) as c:
+            s.bind((socket.VMADDR_CID_ANY, socket.VMADDR_PORT_ANY))
+            s.listen(1)
+            c.settimeout(5)
+            c.connect((1, s.getsockname()[1]))
+    except OSError as e:
+        raise Skip(f"this kernel's vsock has no loopback: {e}") from None
+    port = 47720 + os.getpid() % 1000
+    r = Router(BUILD + '/src/router/hirad', place.base, NULL, '--listen', f'vsock:{port}', env=dict(place.env, LD_LIBRARY_PATH=NULL))
+    place.routers.append(r)
+    wait_for(lambda: 'vsock port' in r.log(), 'hirad to listen')
+    for name in ('scalars/results', 'commands/chains', 'threads/unblocking'):
+        over(place, f'vsock:1:{port}', name)
+    assert 'machine-1 from machine 1 comes' in r.log(), r.log()
+
+
 def main():
     be_subreaper()
     tests = [t for t in TESTS if t.__name__ in sys.argv[2:] or len(sys.argv) == 2]
