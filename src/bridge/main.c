@@ -3,7 +3,8 @@
  * reach named unix sockets of the host, and nothing else, with the AF_VSOCK that every Linux has.
  *
  * Process model. One process for each machine, one thread. It listens for the machine's hypervisor, serves one at a time, and waits
- * for the next when that has gone. Once it listens it gives up what it can: new privileges, other networks, all but some forty
+ * for the next when that has gone. With `--relay` a hira-relay of the machine's is its child, for guests that share no memory with the host:
+ * it ends with this process, and what it serves with the machine. Once it listens it gives up what it can: new privileges, other networks, all but some forty
  * system calls; a guest that takes it over has what its own sockets give.
  *
  * Exit status: 0 told to end, 1 it cannot work, 2 the command line makes no sense.
@@ -13,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,10 +28,14 @@
 #include "bridge/confine.h"
 #include "bridge/device.h"
 
+#define RELAY_SUFFIX ".relay" /* behind the name of --vm: where its relay listens */
+#define RELAY_READY_MS 10000  /* listening takes it milliseconds; this is a machine out of memory */
+#define RELAY_LINE 3          /* the descriptor by which it says so */
 #define SLICES 8 /* of a region that says nothing of them, where it is large enough */
 
 static const char usage[] =
-    "usage: hira-bridge --vm PATH --cid N [--port N=SOCKET...] [--hira N=SOCKET --region FILE,size=BYTES] [OPTION...]\n\n"
+    "usage: hira-bridge --vm PATH --cid N [--port N=SOCKET...] [--hira N=SOCKET --region FILE,size=BYTES] [--relay N=SOCKET]\n"
+    "                   [OPTION...]\n\n"
     "  --vm PATH          listens there for the virtual machine's hypervisor (vhost-user)\n"
     "  --cid N            the machine's vsock address, 3 or more\n"
     "  --port N=SOCKET    what connects to the host's port N gets to this unix stream socket; up to 16\n"
@@ -37,6 +43,8 @@ static const char usage[] =
     "  --region FILE,size=BYTES[,slices=N]\n"
     "                     the memory that the machine shares, in which its guests' lanes and arenas lie: BYTES is a power\n"
     "                     of two (256M), N (default: 8) programs use it at once\n"
+    "  --relay N=SOCKET   what connects to port N is a hira-relay in the machine (hira run --on vsock): for guests of that hirad that\n"
+    "                     share no memory with the host\n"
     "  --log-level LEVEL  error, warning, info (default) or debug, on standard error\n"
     "  --no-confine       keeps its rights and system calls: for debuggers\n"
     "  --version, --help\n";
@@ -45,11 +53,13 @@ struct bridge {
     struct bridge_loop loop;
     struct hira_log log;
     struct bridge_device device;
-    struct bridge_watch listener, signals;
+    struct bridge_watch listener, signals, relay; /* relay: hangs up when it ends */
     struct bridge_shared shared;
     char region[256]; /* the file of --region, "" */
     uint64_t region_size, n_slices;
     struct sockaddr_un address; /* of --vm */
+    struct bridge_port *relay_port;
+    const char *relayed;        /* the hirad that the relay turns to; NULL: there is none */
     bool confine;
 };
 
@@ -80,6 +90,17 @@ static int add_port(struct bridge_vsock *v, const char *text, bool hira)
     p->port = (uint32_t)port;
     p->hira = hira;
     snprintf(p->path, sizeof p->path, "%s", path + 1);
+    return 0;
+}
+
+/* The port leads to the relay's socket, whose name follows from --vm's; the relay to SOCKET. */
+static int set_relay(struct bridge *b, const char *text)
+{
+    int error = b->relayed ? say_wrong("a second --relay", text) : add_port(&b->device.vsock, text, false);
+    if (error)
+        return error;
+    b->relay_port = &b->device.vsock.ports[b->device.vsock.n_ports - 1];
+    b->relayed = strchr(text, '=') + 1;
     return 0;
 }
 
@@ -126,7 +147,8 @@ static int parse(struct bridge *b, int argc, char **argv)
                                             {"port", required_argument, NULL, 'p'},       {"hira", required_argument, NULL, 'i'},
                                             {"region", required_argument, NULL, 'r'},     {"log-level", required_argument, NULL, 'l'},
                                             {"no-confine", no_argument, NULL, 'n'},       {"version", no_argument, NULL, 'V'},
-                                            {"help", no_argument, NULL, 'h'},             {0}};
+                                            {"help", no_argument, NULL, 'h'},             {"relay", required_argument, NULL, 'R'},
+                                            {0}};
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         int error = 0;
         if (c == 'h' || c == 'V')
@@ -139,6 +161,8 @@ static int parse(struct bridge *b, int argc, char **argv)
             error = say_wrong("--cid", optarg);
         else if (c == 'p' || c == 'i')
             error = add_port(&b->device.vsock, optarg, c == 'i');
+        else if (c == 'R')
+            error = set_relay(b, optarg);
         else if (c == 'r')
             error = set_region(b, optarg);
         else if (c == 'l' && hira_log_level_parse(optarg, &b->log.level) < 0)
@@ -154,6 +178,9 @@ static int parse(struct bridge *b, int argc, char **argv)
         return say_wrong("the argument", argv[optind]);
     if (!*b->address.sun_path || !b->device.vsock.cid || !b->device.vsock.n_ports)
         return fputs(usage, stderr), -EINVAL;
+    if (b->relay_port && (size_t)snprintf(b->relay_port->path, sizeof b->relay_port->path, "%s" RELAY_SUFFIX, b->address.sun_path) >=
+                             sizeof b->relay_port->path)
+        return say_wrong("with --relay, --vm", b->address.sun_path);
     for (unsigned i = 0; i < b->device.vsock.n_ports; i++)
         if (b->device.vsock.ports[i].hira && !b->region[0])
             return fputs("hira-bridge: --hira needs --region: where else would guests' lanes lie?\n", stderr), -EINVAL;
@@ -240,6 +267,68 @@ static int open_region(struct bridge *b)
     return error;
 }
 
+/* ---- the relay ---- */
+
+/* In the child. It lies beside this program, or where an installation or a build has it. */
+static _Noreturn void become_relay(const struct bridge *b, int line)
+{
+    static const char *const folders[] = {"", "../../bin/", "../remote/"};
+    char self[4096 - 64], program[4096], listen[128], machine[24], number[4];
+    char *args[] = {"hira-relay", "--listen", listen, "--socket", (char *)b->relayed, "--machine", machine, "--private", number, NULL, NULL};
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self);
+    while (n > 0 && self[n - 1] != '/')
+        n--;
+    snprintf(listen, sizeof listen, "unix:%s", b->relay_port->path);
+    snprintf(machine, sizeof machine, "%llu", (unsigned long long)b->device.vsock.cid);
+    snprintf(number, sizeof number, "%d", RELAY_LINE);
+    if (!b->confine)
+        args[HIRA_ARRAY_SIZE(args) - 2] = "--no-confine";
+    if (line == RELAY_LINE ? fcntl(line, F_SETFD, 0) == 0 : dup2(line, RELAY_LINE) >= 0)
+        for (size_t i = 0; n > 0 && i < HIRA_ARRAY_SIZE(folders); i++) {
+            snprintf(program, sizeof program, "%.*s%s%s", (int)n, self, folders[i], args[0]);
+            execv(program, args);
+        }
+    dprintf(RELAY_LINE, "FAILED cannot be run: %s\n", strerror(errno));
+    _exit(127);
+}
+
+/* It has nothing more to say: what can be read is its end. */
+static void on_relay(struct bridge_watch *watch, uint32_t events)
+{
+    struct bridge *b = HIRA_CONTAINER_OF(watch, struct bridge, relay);
+    (void)events;
+    bridge_loop_remove(&b->loop, watch);
+    hira_log(&b->log, HIRA_LOG_ERROR, "bridge", 0, "hira-relay has ended: guests that share no memory find nobody until this bridge is started anew");
+}
+
+static int read_ready(int fd, char *line, size_t size)
+{
+    struct pollfd p = {fd, POLLIN, 0};
+    ssize_t n = poll(&p, 1, RELAY_READY_MS) == 1 ? read(fd, line, size - 1) : 0; /* one line, written at once */
+    line[n > 0 ? n : 0] = 0;
+    line[strcspn(line, "\n")] = 0;
+    return strncmp(line, "READY ", 6) ? -EPROTO : 0;
+}
+
+static int start_relay(struct bridge *b)
+{
+    int ends[2];
+    char line[512];
+    if (!b->relayed)
+        return 0;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+        return -errno;
+    pid_t pid = fork();
+    if (pid == 0)
+        become_relay(b, ends[1]);
+    close(ends[1]);
+    b->relay = (struct bridge_watch){ends[0], on_relay};
+    if (pid > 0 && read_ready(ends[0], line, sizeof line) == 0)
+        return bridge_loop_add(&b->loop, &b->relay, EPOLLIN);
+    fprintf(stderr, "hira-bridge: hira-relay: %s\n", pid < 0 ? strerror(errno) : !strncmp(line, "FAILED ", 7) ? line + 7 : "it does not come up");
+    return -ECHILD;
+}
+
 static int start(struct bridge *b)
 {
     b->loop.epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -253,7 +342,8 @@ static int start(struct bridge *b)
                 error == -EADDRINUSE ? "another bridge does" : strerror(-error));
         return error;
     }
-    if (b->confine) {
+    error = start_relay(b);
+    if (!error && b->confine) {
         char missing[200] = "";
         error = bridge_confine(missing, sizeof missing);
         if (error < 0)
@@ -266,7 +356,7 @@ static int start(struct bridge *b)
 
 int main(int argc, char **argv)
 {
-    struct bridge b = {.loop.epoll = -1, .confine = true, .log = {HIRA_LOG_INFO, hira_log_write_text, (void *)(intptr_t)2}};
+    struct bridge b = {.loop.epoll = -1, .listener.fd = -1, .relay.fd = -1, .confine = true, .log = {HIRA_LOG_INFO, hira_log_write_text, (void *)(intptr_t)2}};
     bridge_shared_init(&b.shared, &b.loop);
     b.device.vsock.shared = &b.shared;
     bridge_device_init(&b.device, &b.loop, &b.log);
@@ -274,8 +364,11 @@ int main(int argc, char **argv)
     int ret = parse(&b, argc, argv);
     if (ret)
         return ret < 0 ? 2 : 0;
-    if (start(&b) < 0)
+    if (start(&b) < 0) {
+        if (b.listener.fd >= 0)
+            unlink(b.address.sun_path);
         return 1;
+    }
     hira_log(&b.log, HIRA_LOG_INFO, "bridge", 0, "waits for the virtual machine %llu on %s", (unsigned long long)b.device.vsock.cid,
              b.address.sun_path);
     ret = bridge_loop_run(&b.loop);

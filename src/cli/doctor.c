@@ -31,6 +31,7 @@
 #include "base/fd.h"
 #include "cli/hosts.h"
 #include "cli/runtime.h"
+#include "guest/vsock.h"
 
 #define CHECK_MS                                                                                                       \
     60000 /* a vendor's library that builds its built-in kernels takes its time at the very first start                \
@@ -394,6 +395,27 @@ static void check_host(struct doctor *d)
     hira_text_fini(&seen);
 }
 
+/* ---- the host of this virtual machine ---- */
+
+/* HIRA_SOCKET says that this is one. */
+static bool is_in_machine(const struct doctor *d)
+{
+    char path[HIRA_PATH_MAX];
+    return !d->socket && hira_socket_path(path, sizeof path) == 0 && hira_vsock_meant(path);
+}
+
+static void check_machines_host(struct doctor *d)
+{
+    if (hira_vsock_has_memory()) {
+        find(d, OK, "host", "", "shares memory with this machine; hira-guest-check says what a call takes");
+        return;
+    }
+    find(d, OK, "host", "", "no memory is shared with it, or this user may not use it: hira run goes over vsock alone");
+    hira_text_fini(&d->apis);
+    d->on = "vsock";
+    check_host(d);
+}
+
 /* ---- the machine ---- */
 
 static void check_memory_files(struct doctor *d)
@@ -498,7 +520,10 @@ static int diagnose(struct doctor *d, bool json)
         check_host(d);
     } else {
         check_apis(d);
-        check_router(d);
+        if (is_in_machine(d))
+            check_machines_host(d);
+        else
+            check_router(d);
         check_memory_files(d);
         check_limits(d);
         check_kernel(d);

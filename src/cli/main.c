@@ -48,7 +48,8 @@ static const struct details {
             "  --vendor-icd FILE  the vendor's driver that serves the program; a private hirad\n"
             "  --lib-dir DIR      the folder with the guest library\n"
             "  --server-dir DIR   the folder with hira-server-API; a private hirad\n"
-            "  --on HOST[:PORT]   the hirad of another host that listens there (hira-relay(8)), or its name in hosts.conf\n"
+            "  --on HOST[:PORT]   the hirad of another host that listens there (hira-relay(8)), or its name in hosts.conf; vsock: of\n"
+            "                     this virtual machine's host\n"
             "  --psk FILE         for --on: NAME:KEY, as that host knows it\n"
             "  --cert FILE, --key FILE, --ca FILE   or certificates\n"
             "  --plain            or no encryption, on this machine only\n"
@@ -78,7 +79,7 @@ static const struct details {
            "  --name NAME        of the machine: its files are named so (default: vm)\n"
            "  --cid N            its vsock address, 3 or more (default: 4); each machine has another\n"
            "  --memory MIB       of the machine, which QEMU has to share (default: 1024)\n"
-           "  --shared MIB       memory for calls and data, a power of two (default: 256)\n"
+           "  --shared MIB       memory for calls and data, a power of two (default: 256); 0: none, slower\n"
            "  --port N           where programs find hirad: HIRA_SOCKET=vsock:N (default: 10)\n"
            "  --socket PATH      of the hirad, and of the tenant that the machine is to be (default: the usual one)\n"},
     {"doctor", "  --json             the same for programs\n"

@@ -23,6 +23,7 @@
 #include "base/fd.h"
 #include "cli/hosts.h"
 #include "cli/runtime.h"
+#include "guest/vsock.h"
 
 enum { RUN_FAILED = 125, RUN_NOT_EXECUTABLE = 126, RUN_NOT_FOUND = 127 };
 
@@ -107,10 +108,24 @@ static bool answers(const char *socket)
     return fd >= 0;
 }
 
+/* In a virtual machine whose host is meant, and nothing else is asked for: the socket is what the guest library needs if memory is shared with
+ * the host; else a relay does without. */
+static bool is_in_machine(struct run_options *o, char *socket, size_t size)
+{
+    if (o->on || o->socket || o->observer || o->server_dir || o->vendor_icd || hira_socket_path(socket, size) < 0 || !hira_vsock_meant(socket))
+        return false;
+    if (hira_vsock_has_memory())
+        return true;
+    o->on = "vsock";
+    return false;
+}
+
 /* Finds a router or starts one; its socket. */
 static int find_router(struct run_options *o, struct cli_private_router *router, char *socket, size_t size)
 {
     char error[512];
+    if (is_in_machine(o, socket, size))
+        return 0;
     if (o->on) {
         if (cli_host_resolve(o->on, &o->remote, error, sizeof error) < 0 ||
             cli_private_relay_start(router, o->remote.words, error, sizeof error) < 0) {

@@ -2,8 +2,8 @@
  * hira vm: what a virtual machine needs to be a guest, as options for its hypervisor; and the bridge that is to stand
  * beside it.
  *
- * A machine gets two devices that every Linux knows: a vsock, behind which the bridge is, and memory that it shares
- * with its host. Where they meet, file and socket, follows from the machine's name, so that what the two verbs print
+ * A machine gets two devices that every Linux knows: a vsock, behind which the bridge is, and, unless it is to do without, memory that it
+ * shares with its host. Where they meet, file and socket, follows from the machine's name, so that what the two verbs print
  * fits together.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
@@ -17,6 +17,7 @@
 #include "cli/runtime.h"
 
 #define PORT 10 /* of the host, where programs in machines find hirad: any would do */
+#define RELAY_PORT 4772 /* where hira-relay finds it, as long as nothing else is said */
 #define SHARED_FOLDER "/dev/shm"
 
 enum hypervisor { QEMU, LIBVIRT, UML };
@@ -54,7 +55,7 @@ static int find_sockets(struct machine *m, const char *socket)
         return cli_usage("vm", "'%s': a whole path without spaces, commas and quotes, please", socket);
     memmove(m->hirad, socket, strlen(socket) + 1);
     strcpy(folder, m->hirad);
-    if ((size_t)snprintf(m->vsock, sizeof m->vsock, "%s/vm-%s.sock", dirname(folder), m->name) >= 108)
+    if ((size_t)snprintf(m->vsock, sizeof m->vsock, "%s/vm-%s.sock", dirname(folder), m->name) >= 108 - sizeof ".relay")
         return cli_usage("vm", "the name of the socket is too long");
     return CLI_OK;
 }
@@ -66,8 +67,11 @@ static void print_bridge(FILE *out, const struct machine *m)
     char path[HIRA_PATH_MAX];
     if (hira_path_program("hira-bridge", path, sizeof path) < 0)
         snprintf(path, sizeof path, "hira-bridge");
-    fprintf(out, "%s --vm %s --cid %llu --hira %llu=%s --region " SHARED_FOLDER "/hira-%s,size=%lluM\n", path, m->vsock,
-            (unsigned long long)m->cid, (unsigned long long)m->port, m->hirad, m->name, (unsigned long long)m->shared);
+    fprintf(out, "%s --vm %s --cid %llu", path, m->vsock, (unsigned long long)m->cid);
+    if (m->shared)
+        fprintf(out, " --hira %llu=%s --region " SHARED_FOLDER "/hira-%s,size=%lluM", (unsigned long long)m->port, m->hirad, m->name,
+                (unsigned long long)m->shared);
+    fprintf(out, " --relay %u=%s\n", RELAY_PORT, m->hirad);
 }
 
 static void print_qemu(const struct machine *m)
@@ -75,7 +79,8 @@ static void print_qemu(const struct machine *m)
     printf("-m %lluM\n-machine memory-backend=hira-ram\n-object memory-backend-memfd,id=hira-ram,size=%lluM,share=on\n",
            (unsigned long long)m->memory, (unsigned long long)m->memory);
     printf("-chardev socket,id=hira-vsock,path=%s\n-device vhost-user-vsock-pci,chardev=hira-vsock\n", m->vsock);
-    printf("-object memory-backend-file,id=hira-shared,mem-path=" SHARED_FOLDER "/hira-%s,size=%lluM,share=on\n"
+    if (m->shared)
+        printf("-object memory-backend-file,id=hira-shared,mem-path=" SHARED_FOLDER "/hira-%s,size=%lluM,share=on\n"
            "-device ivshmem-plain,memdev=hira-shared\n",
            m->name, (unsigned long long)m->shared);
 }
@@ -84,15 +89,24 @@ static void print_qemu(const struct machine *m)
 static void print_libvirt(const struct machine *m)
 {
     printf("<!-- in <domain type='kvm' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'> -->\n"
-           "<memoryBacking>\n  <source type='memfd'/>\n  <access mode='shared'/>\n</memoryBacking>\n"
-           "<!-- in <devices> -->\n"
-           "<shmem name='hira-%s'>\n  <model type='ivshmem-plain'/>\n  <size unit='M'>%llu</size>\n</shmem>\n"
-           "<!-- behind </devices> -->\n"
+           "<memoryBacking>\n  <source type='memfd'/>\n  <access mode='shared'/>\n</memoryBacking>\n");
+    if (m->shared)
+        printf("<!-- in <devices> -->\n"
+               "<shmem name='hira-%s'>\n  <model type='ivshmem-plain'/>\n  <size unit='M'>%llu</size>\n</shmem>\n",
+               m->name, (unsigned long long)m->shared);
+    printf("<!-- behind </devices> -->\n"
            "<qemu:commandline>\n"
            "  <qemu:arg value='-chardev'/>\n  <qemu:arg value='socket,id=hira-vsock,path=%s'/>\n"
            "  <qemu:arg value='-device'/>\n  <qemu:arg value='vhost-user-vsock-pci,chardev=hira-vsock'/>\n"
            "</qemu:commandline>\n",
-           m->name, (unsigned long long)m->shared, m->vsock);
+           m->vsock);
+}
+
+static void print_uml(const struct machine *m)
+{
+    printf("virtio_uml.device=%s:19\n", m->vsock);
+    if (m->shared)
+        printf("iomem=mmapper," SHARED_FOLDER "/hira-%s\n", m->name);
 }
 
 static void print_args(const struct machine *m)
@@ -102,10 +116,13 @@ static void print_args(const struct machine *m)
     else if (m->hypervisor == LIBVIRT)
         print_libvirt(m);
     else
-        printf("virtio_uml.device=%s:19\niomem=mmapper," SHARED_FOLDER "/hira-%s\n", m->vsock, m->name);
+        print_uml(m);
     fprintf(stderr, "hira vm: before it starts:  ");
     print_bridge(stderr, m);
-    fprintf(stderr, "hira vm: in the machine:    HIRA_SOCKET=vsock:%llu\n", (unsigned long long)m->port);
+    if (m->shared)
+        fprintf(stderr, "hira vm: in the machine:    HIRA_SOCKET=vsock:%llu\n", (unsigned long long)m->port);
+    else
+        fprintf(stderr, "hira vm: in the machine:    hira run --on vsock -- PROGRAM\n");
 }
 
 /* ---- the command line ---- */
@@ -136,9 +153,9 @@ static int take(struct machine *m, int option, const char *value, const char **s
                    ? CLI_OK
                    : cli_usage("vm", "'%s' is no size of a machine's memory in MiB", value);
     default:
-        return number(value, 2, 1u << 20, &m->shared) && !(m->shared & (m->shared - 1))
+        return number(value, 0, 1u << 20, &m->shared) && m->shared != 1 && !(m->shared & (m->shared - 1))
                    ? CLI_OK
-                   : cli_usage("vm", "shared memory has a power of two of MiB, not '%s'", value);
+                   : cli_usage("vm", "shared memory has a power of two of MiB, or 0: none, not '%s'", value);
     }
 }
 

@@ -215,7 +215,7 @@ static int take_memory(struct hira_connection *k, const union hira_welcome_messa
     memcpy(&slice, m->bytes + at, sizeof slice);
     int error = hira_vsock_enter(&k->transport, &slice);
     if (error)
-        return explain(error, "the memory that is shared with the host (" HIRA_MMAPPER ", an ivshmem device, HIRA_REGION)");
+        return explain(error, "the memory that is shared with the host (" HIRA_MMAPPER ", an ivshmem device, HIRA_REGION): hira run --on vsock does without");
     k->max_lanes = HIRA_MIN(k->max_lanes, hira_slice_lanes(&slice));
     hira_arena_init_at(&k->arena, k->transport.memory, hira_slice_arena(&slice));
     return 0;

@@ -53,7 +53,7 @@ class Bridge:
         self.path, self.log_path, self.cid, self.size = f'{base}/vm{cid}.sock', f'{base}/bridge{cid}.log', cid, size * MEGABYTE
         self.region = tempfile.mktemp(prefix='hira-vm-', dir=SHM)
         if argv:
-            self.region = argv[argv.index('--region') + 1].split(',')[0]
+            self.region = argv[argv.index('--region') + 1].split(',')[0] if '--region' in argv else None
         with open(self.log_path, 'ab') as log:
             self.p = subprocess.Popen(argv or [BUILD + '/src/bridge/hira-bridge', '--vm', self.path, '--cid', str(cid), '--hira', f'{PORT}={hirad}',
                                                '--region', f'{self.region},size={size}M,slices={slices}', '--log-level', 'debug'], stderr=log, stdin=subprocess.DEVNULL)
@@ -67,27 +67,29 @@ class Bridge:
     def stop(self):
         self.p.terminate()
         self.p.wait(10)
-        os.unlink(self.region)
+        if self.region:
+            os.unlink(self.region)
 
 
 class Machine:
     """One that runs commands, and what it says."""
 
-    def __init__(self, place, bridge, commands, at_once=False, argv=None):
+    def __init__(self, place, bridge, commands, at_once=False, argv=None, **more):
         self.said, self.results, self.raw = [], {}, ''
-        self.p = subprocess.Popen(argv or self.prepare(place, bridge, commands, at_once), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        self.p = subprocess.Popen(argv or self.prepare(place, bridge, commands, at_once, more), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                   start_new_session=True)
         place.machines.append(self)
         threading.Thread(target=self.listen, daemon=True).start()
 
     @staticmethod
-    def prepare(place, bridge, commands, at_once):
+    def prepare(place, bridge, commands, at_once, more):
         job = f'{place.base}/job{bridge.cid}'
         os.makedirs(f'{place.base}/uml{bridge.cid}', exist_ok=True)
         with open(job, 'w') as f:
-            json.dump({'modules': '/usr/lib/uml/modules/', 'commands': commands, 'at_once': at_once,
+            json.dump({'modules': '/usr/lib/uml/modules/', 'commands': commands, 'at_once': at_once, **more,
                        'env': {'HIRA_SOCKET': f'vsock:{PORT}', 'HIRA_DEBUG': '1', 'LD_LIBRARY_PATH': LIBRARIES}}, f)
-        return uml(f'{place.base}/uml{bridge.cid}', f'init={HERE}/program.py', 'JOB=' + job, f'virtio_uml.device={bridge.path}:19', 'iomem=mmapper,' + bridge.region)
+        return uml(f'{place.base}/uml{bridge.cid}', f'init={HERE}/program.py', 'JOB=' + job, f'virtio_uml.device={bridge.path}:19',
+                   *(['iomem=mmapper,' + bridge.region] if bridge.region else []))
 
     def listen(self):
         for line in self.p.stdout:
@@ -118,9 +120,9 @@ class Place:
         os.symlink(NULL + '/hira-server-null', base + '/servers/hira-server-null')
         os.symlink(BUILD + '/specs/opencl/hira-server-opencl', base + '/servers/hira-server-opencl')
 
-    def hirad(self, name='a'):
+    def hirad(self, *args, name='a'):
         env = dict(os.environ, LD_LIBRARY_PATH=NULL, HIRA_CACHE_DIR=self.base + '/cache')
-        r = Router(BUILD + '/src/router/hirad', self.base + '/' + name, self.base + '/servers', env=env)
+        r = Router(BUILD + '/src/router/hirad', self.base + '/' + name, self.base + '/servers', *args, env=env)
         self.routers.append(r)
         return r
 
@@ -271,7 +273,11 @@ def what_hira_vm_says(place):
     path, bridge = hira_vm('args', '--uml', '--name', 'x.1', '--socket', '/run/h/hirad.sock'), hira_vm('bridge', '--name', 'x.1', '--socket', '/run/h/hirad.sock')
     assert path == ['virtio_uml.device=/run/h/vm-x.1.sock:19', 'iomem=mmapper,/dev/shm/hira-x.1'], path
     assert bridge[0] == os.path.realpath(BUILD + '/src/bridge/hira-bridge') or os.path.samefile(bridge[0], BUILD + '/src/bridge/hira-bridge')
-    assert bridge[1:] == ['--vm', '/run/h/vm-x.1.sock', '--cid', '4', '--hira', '10=/run/h/hirad.sock', '--region', '/dev/shm/hira-x.1,size=256M'], bridge
+    assert bridge[1:] == ['--vm', '/run/h/vm-x.1.sock', '--cid', '4', '--hira', '10=/run/h/hirad.sock', '--region', '/dev/shm/hira-x.1,size=256M',
+                          '--relay', '4772=/run/h/hirad.sock'], bridge
+    without = ['--name', 'x.1', '--socket', '/run/h/hirad.sock', '--shared', '0']
+    assert hira_vm('bridge', *without)[1:] == ['--vm', '/run/h/vm-x.1.sock', '--cid', '4', '--relay', '4772=/run/h/hirad.sock']
+    assert hira_vm('args', '--uml', *without) == path[:1] and 'ivshmem' not in ' '.join(hira_vm('args', *without) + hira_vm('args', '--libvirt', *without))
     assert '<qemu:commandline>' in hira_vm('args', '--libvirt', '--socket', '/run/h/hirad.sock')
     for words in ([], ['args', 'more'], ['args', '--cid', '2'], ['args', '--shared', '100'], ['args', '--name', '../x'], ['args', '--socket', 'relative'], ['args', '--socket', '/a b'],
                   ['args', '--port', '0'], ['args', '--memory', 'much'], ['args', '--nice']):

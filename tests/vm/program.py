@@ -24,11 +24,11 @@ def say(value):
         print('guest: ' + json.dumps(value), flush=True)
 
 
-def setup(modules):
+def setup(modules, more):
     for kind, where in (('proc', '/proc'), ('sysfs', '/sys'), ('tmpfs', '/run')):
         subprocess.run(['mount', '-t', kind, 'none', where], check=True)
     folder = modules + os.uname().release + '/kernel/net/vmw_vsock/'
-    for m in ('vsock', 'vmw_vsock_virtio_transport_common', 'vmw_vsock_virtio_transport'):
+    for m in ('vsock', 'vmw_vsock_virtio_transport_common', 'vmw_vsock_virtio_transport', *more):
         with open(folder + m + '.ko', 'rb') as f:
             if libc.syscall(FINIT_MODULE, f.fileno(), b'', 0):
                 raise OSError(ctypes.get_errno(), 'module ' + m)
@@ -42,6 +42,15 @@ def scribble(path, size, seconds):
             at = noise.randrange(size - 4096)
             memory[at:at + 4096] = noise.randbytes(4096)
             memory[:4096] = noise.randbytes(4096)
+
+
+def start(daemon, env):
+    """A program that stays, until it has said that it is ready."""
+    with open('/run/daemon.log', 'wb') as log:
+        subprocess.Popen(daemon['argv'], env=dict(env, **daemon['env']), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    end = time.monotonic() + 60
+    while time.monotonic() < end and daemon['until'] not in open('/run/daemon.log').read():
+        time.sleep(0.1)
 
 
 def run(i, c, env):
@@ -63,9 +72,11 @@ def run(i, c, env):
 def main():
     with open(os.environ['JOB']) as f:
         job = json.load(f)
-    setup(job['modules'])
+    setup(job['modules'], job.get('more_modules', ()))
     env = dict(os.environ, TMPDIR='/run', HOME='/run', PATH='/usr/sbin:/usr/bin:/sbin:/bin', **job['env'])
     say('up')
+    if 'daemon' in job:
+        start(job['daemon'], env)
     threads = [threading.Thread(target=run, args=(i, c, env)) for i, c in enumerate(job['commands'])]
     for t in threads:
         t.start()
@@ -73,6 +84,9 @@ def main():
             t.join()
     for t in threads:
         t.join()
+    if 'daemon' in job:
+        with open('/run/daemon.log') as f:
+            say({'i': 'daemon', 'log': f.read()[-3000:]})
     say('done')
 
 

@@ -16,11 +16,11 @@ import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../router'))
 from harness import Skip, run_all  # noqa: E402
-from wire import be_subreaper, wait_for  # noqa: E402
+from wire import be_subreaper, stat_of, wait_for  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BRIDGE = os.path.abspath(sys.argv[1]) + '/src/bridge/hira-bridge'
-CID, ECHO, SINK, CLOSED = 4, 7, 9, 11
+CID, ECHO, SINK, CLOSED, RELAY = 4, 7, 9, 11, 4772
 TESTS = []
 
 
@@ -569,6 +569,53 @@ def hypervisors_that_make_no_sense(place):
     works(b)
 
 
+# ---- its relay ----
+
+def relay_of(bridge):
+    with open(f'/proc/{bridge.p.pid}/task/{bridge.p.pid}/children') as f:
+        return [int(p) for p in f.read().split()]
+
+
+def answered(h, port):
+    """The greeting of a relay that wants a session, and what it hears."""
+    h.packet(REQUEST, port=port, to=RELAY)
+    assert h.answers()[0][:2] == (RESPONSE, port)
+    h.packet(RW, struct.pack('<IHHHHI16s96s', 0x4e524948, 1, 1, 0, 0, 0, bytes(16), b''), port=port, to=RELAY)
+    got = h.answers()
+    data = b''.join(a[2] for a in got if a[:2] == (RW, port))
+    assert len(data) == 128 and struct.unpack_from('<H', data, 10)[0] == 0, got
+
+
+@test
+def a_bridge_and_its_relay(place):
+    """They come and go together; a bridge whose relay has ended serves its other ports."""
+    b = place.bridge('--relay', f'{RELAY}={place.base}/hirad')
+    relay, = relay_of(b)
+    assert os.stat(b.path + '.relay').st_mode & 0o777 == 0o600
+    h = Hypervisor(b)
+    h.room()
+    answered(h, 5000)
+    os.kill(relay, 9)
+    wait_for(lambda: 'hira-relay has ended' in b.log(), 'the bridge to notice')
+    h.packet(REQUEST, port=5001, to=RELAY)
+    wait_for(lambda: any(a[:2] == (RST, 5001) for a in h.answers(0)), 'the guest to be refused')
+    h.close()
+    works(b)
+    b.stop()
+    place.routers.remove(b)
+    for name in ('echo', 'sink'):
+        os.unlink(place.base + '/' + name)
+    b = place.bridge('--relay', f'{RELAY}={place.base}/hirad')  # in the place of a dead one
+    h = Hypervisor(b)
+    h.room()
+    answered(h, 5002)
+    h.close()
+    relay, = relay_of(b)
+    os.kill(b.p.pid, 9)
+    wait_for(lambda: not stat_of(relay) or stat_of(relay)[0] == 'Z', 'the relay to end')
+    wait_for(lambda: not os.path.exists(b.path + '.relay'), 'its socket to be removed')
+
+
 # ---- a real one ----
 
 def boot(place, *args):
@@ -603,7 +650,7 @@ def a_user_mode_linux(place):
 def command_lines(place):
     ok = ['--vm', place.base + '/x', '--cid', '4', '--port', '7=/x']
     for words, status in ((['--help'], 0), (['--version'], 0), ([], 2), (['--cid', '2'], 2), (ok[:4], 2), ([*ok, '--port', '0=/x'], 2), ([*ok, '--port', '7'], 2),
-                          ([*ok, 'more'], 2), ([*ok, '--hira', '8=/x'], 2), ([*ok, '--region', '/x,size=3M'], 2),
+                          ([*ok, 'more'], 2), ([*ok, '--hira', '8=/x'], 2), ([*ok, '--relay', '8'], 2), ([*ok, '--relay', '8=/x', '--relay', '9=/x'], 2), ([*ok, '--region', '/x,size=3M'], 2),
                           ([*ok, '--region', '/x'], 2), ([*ok, '--region', '/x,size=8M,slices=99'], 2), ([*ok, '--region', '/x,size=8M,slices=8'], 2), ([*ok, '--region', '/x,nice=1'], 2), (['--vm', place.base + '/absent/x', *ok[2:]], 1), (['--vm', place.base, *ok[2:]], 1)):
         p = subprocess.run([BRIDGE, *words], capture_output=True, timeout=10)
         assert p.returncode == status and (p.stdout if status == 0 else p.stderr), (words, p)
