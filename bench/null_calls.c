@@ -20,6 +20,14 @@ static void sync_warm(void)
     bench_say("null.sync", BENCH(100, 2000, nullNop()), "us");
 }
 
+/* Over a channel where nobody spins, and each call takes a fraction of a millisecond. */
+static void sync_woken(void)
+{
+    for (int i = 0; i < 200; i++)
+        nullNop();
+    bench_say("null.woken", BENCH(30, 50, nullNop()), "us");
+}
+
 /* The server has gone to sleep: pauses longer than any spinning. */
 static void sync_asleep(void)
 {
@@ -115,7 +123,7 @@ static void allocations(void)
 static const struct {
     const char *name;
     void (*run)(void);
-} measures[] = {{"sync", sync_warm}, {"asleep", sync_asleep}, {"async", async_rate}, {"memory", memory}, {"bulk", bulk}, {"objects", objects}, {"allocations", allocations}};
+} measures[] = {{"sync", sync_warm}, {"woken", sync_woken}, {"asleep", sync_asleep}, {"async", async_rate}, {"memory", memory}, {"bulk", bulk}, {"objects", objects}, {"allocations", allocations}};
 
 int main(int argc, char **argv)
 {

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-# Times calls of the null API out of a virtual machine (User-Mode Linux), beside a bare ping-pong through the same memory. Prints each with its
-# target. README.md says what each measures.
+# Times calls of the null API out of a virtual machine (User-Mode Linux), beside a bare ping-pong through the same memory; and over vsock alone,
+# beside a bare echo there. Prints each with its target. README.md says what each measures.
 # SPDX-License-Identifier: Apache-2.0
 #
 # usage: vm.py [--builddir DIR] [--json FILE]
@@ -16,7 +16,26 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROUNDS = 3
 # measure: what to compare with, and by which factor. A measure that misses its target is to be explained, the target stays.
-TARGETS = {'null.sync': ('vm.pingpong', 1.5)}
+TARGETS = {'null.sync': ('vm.pingpong', 1.5), 'null.woken': ('vm.vsock', 1.3)}
+
+
+def alone(channel, place, build):
+    """A machine that shares no memory; the echo goes by the same bridge, in turns with the calls."""
+    answer = f'{place.base}/answer'
+    program = subprocess.Popen([build + '/bench/bench-vm-pingpong', 'answer', answer])
+    try:
+        bridge = channel.Bridge(place.base, None, 5, argv=[build + '/src/bridge/hira-bridge', '--vm', f'{place.base}/vm5.sock', '--cid', '5', '--port', f'7={answer}',
+                                                           '--relay', f'4772={place.routers[0].path}'])
+        place.routers.append(bridge)
+        raw = {'argv': [build + '/bench/bench-vm-pingpong', 'vsock', '7']}
+        calls = {'argv': [build + '/src/cli/hira', 'run', '--on', 'vsock', '--lib-dir', build + '/tests/nullapi', '--api', 'null', '--', build + '/bench/bench-null-hira', 'woken'],
+                 'env': {'HIRA_SOCKET': ''}}
+        commands = [raw, calls] * ROUNDS
+        results = channel.Machine(place, bridge, commands).wait()
+        return [results[i] for i in range(len(commands))]
+    finally:
+        program.kill()
+        program.wait()
 
 
 def main():
@@ -47,6 +66,7 @@ def main():
         commands = [{'argv': [build + '/bench/bench-null-hira', what], 'tail': 2000} for what in ('sync', 'asleep', 'async', 'memory', 'objects')] * ROUNDS
         m = channel.Machine(place, bridge, commands)
         results += [m.wait()[i] for i in range(len(commands))]
+        results += alone(channel, place, build)
         for r in results:
             if r['status']:
                 print('# failed:', r, file=sys.stderr)
