@@ -80,7 +80,8 @@ static bool check_memory(void)
     hira_vsock_each_memory(look_at, &any);
     seen = any;
     return seen || say(false, "memory", "none is shared with the host",
-                       "the machine's hypervisor gives it (hira vm args), " HIRA_MMAPPER " or an ivshmem device");
+                       "the machine's hypervisor gives it (hira vm args), " HIRA_MMAPPER
+                       " or an ivshmem device; hira run --on vsock does without");
 }
 
 /* The best of some rounds, in microseconds: others use the processor, too. */
