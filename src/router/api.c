@@ -202,6 +202,19 @@ static void on_sandbox(struct router_api *api, struct hira_sandbox_message *m)
     api->told = true;
 }
 
+/* Those of a server program that was replaced since are not the same: what was counted by its numbers is told no more. */
+static void on_functions(struct router_api *api, const struct hira_functions_message *m, int fd)
+{
+    struct router_names names;
+    int error = router_names_read(m, fd, &names);
+    if (error) {
+        hira_log(&api->router->log, HIRA_LOG_WARNING, "router", 0, "the functions of %s are not known by name: %s", api->name, strerror(-error));
+        return;
+    }
+    free(api->functions.text);
+    api->functions = names;
+}
+
 /* One message; 0 when there is none, negative when the zygote hung up. */
 static int zygote_message(struct router_api *api)
 {
@@ -209,6 +222,7 @@ static int zygote_message(struct router_api *api)
         struct hira_forked forked;
         struct hira_refused refused;
         struct hira_sandbox_message sandbox;
+        struct hira_functions_message functions;
     } m;
     int fds[4];
     size_t n_fds = HIRA_ARRAY_SIZE(fds);
@@ -219,6 +233,8 @@ static int zygote_message(struct router_api *api)
         on_forked(api, &m.forked, fds, n_fds);
         return 1;
     }
+    if (n_fds == 1 && hira_message_check(&m, (size_t)n, HIRA_MSG_FUNCTIONS, sizeof m.functions) == 0)
+        on_functions(api, &m.functions, fds[0]);
     while (n_fds)
         close(fds[--n_fds]);
     if (hira_message_check(&m, (size_t)n, HIRA_MSG_EXITED, sizeof m.forked) == 0) {
@@ -555,6 +571,6 @@ void router_api_destroy(struct router_api *api)
         router_process_close(api->process);
     router_lines_stop(&api->lines);
     hira_list_remove(&api->link);
-    free(api->functions);
+    free(api->functions.text);
     free(api);
 }

@@ -90,6 +90,7 @@ static int former_message(struct router_former *f)
     union {
         struct hira_serving serving;
         struct hira_forked exited;
+        struct hira_functions_message functions;
     } m;
     int fds[5] = {-1, -1, -1, -1, -1};
     size_t n_fds = HIRA_ARRAY_SIZE(fds);
@@ -99,6 +100,12 @@ static int former_message(struct router_former *f)
     if ((n_fds == 3 || n_fds == 5) && hira_message_check(&m, (size_t)n, HIRA_MSG_CHILD, sizeof m.serving) == 0) {
         on_child(f, &m.serving, fds);
         return 1;
+    }
+    struct router_names names;
+    if (n_fds == 1 && hira_message_check(&m, (size_t)n, HIRA_MSG_FUNCTIONS, sizeof m.functions) == 0 &&
+        router_names_read(&m.functions, fds[0], &names) == 0) {
+        f->table = names.table; /* the names themselves this hirad's own zygote tells */
+        free(names.text);
     }
     while (n_fds)
         close(fds[--n_fds]);

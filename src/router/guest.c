@@ -343,6 +343,9 @@ static void refuse_message(struct router_guest *g, int error, const struct hira_
         router_guest_refuse(g, EPROTO, "this is Hira's router and what came is no message of Hira's");
     else if (error == -EMSGSIZE)
         router_guest_refuse(g, EPROTO, "a HELLO has at most %u bytes and no descriptors", HIRA_MESSAGE_MAX);
+    else if (error == -EILSEQ)
+        router_guest_refuse(g, EPROTO, "the HELLO is malformed: a function's name has 1 to %u letters, digits and '_', and one there has not",
+                            HIRA_FUNCTION_NAME_MAX);
     else
         router_guest_refuse(g, EPROTO, "the HELLO is malformed");
 }

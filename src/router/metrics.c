@@ -8,7 +8,8 @@
  *
  * Security. Whoever may connect may read: the socket is hirad's user's and its group's alone, a port is every user's of
  * the machine. The request is libmicrohttpd's to parse, with small limits; nothing of it is looked at but its path and
- * one pattern of names. Tenants' names are the configuration's.
+ * one pattern of names. Tenants' names are the configuration's, functions' the server program's: nothing that a guest
+ * says of itself is in the text.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -144,6 +145,18 @@ static void put_router(const struct router *router, struct hira_text *out)
         (unsigned long long)router_turns_given(router));
 }
 
+/* A label's value, whatever it is. */
+static void put_value(struct hira_text *out, const char *value)
+{
+    for (size_t n; *value; value += n) {
+        if ((n = strcspn(value, "\\\"\n")))
+            hira_text_append(out, value, n);
+        else
+            hira_text_puts(out, *value == '\n' ? "\\n" : *value == '"' ? "\\\"" : "\\\\");
+        n = n ? n : 1;
+    }
+}
+
 /* Mostly whole numbers, thousands of lines: printf would take most of a scrape. `api`, `function`: NULL where a line is
  * not of one. */
 static void put_line(struct hira_text *out, const char *name, const char *tenant, const char *api, const char *function,
@@ -155,7 +168,7 @@ static void put_line(struct hira_text *out, const char *name, const char *tenant
     const char *const labels[] = {"{tenant=\"", tenant, "\",api=\"", api, "\",function=\"", function};
     hira_text_puts(out, name);
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(labels) && labels[i | 1]; i++)
-        hira_text_puts(out, labels[i]);
+        (i % 2 ? put_value : hira_text_puts)(out, labels[i]);
     hira_text_puts(out, "\"} ");
     if (!whole) {
         hira_text_printf(out, "%.15g\n", value);

@@ -207,6 +207,13 @@ struct router_function {
     uint64_t calls, ns;
 };
 
+/* Names of functions. Only zygotes tell them: what a guest calls its functions, nobody else gets to see. */
+struct router_names {
+    char *text; /* each NUL-terminated */
+    uint32_t n;
+    uint64_t table; /* the same for the same names, else most likely another; 0: none are known */
+};
+
 struct router_use {
     struct hira_list link;
     struct router_tenant *tenant;
@@ -214,7 +221,8 @@ struct router_use {
     struct router_sums past; /* of servers that have ended, as are durations and functions */
     struct router_sums now;  /* of all, when it was summed up last */
     uint64_t durations[HIRA_ACCOUNT_BUCKETS];
-    struct router_function *functions; /* by the guest's index; NULL: none was measured */
+    struct router_function *functions; /* by the server's index; NULL: none was measured */
+    uint64_t table;                    /* of which functions those are */
 };
 
 /* Sums up `now` of all tenants' uses, or of one's. */
@@ -222,6 +230,8 @@ void router_uses_sum(struct router *router, const struct router_tenant *only);
 struct router_sums router_tenant_sums(struct router_tenant *tenant);
 /* Adds how many calls took how long, as in struct hira_account_gate. */
 void router_use_durations(const struct router_use *use, uint64_t sums[HIRA_ACCOUNT_BUCKETS]);
+/* What a zygote tells of its program. 0 or -errno. */
+int router_names_read(const struct hira_functions_message *m, int fd, struct router_names *ret_names);
 /* Each function that was called while calls were timed; after summing up. */
 void router_use_functions(const struct router_use *use, void (*each)(void *context, const char *name, struct router_function sum),
                           void *context);
@@ -322,9 +332,7 @@ struct router_api {
     bool worked;              /* some server of this API has become ready */
     char reason[252];         /* why the last one failed; empty: nothing is known to be wrong */
     struct hira_list troubles; /* of tenants, whose servers of late did not start */
-    char *functions;          /* the functions of a guest's HELLO, as they stand there: names for what is measured */
-    uint32_t n_functions;
-    size_t functions_size;
+    struct router_names functions; /* of its servers, by their index, as the zygote told: names for what is measured */
     struct hira_list servers;
     struct hira_list waiting; /* guests, first come first served */
     struct hira_list formers; /* zygotes of hirads before this one */
@@ -378,7 +386,7 @@ struct router_server {
     struct router_lane_seen *seen;      /* with a call limit */
     unsigned n_seen;
     struct router_pages *pages; /* NULL: nothing is limited */
-    bool named;                 /* its guest's functions are api->functions */
+    uint64_t table;             /* of which functions its account counts, as its zygote told; 0: unknown */
     struct router_turn turns[HIRA_TURN_DEVICES];
     struct { /* how often it speaks of them */
         uint64_t window;   /* ms */
@@ -427,6 +435,7 @@ struct router_former {
     struct router_api *api;
     struct router_watch *watch;
     pid_t pid;
+    uint64_t table; /* of which functions its servers' accounts count; 0: it did not say */
 };
 
 /* Whether this process is of hirad's own user, and neither a server nor started by one: who may speak for others. */

@@ -202,6 +202,7 @@ static struct router_server *server_new(struct router_api *api, struct router_te
         return NULL;
     }
     s->api = api;
+    s->table = api->functions.table;
     s->tenant = tenant;
     router_turn_init(s);
     s->pages = hira_list_entry(tenant->pages.next, struct router_pages, link);
@@ -304,6 +305,7 @@ int router_server_rejoin(struct router_former *former, const struct hira_serving
         return forget_rejoining((const int[5]){-1, -1, -1, fds[3], fds[4]}, -1);
     take_pages(s, fds[3], fds[4]);
     s->former = former;
+    s->table = former->table;
     set_state(s, SERVER_SERVING);
     s->since = HIRA_MIN(serving->since, router_now_ms(api->router));
     s->guest.pid = (pid_t)serving->guest;
@@ -317,18 +319,6 @@ int router_server_rejoin(struct router_former *former, const struct hira_serving
         return 0;
     server_gone(s);
     return -ENOMEM;
-}
-
-/* Keeps the names of an API's functions, of the first guest; others mostly have the same. */
-static bool know_functions(struct router_api *api, const struct hira_hello *hello)
-{
-    if (!api->functions && hello->functions_size && (api->functions = malloc(hello->functions_size))) {
-        memcpy(api->functions, hello + 1, hello->functions_size);
-        api->functions_size = hello->functions_size;
-        api->n_functions = hello->n_functions;
-    }
-    return api->functions && api->functions_size == hello->functions_size &&
-           !memcmp(api->functions, hello + 1, hello->functions_size);
 }
 
 int router_server_adopt(struct router_server *s, struct router_guest *g)
@@ -361,7 +351,6 @@ int router_server_adopt(struct router_server *s, struct router_guest *g)
         server_gone(s);
         return error;
     }
-    s->named = know_functions(s->api, (const struct hira_hello *)(g->message + sizeof adopt));
     set_state(s, SERVER_SERVING);
     s->since = serving.since;
     s->guest.pid = g->pid;

@@ -5,8 +5,12 @@
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/fd.h"
 #include "router/router.h"
 
 static struct router_use *use_of(struct router_tenant *t, const struct router_api *api)
@@ -92,6 +96,29 @@ void router_use_durations(const struct router_use *use, uint64_t sums[HIRA_ACCOU
 
 /* ---- functions ---- */
 
+int router_names_read(const struct hira_functions_message *m, int fd, struct router_names *ret)
+{
+    uint32_t n = 0;
+    uint64_t table = 14695981039346656037ull; /* FNV-1a */
+    if (!m->n || m->n >= HIRA_ACCOUNT_FUNCTIONS || !m->size || m->size > m->n * (HIRA_FUNCTION_NAME_MAX + 1))
+        return -EBADMSG;
+    int error = hira_fd_check_sealed(fd, m->size);
+    HIRA_AUTOFREE char *text = error ? NULL : malloc(m->size);
+    if (!text)
+        return error ? error : -ENOMEM;
+    if (pread(fd, text, m->size, 0) != (ssize_t)m->size || text[m->size - 1])
+        return -EBADMSG;
+    for (const char *p = text; p < text + m->size; p += strlen(p) + 1, n++)
+        if (!hira_function_name_valid(p, strlen(p)))
+            return -EILSEQ;
+    if (n != m->n)
+        return -EBADMSG;
+    for (uint32_t i = 0; i < m->size; i++)
+        table = (table ^ (uint8_t)text[i]) * 1099511628211ull;
+    *ret = (struct router_names){HIRA_STEAL(text), n, table | 1};
+    return 0;
+}
+
 /* What is believed of one, as far as the server's calls are. */
 static void add_function(struct router_function *sum, const struct router_server *s, unsigned i)
 {
@@ -101,10 +128,13 @@ static void add_function(struct router_function *sum, const struct router_server
 
 static struct router_function function_sum(const struct router_use *use, unsigned i)
 {
-    struct router_function sum = use->functions ? use->functions[i] : (struct router_function){0, 0};
+    uint64_t table = use->api->functions.table;
+    struct router_function sum = {0, 0};
+    if (use->functions && use->table == table)
+        sum = use->functions[i];
     for (const struct hira_list *pos = use->api->servers.next; pos != &use->api->servers; pos = pos->next) {
         const struct router_server *s = hira_list_entry(pos, struct router_server, link);
-        if (s->tenant == use->tenant && s->since && s->named && s->account)
+        if (s->tenant == use->tenant && s->since && s->table == table && s->account)
             add_function(&sum, s, i);
     }
     return sum;
@@ -113,17 +143,12 @@ static struct router_function function_sum(const struct router_use *use, unsigne
 void router_use_functions(const struct router_use *use,
                           void (*each)(void *context, const char *name, struct router_function sum), void *context)
 {
-    const struct router_api *api = use->api;
-    size_t at = 0;
-    for (unsigned i = 0; api->functions && i < api->n_functions && at + 5 <= api->functions_size; i++) {
-        size_t length = (unsigned char)api->functions[at + 4];
-        char name[256];
-        struct router_function sum = function_sum(use, HIRA_MIN(i, HIRA_ACCOUNT_FUNCTIONS - 1));
-        memcpy(name, api->functions + at + 5, length);
-        name[length] = 0;
+    const struct router_names *names = &use->api->functions;
+    const char *name = names->text;
+    for (unsigned i = 0; i < names->n; i++, name += strlen(name) + 1) {
+        struct router_function sum = function_sum(use, i);
         if (sum.calls)
             each(context, name, sum);
-        at += 5 + length;
     }
 }
 
@@ -138,8 +163,12 @@ void router_use_end(struct router_server *s)
     add_sums(&use->past, &sums);
     for (unsigned i = 0; s->account && i < HIRA_ACCOUNT_BUCKETS; i++)
         use->durations[i] += HIRA_MIN(atomic_load(&s->account->gate.durations[i]), sums.calls);
-    if (!s->named || !s->account ||
-        !(use->functions || (use->functions = calloc(HIRA_ACCOUNT_FUNCTIONS, sizeof *use->functions))))
+    if (!s->table || s->table != s->api->functions.table || !s->account)
+        return;
+    if (use->table != s->table) /* none yet, or another program's */
+        free(HIRA_STEAL(use->functions));
+    use->table = s->table;
+    if (!use->functions && !(use->functions = calloc(HIRA_ACCOUNT_FUNCTIONS, sizeof *use->functions)))
         return;
     for (unsigned i = 0; i < HIRA_ACCOUNT_FUNCTIONS; i++)
         add_function(&use->functions[i], s, i);

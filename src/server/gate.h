@@ -32,7 +32,7 @@ void hira_gate_init(const struct hira_limits *limits, struct hira_shared *shares
 /* A call of this function of ours is about to be taken apart. False: it is denied. Waits, unless the function is
  * deferred or unblocks others. */
 bool hira_gate_enter(struct hira_serve *s, uint32_t function);
-/* It is over: how long it took, for a function by the guest's index. */
+/* It is over: how long it took, for a function by the server's index. */
 void hira_gate_leave(struct hira_serve *s, uint32_t function);
 
 /* Calls are written down there from now on: the pipe is taken over. */

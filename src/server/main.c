@@ -18,6 +18,11 @@ static int warm(char *error, size_t error_size)
     return 0;
 }
 
+static const char *function_name(uint32_t i)
+{
+    return i < hira_server_api.n_functions ? hira_server_api.functions[i].name : NULL;
+}
+
 static int serve(int sock, const struct hira_hello *hello, size_t hello_size, const struct hira_adopt *adopt)
 {
     struct hira_transport transport;
@@ -56,6 +61,7 @@ int hira_server_main(int argc, char **argv)
         .load = hira_vendor_load,
         .warm = warm,
         .serve = serve,
+        .function_name = function_name,
         .describe = hira_server_api.describe,
         .devices = hira_devices_print,
         .guest_environment = hira_server_api.guest_environment,

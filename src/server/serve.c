@@ -160,14 +160,14 @@ static void serve_release(struct hira_serve *s)
 }
 
 /* Something is limited: see gate.h. */
-static void call_gated(struct hira_serve *s, uint16_t function, uint16_t theirs)
+static void call_gated(struct hira_serve *s, uint16_t function)
 {
     if (!hira_gate_enter(s, function)) {
         s->status = HIRA_REPLY_FAILED;
     } else {
         hira_server_api.functions[function].serve(s);
         if (s->began)
-            hira_gate_leave(s, theirs);
+            hira_gate_leave(s, function);
     }
     hira_trace_end(s);
 }
@@ -191,7 +191,7 @@ static void call_function(struct hira_serve *s, uint16_t function)
     if (ours == NO_FUNCTION || !hira_server_api.functions[ours].serve)
         hira_misfit(s); /* unknown here, or one that the guest answers by itself */
     else if (hira_unlikely(hira_gate_closed() & ~(HIRA_GATE_TURNS | HIRA_GATE_TIME))) /* those are for commands: hira_gate_defer */
-        call_gated(s, ours, function);
+        call_gated(s, ours);
     else
         hira_server_api.functions[ours].serve(s);
 }

@@ -693,17 +693,40 @@ static void hear_router(struct zygote *z)
 
 /* ---- after hirad ---- */
 
+/* So many descriptors may be on the way at once: hirad takes them from there. It takes none before it knows who we are. */
+static int send_patiently(int router, const void *message, size_t size, const int *fds, size_t n_fds)
+{
+    int error;
+    while ((error = hira_fd_send(router, message, size, fds, n_fds)) == -ETOOMANYREFS || error == -EPERM)
+        nanosleep(&(struct timespec){0, 10000000}, NULL);
+    return error;
+}
+
+/* The names of what accounts count: from the program itself, as no guest is to be believed in what others see. hirad without them knows
+ * sums only. */
+static int tell_functions(const struct zygote *z, int router)
+{
+    struct hira_functions_message m = {.head = hira_message_head(HIRA_MSG_FUNCTIONS, sizeof m)};
+    struct hira_text names = {0};
+    const char *name;
+    while (z->ops->function_name && m.n < HIRA_ACCOUNT_FUNCTIONS - 1 && (name = z->ops->function_name(m.n))) {
+        hira_text_append(&names, name, strlen(name) + 1);
+        m.n++;
+    }
+    m.size = (uint32_t)names.size;
+    HIRA_AUTOCLOSE int fd = m.n && !names.failed ? hira_fd_shared_memory("hira-functions", names.size) : -1;
+    bool written = fd >= 0 && pwrite(fd, names.data, names.size, 0) == (ssize_t)names.size;
+    hira_text_fini(&names);
+    return written ? send_patiently(router, &m, sizeof m, &fd, 1) : 0;
+}
+
 static int hand_over(const struct child *child, int router)
 {
     struct hira_serving m = child->guest;
     const struct share *share = child->share;
     const int fds[] = {child->sock, child->log, child->account, share ? share->limits : -1, share ? share->shared : -1};
-    int error;
     m.head = hira_message_head(HIRA_MSG_CHILD, sizeof m);
-    /* So many descriptors may be on the way at once: hirad takes them from there. It takes none before it knows who we are. */
-    while ((error = hira_fd_send(router, &m, sizeof m, fds, share ? 5 : 3)) == -ETOOMANYREFS || error == -EPERM)
-        nanosleep(&(struct timespec){0, 10000000}, NULL);
-    return error;
+    return send_patiently(router, &m, sizeof m, fds, share ? 5 : 3);
 }
 
 /* Who listens there must be whom hirad ran as: descriptors of guests are handed to nobody else. */
@@ -742,6 +765,8 @@ static void rejoin(struct zygote *z)
         return;
     snprintf(hello.api, sizeof hello.api, "%s", z->ops->api);
     int error = hira_fd_send(fd, &hello, sizeof hello, NULL, 0);
+    if (!error)
+        error = tell_functions(z, fd);
     hira_list_for_each (pos, next, &z->children) {
         struct child *child = hira_list_entry(pos, struct child, link);
         if (!error && child->guest.head.type)
@@ -902,6 +927,7 @@ static int zygote_main(struct zygote *z)
     hira_sandbox_collect(&z->sandbox, z->ops);
     if (report_sandbox(z) < 0)
         return 1;
+    tell_functions(z, z->router);
     return serve_router(z);
 }
 
@@ -918,6 +944,10 @@ static int once_child(struct zygote *z, int sock)
     if (n == 0)
         return 0;
     int wrong = n < 0 ? (int)n : hira_hello_check(hello, (size_t)n);
+    if (wrong == -EILSEQ) {
+        hira_refuse(sock, EPROTO, "a function's name in the HELLO is none");
+        return 1;
+    }
     if (wrong) {
         hira_refuse(sock, EPROTO, "no HELLO of protocol version %u", HIRA_PROTOCOL_VERSION);
         return 1;

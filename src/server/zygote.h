@@ -34,6 +34,9 @@ struct hira_zygote_ops {
      * passed hira_hello_check and stays valid. `adopt`: who the guest is, as the kernel says; NULL with --once. */
     int (*serve)(int sock, const struct hira_hello *hello, size_t hello_size, const struct hira_adopt *adopt);
 
+    /* What the i-th function is called that accounts count; NULL behind the last. NULL: they are not counted one by one. */
+    const char *(*function_name)(uint32_t i);
+
     /* One line on the vendor, for --check, after load and warm. NULL allowed. */
     const char *(*describe)(void);
 

@@ -33,7 +33,7 @@ struct hira_account_function {
 };
 
 #define HIRA_ACCOUNT_BUCKETS 32u   /* of durations: the i-th holds those below 2^i * 128 ns; the last everything */
-#define HIRA_ACCOUNT_FUNCTIONS 1024u /* by the guest's index; those behind are counted together, in the last */
+#define HIRA_ACCOUNT_FUNCTIONS 1024u /* by the server's index; in the last those from there on together, so that it has no name */
 
 /* What the gate counts (server/gate.c); several threads add, so these are atomic instructions, all of them off the way of a call that
  * nothing limits. */

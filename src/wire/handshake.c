@@ -46,6 +46,15 @@ bool hira_tenant_valid(const char name[HIRA_TENANT_MAX])
     return !name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")];
 }
 
+bool hira_function_name_valid(const char *name, size_t length)
+{
+    bool valid = length && length <= HIRA_FUNCTION_NAME_MAX;
+    for (size_t i = 0; valid && i < length; i++) /* whatever the locale */
+        valid = (name[i] >= 'a' && name[i] <= 'z') || (name[i] >= 'A' && name[i] <= 'Z') || name[i] == '_' ||
+                (name[i] >= '0' && name[i] <= '9');
+    return valid;
+}
+
 int hira_hello_check(const void *data, size_t size)
 {
     const struct hira_hello *hello = data;
@@ -60,15 +69,17 @@ int hira_hello_check(const void *data, size_t size)
 
     const uint8_t *p = (const uint8_t *)(hello + 1);
     size_t left = hello->functions_size;
+    bool named = true;
     for (uint32_t i = 0; i < hello->n_functions; i++) {
         if (left < ENTRY_HEAD || p[4] > HIRA_FUNCTION_NAME_MAX || left - ENTRY_HEAD < p[4])
             return -EBADMSG;
         size_t entry = ENTRY_HEAD + p[4];
+        named &= hira_function_name_valid((const char *)p + ENTRY_HEAD, p[4]);
         p += entry;
         left -= entry;
     }
     bool terminated = hello->environment_size == 0 || p[hello->environment_size - 1] == 0;
-    return left || !terminated ? -EBADMSG : 0;
+    return left || !terminated ? -EBADMSG : named ? 0 : -EILSEQ;
 }
 
 bool hira_hello_next(const struct hira_hello *hello, size_t *cursor, uint32_t *ret_signature, const char **ret_name,

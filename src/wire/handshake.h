@@ -9,6 +9,7 @@
  *   guest -> server    OPEN_LANE, CLOSE_LANE, GROW  one request at a time; each but CLOSE_LANE is answered
  *   server -> guest    LANE + fd, SEGMENT + fd, or REFUSED
  *   zygote -> hirad    SANDBOX                      first: how servers are confined
+ *   zygote -> hirad    FUNCTIONS                    then, and after a REJOIN: what the functions are called that accounts count
  *   hirad -> zygote    FORK                         answered in order, each by FORKED + the router's end of the child's socket +
  *                                                   the reading end of its standard error + its account + its pidfd (where the
  *                                                   kernel has them), or by REFUSED with the reason
@@ -16,7 +17,7 @@
  *   hirad -> zygote    END                          kill this child
  *   zygote -> hirad    EXITED                       a child has ended, and how
  *   zygote -> hirad    REJOIN                       the hirad of before is gone: its first words on a connection like a guest's.
- *                                                   Then for each child with a guest CHILD, as FORKED without a pidfd; then
+ *                                                   Then FUNCTIONS, for each child with a guest CHILD, as FORKED without a pidfd;
  *                                                   EXITED as ever, and hirad may send END. Or hirad answers REFUSED
  *   server -> hirad    READY | REFUSED              vendor initialized: may be handed a guest; or why not, before it exits
  *   relay -> hirad    BEHALF                       for whom the HELLO is that comes next
@@ -84,6 +85,7 @@ enum hira_message_type {
     HIRA_MSG_BEHALF,
     HIRA_MSG_REGION,        /* + the region's memory file, and the lease: see struct hira_region_message */
     HIRA_MSG_WAKE,
+    HIRA_MSG_FUNCTIONS,     /* + a memory file: see struct hira_functions_message */
 };
 
 struct hira_message {
@@ -165,6 +167,13 @@ struct hira_sandbox_message {  /* SANDBOX: the layers' names, NUL-terminated; of
     struct hira_message head;
     uint32_t mode, reserved;   /* enum hira_sandbox_mode */
     char held[256], missing[512];
+};
+
+/* FUNCTIONS, + a sealed memory file: `n` names of the server's functions, each NUL-terminated, `size` bytes in all. By the server's index,
+ * which is the same for all its guests; those that have a line of their own in an account, and no more. */
+struct hira_functions_message {
+    struct hira_message head;
+    uint32_t n, size;
 };
 
 struct hira_forked {           /* FORKED (+ descriptors), READY, EXITED, END */
@@ -257,7 +266,11 @@ bool hira_message_is_refusal(const void *data, size_t size);
 /* Whether it is a tenant's name: terminated, letters, digits, '-', '_', '.', not beginning with a '.'. */
 bool hira_tenant_valid(const char name[HIRA_TENANT_MAX]);
 
-/* Checks a HELLO through: header, API name terminated, counts within limits, entries and environment exactly filling it. */
+/* Whether it is a function's name: letters, digits, '_', at most HIRA_FUNCTION_NAME_MAX of them, and not none. */
+bool hira_function_name_valid(const char *name, size_t length);
+
+/* Checks a HELLO through: header, API name terminated, counts within limits, entries and environment exactly filling it. -EILSEQ: a
+ * function's name is none. */
 int hira_hello_check(const void *data, size_t size);
 
 /* Walks the entries of a checked HELLO: start with *cursor = 0; false at the end. `name` is not NUL-terminated. */

@@ -427,6 +427,7 @@ def hellos():
         ("no functions", hello(n=0, e=b""), FINE), ("more functions than bytes", hello(n=4096), ERROR), ("functions without end", hello(n=0xffffffff), ERROR),
         ("fewer than bytes", hello(n=1), ERROR), ("4097 functions", hello(n=4097, e=struct.pack("<IB", 0, 0) * 4097), ERROR),
         ("a name that is cut", hello(n=1, e=struct.pack("<IB", 0, 100) + b"short"), ERROR), ("a name of 255", hello(n=1, e=struct.pack("<IB", 0, 255) + b"x" * 255), ERROR),
+        ("a name that is a line", hello(n=1, e=struct.pack("<IB", 0, 8) + b'x"} 1\nyz'), ERROR), ("a name of zeros", hello(n=1, e=struct.pack("<IB", 0, 4) + bytes(4)), ERROR),
         ("functions' size wraps", hello(lengths=(0xffffffff, 1)), ERROR), ("environment's size wraps", hello(lengths=(len(entries), 0xffffffff)), ERROR),
         ("an environment without end", hello(environment=b"A=b"), ERROR), ("an environment that is long", hello(environment=b"A=b\0" * 5000), ERROR),
         ("variables without a name", hello(environment=b"=\0\0no\0NULL_\0NULL_A\0"), FINE), ("variables of the server's", hello(environment=b"LD_PRELOAD=/x\0HIRA_SERVER=\0PATH=\0"), FINE),

@@ -52,7 +52,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned 
         size = sizeof h;
     }
     if (max - size > 64 && seed % 3 == 0) { /* an entry more */
-        uint8_t length = (uint8_t)(r >> 8) % 40;
+        uint8_t length = 1 + (uint8_t)(r >> 8) % 39;
         memmove(data + sizeof h + 5 + length, data + sizeof h, size - sizeof h);
         memset(data + sizeof h, 'f', 5u + length);
         data[sizeof h + 4] = length;

@@ -230,6 +230,19 @@ static void guest_connects(unsigned which, const void *bytes, size_t size)
     router_guest_accept(&router, ends[1], NULL);
 }
 
+/* What comes with names of functions: behind the message stands what is in the file. -1: it is no such message. */
+static int file_of_names(const void *bytes, size_t size)
+{
+    struct hira_functions_message m;
+    if (hira_message_check(bytes, size, HIRA_MSG_FUNCTIONS, sizeof m) < 0)
+        return -1;
+    memcpy(&m, bytes, sizeof m);
+    int fd = hira_fd_shared_memory("functions", HIRA_MIN(m.size, 4096u));
+    if (fd >= 0 && pwrite(fd, (const char *)bytes + sizeof m, HIRA_MIN(size - sizeof m, 4096u), 0) < 0)
+        exit(70);
+    return fd;
+}
+
 /* A zygote says something, with what comes with a child: its socket, its standard error, its account, what should be its pidfd. */
 static void zygote_says(int sock, const void *bytes, size_t size, unsigned n_fds)
 {
@@ -244,6 +257,12 @@ static void zygote_says(int sock, const void *bytes, size_t size, unsigned n_fds
     fds[1] = pipes[0];
     fds[2] = size % 16 ? hira_fd_shared_memory("account", HIRA_ACCOUNT_SIZE) : eventfd(0, EFD_CLOEXEC);
     fds[3] = eventfd(0, EFD_CLOEXEC);
+    int names = file_of_names(bytes, size);
+    if (names >= 0) {
+        close(fds[0]);
+        fds[0] = names;
+        n_fds = 1;
+    }
     hira_fd_send(sock, bytes, size, fds, n_fds);
     if (n_fds >= 2 && n_servers < PEERS) {
         servers[n_servers] = sockets[1];
@@ -427,6 +446,7 @@ union message {
     struct hira_serving serving;
     struct hira_rejoin rejoin;
     struct hira_kill kill;
+    struct hira_functions_message functions;
     char bytes[sizeof(struct hira_sandbox_message) + 16];
 };
 
@@ -436,6 +456,19 @@ static uint32_t some_pid(void)
     return pick(4) ? 1 + 4 * (uint32_t)pick(4) : (uint32_t)pick(16);
 }
 
+/* Names of functions, as they stand in the file. Its size. */
+static size_t make_functions(union message *m)
+{
+    static const char names[] = "clOne\0clTwo\0vk_3\0a b\0\0\n\"x";
+    size_t size = pick(4) ? 17 : 1 + pick(sizeof names);
+    memcpy(m->bytes + sizeof m->functions, names, size);
+    m->functions.size = (uint32_t)size;
+    for (size_t i = 0; i < size; i++)
+        m->functions.n += !m->bytes[sizeof m->functions + i];
+    m->functions.n = pick(8) ? m->functions.n : (uint32_t)pick(2000);
+    return sizeof m->functions + size;
+}
+
 /* What zygotes of a hirad before this one say; the first word of a connection is REJOIN. Its size. */
 static size_t make_former(union message *m, enum hira_message_type *type, bool first)
 {
@@ -443,6 +476,10 @@ static size_t make_former(union message *m, enum hira_message_type *type, bool f
         *type = HIRA_MSG_REJOIN;
         strcpy(m->rejoin.api, pick(8) ? "null" : pick(2) ? "other" : "../x");
         return sizeof m->rejoin;
+    }
+    if (!pick(6)) {
+        *type = HIRA_MSG_FUNCTIONS;
+        return make_functions(m);
     }
     *type = pick(4) ? HIRA_MSG_CHILD : HIRA_MSG_EXITED;
     m->serving.pid = some_pid();
@@ -495,6 +532,9 @@ static size_t make_message(union message *m, unsigned what)
         size = sizeof m->sandbox;
         memset(m->sandbox.held, pick(2) ? 'x' : '\033', pick(sizeof m->sandbox.held + 1));
         memset(m->sandbox.missing, pick(2) ? 'y' : 0xff, pick(2) ? pick(sizeof m->sandbox.missing + 1) : 0);
+    } else if (what == ZYGOTE && !pick(6)) {
+        type = HIRA_MSG_FUNCTIONS;
+        size = make_functions(m);
     } else if (what == ZYGOTE && pick(4)) {
         type = pick(3) ? HIRA_MSG_FORKED : HIRA_MSG_EXITED;
         size = sizeof m->forked;

@@ -196,6 +196,8 @@ def refusals(place):
         'size does not fit': (hello() + b'x', 71, 'malformed'),
         'too many functions': (hello(n_functions=5000), 71, 'malformed'),
         'functions missing': (hello(n_functions=3), 71, 'malformed'),
+        'a name that is none': (hello(functions=struct.pack('<IB', 7, 5) + b'x"} 1', n_functions=1), 71, "function's name"),
+        'a name of nothing': (hello(functions=struct.pack('<IB', 7, 0), n_functions=1), 71, "function's name"),
         'unterminated environment': (hello(environment=b'A=b'), 71, 'malformed'),
         'oversized': (hello(environment=b'\0' * 140000), 71, 'at most'),
     }

@@ -38,7 +38,7 @@ static void make(void)
     m.hello = (struct hira_hello){.pid = 1, .n_functions = 3};
     strcpy(m.hello.api, "null");
     entry(0x11111111, "first");
-    entry(0x22222222, "");
+    entry(0x22222222, "_2nd");
     entry(0x33333333, "third");
     m.hello.functions_size = (uint32_t)(size - sizeof m.hello);
     memcpy(m.bytes + size, "A=1\0BB=2", 9);
@@ -58,7 +58,7 @@ static void test_walk(void)
 {
     size_t cursor = 0, length, n;
     uint32_t signature, i = 0;
-    const char *name, *expect[] = {"first", "", "third"};
+    const char *name, *expect[] = {"first", "_2nd", "third"};
     make();
     CHECK(hira_hello_check(&m, size) == 0);
     while (hira_hello_next(&m.hello, &cursor, &signature, &name, &length)) {
@@ -101,6 +101,13 @@ static void test_counts(void)
     SPOILED(m.bytes[sizeof m.hello + 4] = (char)255, -EBADMSG);
     SPOILED(m.bytes[sizeof m.hello + 4] = (char)(HIRA_FUNCTION_NAME_MAX + 1), -EBADMSG);
     tap_case("counts and lengths that do not add up are refused");
+
+    for (const char *wrong = " \"\\\n{}-.\x1b\x7f\xff"; *wrong; wrong++)
+        SPOILED(m.bytes[sizeof m.hello + 7] = *wrong, -EILSEQ);
+    SPOILED(m.bytes[sizeof m.hello + 5] = 0, -EILSEQ);
+    SPOILED(m.bytes[size - 9 - 1] = '"', -EILSEQ); /* the last one's last */
+    CHECK(hira_function_name_valid("vk_Create2", 10) && !hira_function_name_valid("", 0));
+    tap_case("functions' names are names");
 
     make();
     m.hello.n_functions = m.hello.functions_size = m.hello.environment_size = 0;
