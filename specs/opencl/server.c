@@ -626,17 +626,22 @@ static cl_int server_hira_set_queue(HIRA_UNUSED struct hira_serve *s, cl_kernel 
     return clSetKernelArg(kernel, arg_index, sizeof queue, &queue);
 }
 
+// What is asked of the vendor for memory of a size, and so charged.
+static uint64_t svm_bytes(uint64_t size)
+{
+    return size && size < HIRA_REGION_MAX ? size + HIRA_SHARED_MORE : size;
+}
+
 static cl_ulong server_hira_svm_alloc(HIRA_UNUSED struct hira_serve *s, cl_context context, cl_svm_mem_flags flags,
                                       size_t size, cl_uint alignment)
 {
-    size_t more = size && size < HIRA_REGION_MAX ? HIRA_SHARED_MORE : 0;
-    if (!hira_charge_bytes(size))
+    if (!hira_charge_bytes(svm_bytes(size)))
         return 0;
-    void *base = clSVMAlloc(context, flags, size + more, alignment), *at = hira_shared_add(base, size);
+    void *base = clSVMAlloc(context, flags, svm_bytes(size), alignment), *at = hira_shared_add(base, size);
     if (base && !at)
         clSVMFree(context, base);
     if (!at)
-        hira_discharge_bytes(size);
+        hira_discharge_bytes(svm_bytes(size));
     return (cl_ulong)(uintptr_t)at;
 }
 
@@ -646,7 +651,7 @@ static cl_int server_hira_svm_free(HIRA_UNUSED struct hira_serve *s, cl_context 
     void *base = hira_shared_take((void *)(uintptr_t)address, &size);
     if (base) {
         clSVMFree(context, base);
-        hira_discharge_bytes(size);
+        hira_discharge_bytes(svm_bytes(size));
     }
     return CL_SUCCESS;
 }
@@ -719,6 +724,6 @@ static cl_int server_clEnqueueSVMFree(struct hira_serve *s, cl_command_queue com
         if (error)
             hira_shared_add(bases[i], sizes[i]);
         else if (bases[i])
-            hira_discharge_bytes(sizes[i]); // it is on its way
+            hira_discharge_bytes(svm_bytes(sizes[i])); // it is on its way
     return error;
 }

@@ -9,6 +9,7 @@
  *   bytes SIZE N       blocking writes: "ns T"
  *   ahead SIZE N       writes that are waited for at the end: "ns T"
  *   svm SIZE           "svm yes" or "svm no"
+ *   many-svm SIZE N    "svm GOT": allocations of SIZE until one fails, N at most; then waits as memory
  *   function           what clCreateSampler says: "error E"
  *   hold               a callback that never returns, of a command that has ended: "held"; ends with standard input
  *   devices            which there are, by each way to ask, a line each
@@ -85,6 +86,21 @@ static int memory(size_t size, unsigned most)
         must(clReleaseMemObject(all[i]), "clReleaseMemObject");
     must(clFinish(queue), "clFinish");
     clGetDeviceInfo(device, CL_DEVICE_AVAILABLE, sizeof(cl_bool), &(cl_bool){0}, NULL); /* behind the releases */
+    say("released");
+    return 0;
+}
+
+static int many_svm(size_t size, unsigned most)
+{
+    void **all = calloc(most, sizeof *all);
+    char text[40];
+    unsigned n = 0;
+    while (n < most && (all[n] = clSVMAlloc(context, CL_MEM_READ_WRITE, size, 0)))
+        n++;
+    snprintf(text, sizeof text, "svm %u", n);
+    say(text);
+    for (unsigned i = 0; i < n; i++)
+        clSVMFree(context, all[i]);
     say("released");
     return 0;
 }
@@ -312,6 +328,8 @@ int main(int argc, char **argv)
         return bytes(size, n, CL_FALSE);
     if (!strcmp(what, "function"))
         return function();
+    if (!strcmp(what, "many-svm"))
+        return many_svm(size, n);
     if (!strcmp(what, "svm")) {
         void *at = clSVMAlloc(context, CL_MEM_READ_WRITE, size, 0);
         puts(at ? "svm yes" : "svm no");

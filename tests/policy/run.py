@@ -233,6 +233,18 @@ def parts_keep_the_memory_of_their_whole(place):
 
 
 @test
+def shared_memory_costs_what_is_allocated(place):
+    """Of the least size too: what lies around it, so that it has pages of its own, is the tenant's."""
+    r = place.router('', {'one': 'memory = "4 MiB"'})
+    p = r.program('one', 'probe', 'many-svm', 1, 4000)
+    got = int(line(p).split()[1])
+    assert 0 < got <= 4 * MIB // 8193, got
+    assert r.tenant('one')['memory'] == got * 8193 and r.tenant('one')['memory_peak'] <= 4 * MIB
+    assert line(p, '') == 'released'
+    wait_for(lambda: r.tenant('one')['memory'] == 0, 'the memory to come back')
+
+
+@test
 def what_waits_for_the_application_is_not_waited_for(place):
     r = place.router('', {'turns': '', 'time': 'device_ms = 500', 'calls': 'calls = "5000"\n calls_burst = "100"', 'busy': ''})
     busy = r.program('busy', 'busy', 100000, 60, 16)
