@@ -34,8 +34,9 @@
 #define NAMESPACES                                                                                                     \
     (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET |       \
      CLONE_NEWTIME)
-/* The first argument's lower half, which is all that the kernel takes of an int. */
-#define FIRST_IS(value) SCMP_CMP(0, SCMP_CMP_MASKED_EQ, 0xffffffffu, (value))
+/* An argument's lower half, which is all that the kernel takes of an int. */
+#define ARGUMENT_IS(at, value) SCMP_CMP(at, SCMP_CMP_MASKED_EQ, 0xffffffffu, (value))
+#define FIRST_IS(value) ARGUMENT_IS(0, value)
 
 /* clang-format off */
 /* Names that this machine's libseccomp or architecture does not have are passed over. */
@@ -72,8 +73,7 @@ static const char *const allowed[] = {
     "pselect6", "pselect6_time64", "epoll_create", "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "eventfd",
     "eventfd2", "pipe", "pipe2", "getrandom",
     /* sockets that are there: the guest's and hirad's */
-    "sendto", "sendmsg", "sendmmsg", "recvfrom", "recvmsg", "recvmmsg", "shutdown", "getsockopt", "setsockopt", "getsockname",
-    "getpeername",
+    "sendto", "sendmsg", "sendmmsg", "recvfrom", "recvmsg", "recvmmsg", "shutdown", "getsockopt", "getsockname", "getpeername",
 };
 
 static const char *const refused[] = {
@@ -108,6 +108,23 @@ static int add_names(scmp_filter_ctx ctx, uint32_t action, const char *const *na
         if (number >= 0)
             error = seccomp_rule_add(ctx, action, number, 0);
     }
+    return error;
+}
+
+/* Options of sockets: those of a socket itself that change how it waits and how much it holds. Of the others some load
+ * a program into the kernel, and a guest may hand its server a socket of any kind. */
+static int add_options(scmp_filter_ctx ctx)
+{
+    static const int harmless[] = {SO_SNDBUF,   SO_RCVBUF,   SO_SNDTIMEO,  SO_RCVTIMEO, SO_LINGER,
+                                   SO_PASSCRED, SO_PRIORITY, SO_KEEPALIVE, SO_REUSEADDR};
+    static const int programs[] = {SO_ATTACH_FILTER, SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_CBPF, SO_ATTACH_REUSEPORT_EBPF};
+    int error = 0;
+    for (size_t i = 0; i < HIRA_ARRAY_SIZE(harmless) && !error; i++)
+        error = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2, ARGUMENT_IS(1, SOL_SOCKET),
+                                 ARGUMENT_IS(2, (unsigned)harmless[i]));
+    for (size_t i = 0; i < HIRA_ARRAY_SIZE(programs) && !error; i++)
+        error = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(setsockopt), 2, ARGUMENT_IS(1, SOL_SOCKET),
+                                 ARGUMENT_IS(2, (unsigned)programs[i]));
     return error;
 }
 
@@ -176,6 +193,8 @@ int hira_filter_build(struct hira_sandbox *s)
         error = add_names(ctx, SCMP_ACT_ERRNO(EPERM), refused, HIRA_ARRAY_SIZE(refused));
     if (!error)
         error = add_particular(ctx);
+    if (!error)
+        error = add_options(ctx);
     if (!error && !(s->filter = take_program(ctx)))
         error = -ENOMEM;
     seccomp_release(ctx);

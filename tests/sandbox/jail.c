@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
 #include <linux/sched.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -179,6 +180,41 @@ static int try_socketpair(char **a)
     int error = result(socketpair(atoi(a[0]), SOCK_STREAM, 0, ends));
     hira_fd_closep(&ends[0]);
     hira_fd_closep(&ends[1]);
+    return error;
+}
+
+static int try_option(char **a)
+{
+    int ends[2] = {-1, -1}, size = atoi(a[0]);
+    int error = result(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) || setsockopt(ends[0], SOL_SOCKET, SO_RCVBUF, &size, sizeof size));
+    hira_fd_closep(&ends[0]);
+    hira_fd_closep(&ends[1]);
+    return error;
+}
+
+/* Programs for the kernel, by the ways that lead through a socket; also by numbers of which the kernel takes the lower half. 0, or how the
+ * one failed that failed otherwise than the first. */
+static int try_program_socket(char **a)
+{
+    static const long options[] = {SO_ATTACH_FILTER, SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_CBPF, SO_ATTACH_REUSEPORT_EBPF};
+    static const long levels[] = {SOL_SOCKET, 0x700000000l | SOL_SOCKET};
+    struct sock_filter pass = {BPF_RET | BPF_K, 0, 0, 0xffff};
+    struct sock_fprog program = {1, &pass};
+    int ends[2], error = 0;
+    (void)a;
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
+        return errno;
+    for (size_t i = 0; i < 2 * HIRA_ARRAY_SIZE(options); i++) {
+        long option = options[i / 2] | (i % 2 ? 0x500000000l : 0);
+        int one = result(syscall(SYS_setsockopt, ends[0], levels[i % 2], option, &program, sizeof program));
+        if (i && one != error) {
+            error = one;
+            break;
+        }
+        error = one;
+    }
+    close(ends[0]);
+    close(ends[1]);
     return error;
 }
 
@@ -468,6 +504,8 @@ static const struct {
     {"listen", try_listen, 0},
     {"unix", try_unix, 1},
     {"socketpair", try_socketpair, 1},
+    {"option", try_option, 1},
+    {"socket-program", try_program_socket, 0},
     {"kill", try_kill, 1},
     {"processes", try_processes, 1},
     {"stay", try_stay, 0},

@@ -168,6 +168,7 @@ def what_it_needs_works(place):
         p.can('execute', '/usr/bin/true')
         p.can('thread')
         p.can('socketpair', int(socket.AF_UNIX))
+        p.can('option', 65536)
 
 
 @test('view')
@@ -367,6 +368,12 @@ def there_is_no_network(place):
             p.fails('unix', place.base + '/u')
             p.fails('unix', p.router.path)
             p.fails('socketpair', int(socket.AF_INET), by=(errno.ENOSYS, errno.EPERM))
+
+
+@test('syscalls')
+def sockets_take_no_programs(place):
+    with place.prisoner() as p:
+        p.fails('socket-program', by=(errno.EPERM, errno.ENOSYS))
 
 
 @test('network')
