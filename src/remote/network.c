@@ -195,11 +195,8 @@ static void *carry(void *context)
 {
     struct direction *d = context;
     bool up = true;
-    while ((up = wait(d)) && (!d->ended || d->first))
-        if (deliver(d) < 0) {
-            up = false;
-            break;
-        }
+    while (up && (!d->ended || d->first)) /* asked before each wait: nothing would end one for what has ended */
+        up = wait(d) && deliver(d) == 0;
     if (up)
         shutdown(d->to, SHUT_WR);
     for (int i = 0; !up && i < 2; i++) /* in both directions */
