@@ -59,7 +59,7 @@ static const struct details {
     {"trace", "  --functions GLOB   only calls of these\n"
               "  --chrome           as a trace for Perfetto or chrome://tracing\n"
               "  --json             a line of JSON for each call\n"
-              "  -o FILE            write there (default: standard output; with a program, standard error)\n"
+              "  -o, --output FILE  write there (default: standard output; with a program, standard error)\n"
               "  --socket PATH      of this hirad, for a tenant\n"
               "Calls that the guest library answers by itself are not in it.\n"},
     {"predict", "  --delay TIME       between the hosts, each way: 30ms\n"
@@ -67,6 +67,12 @@ static const struct details {
                 "  --json             the same for programs\n"
                 "Behind -- options of hira run, and the program, which is run here once.\n"},
     {"kill", "  --socket PATH      of this hirad\n"},
+    {"tenant", "  --json             all there is to know, of list and show\n  --socket PATH      of this hirad\n"},
+    {"pause", "  --socket PATH      of this hirad\n"},
+    {"resume", "  --socket PATH      of this hirad\n"},
+    {"reload", "  --socket PATH      of this hirad\n"},
+    {"top", "  --times N          so many looks, a second apart (default: until it is interrupted)\n"
+            "  --socket PATH      of this hirad\n"},
     {"container", "  args               options for docker and podman: docker run $(hira container args) IMAGE ...\n"
                   "  cdi                a device file: hira container cdi > /etc/cdi/hira.json, then --device hira/accelerator=default\n"
                   "  --name NAME        of the device (default: default)\n"
@@ -84,6 +90,7 @@ static const struct details {
            "  --socket PATH      of the hirad, and of the tenant that the machine is to be (default: the usual one)\n"},
     {"doctor", "  --json             the same for programs\n"
                "  --on HOST          each hop of the way to another host, by its name in hosts.conf or else, with its keys as for hira run\n"
+               "  --psk FILE; --cert FILE, --key FILE, --ca FILE; --plain   for --on: its keys, or none\n"
                "  --api NAME         for --on: whether this API is served there (default: each that is installed here)\n"
                "  --socket PATH      the hirad to ask; that none answers is a failure then\n"
                "  --lib-dir DIR      the folder with the guest library\n"

@@ -1310,6 +1310,10 @@ def every_verb_has_a_page(place):
         said = subprocess.run([HIRA, *verb.split(), '--help'], capture_output=True, text=True, check=True).stdout
         options = set(re.findall(r'(?<![\w-])--?[A-Za-z][a-z-]*', said))
         wrong += [f'{verb}: {o} is not in {page}' for o in sorted(options) if not re.search(rf'\*{o}[*=]', text)]
+        if ' ' not in verb: # a page of several verbs has all their options
+            entries = re.findall(r'^.*\*--.*$', text.split('# OPTIONS')[-1], re.M) if '# OPTIONS' in text else []
+            entered = {o for line in entries if line[0] == '*' for o in re.findall(r'\*(--[a-z-]+)', line)}
+            wrong += [f'{verb}: {o} of {page} is not in its --help' for o in sorted(entered - options)]
     assert not wrong, wrong
 
 
