@@ -110,7 +110,7 @@ static uint64_t turn_of(const struct policy *p, const struct policy_client *c)
 
 static bool behind(const struct policy_client *c, const struct policy_client *other, uint64_t ns)
 {
-    return capped_sum(c->virtual_time, by_weight(ns, c->weight)) < other->virtual_time;
+    return capped_sum(key(c), by_weight(ns, c->weight)) < key(other);
 }
 
 /* Until when to wait for somebody who goes before `c`, and is between two calls; 0: there is none. */

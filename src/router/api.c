@@ -213,6 +213,7 @@ static void on_functions(struct router_api *api, const struct hira_functions_mes
     }
     free(api->functions.text);
     api->functions = names;
+    router_rules_check(api->router);
 }
 
 /* One message; 0 when there is none, negative when the zygote hung up. */

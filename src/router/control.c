@@ -421,5 +421,6 @@ int router_reload(struct router *router, char *error, size_t error_size)
         hira_log(&router->log, HIRA_LOG_ERROR, "router", 0, "%s", sentence);
     hira_log(&router->log, HIRA_LOG_INFO, "router", 0, "%s: read again, %u tenants", router->options.config,
              config->n_tenants);
+    router_rules_check(router);
     return 0;
 }

@@ -230,6 +230,9 @@ void router_uses_sum(struct router *router, const struct router_tenant *only);
 struct router_sums router_tenant_sums(struct router_tenant *tenant);
 /* Adds how many calls took how long, as in struct hira_account_gate. */
 void router_use_durations(const struct router_use *use, uint64_t sums[HIRA_ACCOUNT_BUCKETS]);
+/* Warns of rules in the configuration that name nothing, once the functions of all APIs are known: what is misspelled is not
+ * denied. */
+void router_rules_check(const struct router *router);
 /* What a zygote tells of its program. 0 or -errno. */
 int router_names_read(const struct hira_functions_message *m, int fd, struct router_names *ret_names);
 /* Each function that was called while calls were timed; after summing up. */

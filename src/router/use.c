@@ -6,6 +6,7 @@
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
 #include <errno.h>
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -95,6 +96,43 @@ void router_use_durations(const struct router_use *use, uint64_t sums[HIRA_ACCOU
 }
 
 /* ---- functions ---- */
+
+static bool names_match(const struct router_names *names, const char *pattern)
+{
+    const char *name = names->text;
+    for (uint32_t i = 0; i < names->n; i++, name += strlen(name) + 1)
+        if (fnmatch(pattern, name, 0) == 0)
+            return true;
+    return false;
+}
+
+static bool matches_something(const struct router *router, const char *pattern)
+{
+    for (const struct hira_list *a = router->apis.next; a != &router->apis; a = a->next)
+        if (names_match(&hira_list_entry(a, struct router_api, link)->functions, pattern))
+            return true;
+    return false;
+}
+
+static void check_rules(const struct router *router, const struct config_tenant *t)
+{
+    for (const char *rule = t->rules; *rule; rule += strlen(rule) + 1)
+        if (!matches_something(router, rule + 1))
+            hira_log(&router->log, HIRA_LOG_WARNING, "router", 0,
+                     "tenant %s: %s = '%s' names no function of any API here", t->name, *rule == '-' ? "deny" : "allow",
+                     rule + 1);
+}
+
+void router_rules_check(const struct router *router)
+{
+    for (const struct hira_list *a = router->apis.next; a != &router->apis; a = a->next)
+        if (!hira_list_entry(a, struct router_api, link)->functions.n)
+            return; /* it may be one of that API's */
+    for (unsigned i = 0; router->config && i < router->config->n_tenants; i++)
+        check_rules(router, &router->config->tenants[i]);
+    if (router->config)
+        check_rules(router, &router->config->rest);
+}
 
 int router_names_read(const struct hira_functions_message *m, int fd, struct router_names *ret)
 {

@@ -120,6 +120,17 @@ def denied_functions_and_apis_give_the_api_s_error(place):
 
 
 @test
+def rules_that_name_nothing_are_warned_of(place):
+    r = place.router('', {'one': 'deny = {"clCreateSampler", "clCreateSamplr"}'})
+    def said():
+        with open(r.log) as f:
+            return f.read()
+    result(r.program('one', 'probe', 'function'))
+    wait_for(lambda: "deny = 'clCreateSamplr' names no function" in said(), 'a warning')
+    assert "'clCreateSampler'" not in said(), said()
+
+
+@test
 def lists_are_changed_live(place):
     r = place.router('', {'one': 'allow = {"clCreateS*"}\n deny = {"clCreateSampler"}'})
     made = lambda: result(r.program('one', 'probe', 'function'))
