@@ -142,6 +142,8 @@ def main():
     build, wanted = os.path.abspath(sys.argv[1]), sys.argv[2:]
     with open(build + '/tests/nullapi/guest.c', encoding='utf-8') as f:
         Guest.functions = [(n, int(h, 16)) for n, h in re.findall(r'^    \{"(\w+)", (0x[0-9a-f]+)\},$', f.read(), re.M)]
+    # A sanitizer's dlopen does not look where the server's own run path says.
+    env = dict(os.environ, LD_LIBRARY_PATH=build + '/tests/nullapi')
     tests = [t for t in TESTS if not wanted or t.__name__ in wanted]
     failed = 0
     print(f'1..{len(tests)}')
@@ -151,7 +153,7 @@ def main():
             os.chmod(base, 0o755)
 
             def router(again=None, args=()):
-                routers.append(Router(build + '/src/router/hirad', base, build + '/tests/nullapi', *args))
+                routers.append(Router(build + '/src/router/hirad', base, build + '/tests/nullapi', *args, env=env))
                 routers[-1].ready('null')
                 return routers[-1]
             try:
