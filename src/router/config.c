@@ -258,7 +258,7 @@ static uint64_t burst_of(uint64_t rate, uint64_t said, uint64_t least)
 /* A burst of what is not limited would be taken for a limit. */
 static void check_burst(cfg_t *section, const char *rate, const char *burst, uint64_t n)
 {
-    if (!n && cfg_opt_size(cfg_getopt(section, burst)) && cfg_getopt(section, burst)->flags & CFGF_MODIFIED)
+    if (!n && cfg_getopt(section, burst)->flags & CFGF_MODIFIED)
         cfg_error(section, "%s: without %s nothing is limited", burst, rate);
 }
 

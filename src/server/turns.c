@@ -298,6 +298,7 @@ static bool allowed(const struct device *d, uint64_t now, uint64_t *ret_again)
 static void fly(struct device *d, struct command *c, uint64_t now)
 {
     c->began = c->stands_for > 1 ? c->began : now;
+    hira_owed_end(&c->owed); /* from here on it is used */
     c->next = d->flying;
     d->flying = c;
     d->n_flying++;
@@ -313,7 +314,6 @@ static void let_go(struct device *d, struct command *c, uint64_t now)
     t.n_closed--;
     d->n_closed--;
     atomic_fetch_sub_explicit(&t.account->queue, 1, memory_order_relaxed);
-    hira_owed_end(&c->owed);
     fly(d, c, now);
     t.ops->open(gate);
 }
