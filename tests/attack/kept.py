@@ -72,9 +72,8 @@ def answers_that_nobody_reads(router):
         assert struct.unpack_from('<H', g.sock.recvmsg(4096, 1000)[0], 6)[0] in (5, 8)
 
 
-def connections_given_away(router):
-    """A server ends with the process that it serves, whoever has that one's end of the connection."""
-    r = router()
+def given_away(r):
+    """A guest that has given its connection to us: the descriptor, and what ends the guest."""
     ours, theirs = socket.socketpair()
     pid = os.fork()
     if pid == 0:
@@ -84,9 +83,19 @@ def connections_given_away(router):
         os._exit(0)
     kept = socket.recv_fds(ours, 1, 1)[1][0]
     wait_for(lambda: r.status()['serving'] == 1, 'the guest to be served')
+
+    def leave():
+        ours.send(b'x')
+        os.waitpid(pid, 0)
+    return kept, leave
+
+
+def connections_given_away(router):
+    """A server ends with the process that it serves, whoever has that one's end of the connection."""
+    r = router()
+    kept, leave = given_away(r)
     server = r.status()['guests'][0]['server']
-    ours.send(b'x')
-    os.waitpid(pid, 0)
+    leave()
     wait_for(lambda: r.status()['serving'] == 0 and not os.path.exists(f'/proc/{server}'), 'its server to end', 5)
     os.close(kept)
 
@@ -94,20 +103,11 @@ def connections_given_away(router):
 def connections_given_away_before_a_restart(router):
     """The same where hirad was killed, and the next one has adopted the server."""
     r = router()
-    ours, theirs = socket.socketpair()
-    pid = os.fork()
-    if pid == 0:
-        g = Guest(r.path)
-        theirs.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [g.sock.fileno()]))])
-        theirs.recv(1)
-        os._exit(0)
-    kept = socket.recv_fds(ours, 1, 1)[1][0]
-    wait_for(lambda: r.status()['serving'] == 1, 'the guest to be served')
+    kept, leave = given_away(r)
     r.stop(9)
     r = router(r)
     wait_for(lambda: r.status()['serving'] == 1, 'the guest to be served on')
-    ours.send(b'x')
-    os.waitpid(pid, 0)
+    leave()
     wait_for(lambda: r.status()['serving'] == 0, 'its server to end', 5)
     os.close(kept)
 

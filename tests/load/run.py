@@ -231,15 +231,18 @@ def pin(pid, processor):
             pass
 
 
-def apart(r, parent):
-    """Keeps a guest and its server on a processor each: a call costs ten times as much where the kernel happens to put both on one."""
-    processors = sorted(os.sched_getaffinity(0))
+def served(r, parent):
+    """The guest among a process's children that has made calls, if there is one."""
     with open(f'/proc/{parent}/task/{parent}/children') as f:
         children = f.read().split()
-    for g in r.status()['guests']:
-        if str(g['pid']) in children:
-            pin(g['pid'], processors[0])
-            pin(g['server'], processors[-1])
+    return next((g for g in r.status()['guests'] if str(g['pid']) in children and g['calls']), None)
+
+
+def apart(g):
+    """Keeps a guest and its server on a processor each: a call costs ten times as much where the kernel happens to put both on one."""
+    processors = sorted(os.sched_getaffinity(0))
+    pin(g['pid'], processors[0])
+    pin(g['server'], processors[-1])
 
 
 def measured_victim(r, seconds, neighbours, theirs=None):
@@ -250,13 +253,10 @@ def measured_victim(r, seconds, neighbours, theirs=None):
     time.sleep(0.3)
     p = crowd(r, 'active', 1, seconds + 2, start_new_session=True)
     def look():
-        with open(f'/proc/{p.pid}/task/{p.pid}/children') as f:
-            children = f.read().split()
-        for g in r.status()['guests']:
-            if str(g['pid']) in children and g['calls']:
-                return time.monotonic(), g['calls'], precise_cpu(g['pid']) + precise_cpu(g['server'])
-    wait_for(look, 'the victim to be served', 20)
-    apart(r, p.pid)
+        g = served(r, p.pid)
+        return time.monotonic(), g['calls'], precise_cpu(g['pid']) + precise_cpu(g['server'])
+    wait_for(lambda: served(r, p.pid), 'the victim to be served', 20)
+    apart(served(r, p.pid))
     before = look()
     time.sleep(seconds)
     wall, calls, used = (b - a for a, b in zip(before, look()))

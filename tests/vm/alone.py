@@ -93,18 +93,7 @@ def a_machine_that_is_killed(place):
 def hirad_begins_anew(place):
     """A program that is being served notices nothing; the next one is served by the new hirad."""
     needs_uml()
-    r = place.hirad()
-    b = place.bridge(r)
-    commands, expected = null_programs(['threads/crowd', 'scalars/results'])
-    commands[0]['limit'] = 100
-    m = Machine(place, b, commands)
-    server = wait_for(lambda: status(r.path)['guests'], 'the program to be served', 60)[0]['server']
-    r.p.kill()
-    r.p.wait()
-    second = place.hirad()
-    wait_for(lambda: [g for g in status(second.path)['guests'] if g['adopted'] and g['server'] == server], 'the server to be taken over')
-    assert 0 not in m.results, 'it has ended too early to tell'
-    compare(m.wait(), commands, expected)
+    channel.served_on(place, *null_programs(['threads/crowd', 'scalars/results']))
 
 
 @test

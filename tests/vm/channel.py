@@ -228,15 +228,10 @@ def a_machine_that_is_killed(place):
     compare(Machine(place, b, commands).wait(), commands, expected)
 
 
-@test
-def hirad_begins_anew(place):
-    """A program that is being served notices nothing; the next one is served by the new hirad."""
-    needs_uml()
+def served_on(place, commands, expected):
+    """hirad is killed while the first of the commands runs: that notices nothing, the next ones are served by the new hirad."""
     r = place.hirad()
-    b = place.bridge(r)
-    commands, expected = null_commands(['threads/crowd', 'scalars/results'])
-    commands[0]['limit'] = 100
-    m = Machine(place, b, commands)
+    m = Machine(place, place.bridge(r), [dict(commands[0], limit=100), *commands[1:]])
     server = wait_for(lambda: status(r.path)['guests'], 'the program to be served', 60)[0]['server']
     r.p.kill()
     r.p.wait()
@@ -244,6 +239,13 @@ def hirad_begins_anew(place):
     wait_for(lambda: [g for g in status(second.path)['guests'] if g['adopted'] and g['server'] == server], 'the server to be taken over')
     assert 0 not in m.results, 'it has ended too early to tell'
     compare(m.wait(), commands, expected)
+
+
+@test
+def hirad_begins_anew(place):
+    """A program that is being served notices nothing; the next one is served by the new hirad."""
+    needs_uml()
+    served_on(place, *null_commands(['threads/crowd', 'scalars/results']))
 
 
 @test
