@@ -207,7 +207,8 @@ static void collect(struct device *d, uint64_t now)
         d->n_flying += now - HIRA_MIN(HIRA_MAX(c->began, d->last_running), now) <= TURNS_STUCK_NS;
     if (!d->n_flying && !d->idle_since)
         d->idle_since = now;
-    if (!d->n_flying && !d->n_closed && !d->nothing_since)
+    bool free = atomic_load_explicit(&d->free, memory_order_relaxed); /* then most pass unseen */
+    if (!d->n_flying && !d->n_closed && !d->nothing_since && !free)
         d->nothing_since = now;
 }
 
@@ -220,10 +221,13 @@ static void measure_gap(struct device *d, uint64_t now)
     d->nothing_since = 0;
 }
 
-/* For how long a turn is kept for the next command: not at all if that is to be longer than the turn is worth. */
+/* For how long a turn is kept for the next command: not if that is to be longer than the turn is worth, but for what
+ * telling of the end takes. */
 static uint64_t grace(const struct device *d)
 {
-    return d->gap > TURNS_GRACE_MAX_NS ? 0 : HIRA_MIN(HIRA_MAX(2 * d->gap, TURNS_GRACE_NS), TURNS_GRACE_MAX_NS);
+    if (d->gap <= TURNS_GRACE_MAX_NS)
+        return HIRA_MIN(HIRA_MAX(2 * d->gap, TURNS_GRACE_NS), TURNS_GRACE_MAX_NS);
+    return t.ops->on_processor && t.ops->on_processor() ? TURNS_TELL_NS : 0;
 }
 
 /* ---- beginnings ---- */
@@ -456,6 +460,7 @@ static void take_turn(struct device *d, const struct hira_turn *m, uint64_t now)
     cpu_taken();
     if (m->time == UINT64_MAX) {
         d->window_began = now;
+        d->nothing_since = 0;
         atomic_store_explicit(&d->window_left, (int32_t)d->window, memory_order_relaxed);
         atomic_store_explicit(&d->free, true, memory_order_relaxed);
     }

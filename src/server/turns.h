@@ -21,6 +21,10 @@
 #define TURNS_GRACE_NS 300000ull
 #define TURNS_GRACE_MAX_NS 2000000ull
 
+/* Where the device is the processor, the end of a command is told before the next tenant begins: those who are to hear
+ * of it would else wait behind its kernel for their processor, up to a tick. Twice what it takes here. */
+#define TURNS_TELL_NS 300000ull
+
 /* What has been let go and waits for something else is not counted as being in the device after so long. */
 #define TURNS_STUCK_NS 20000000u
 
