@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <netdb.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -91,12 +90,10 @@ static int send_frame(struct relay_pipe *pipe, uint16_t type, uint64_t number, c
 /* The next frame of this type; others are passed over. 0 or -errno. */
 static int receive_frame(struct relay_pipe *pipe, uint16_t type, char *payload, size_t room, uint32_t *ret_size)
 {
-    struct pollfd p = {pipe->fd, POLLIN, 0};
+    const struct timeval soon = {ANSWER_MS / 1000, 0};
     struct relay_frame head = {0};
-    int error = 0;
+    int error = setsockopt(pipe->fd, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon) < 0 ? -errno : 0;
     while (!error && head.type != type) {
-        if ((!pipe->tls || !gnutls_record_check_pending(pipe->tls)) && poll(&p, 1, ANSWER_MS) != 1)
-            return -ETIMEDOUT;
         error = relay_pipe_receive_all(pipe, &head, sizeof head);
         if (!error && (relay_frame_check(&head) < 0 || head.size > room))
             error = -EBADMSG;

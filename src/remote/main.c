@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -33,6 +34,8 @@
 
 #include "base/fd.h"
 #include "remote/session.h"
+
+#define NOBODY 65534
 
 struct child {
     pid_t pid;
@@ -180,8 +183,28 @@ static void on_connection(struct relay *b)
 
 /* ---- listening ---- */
 
+/* /run is empty when a system starts. */
+static void make_folder(const char *socket)
+{
+    char folder[sizeof ((struct relay_options *)0)->socket];
+    char *slash = strrchr(strcpy(folder, socket), '/');
+    if (!slash || slash == folder)
+        return;
+    *slash = 0;
+    mkdir(folder, 0755);
+}
+
+/* A system's relay serves every user, and has no need to be root itself. */
+static int become_nobody(char *error, size_t size)
+{
+    if (setgroups(0, NULL) == 0 && setgid(NOBODY) == 0 && setuid(NOBODY) == 0)
+        return 0;
+    return snprintf(error, size, "cannot give up root's rights: %s", strerror(errno)), -1;
+}
+
 static int listen_for_guests(struct relay *b, bool private, char *error, size_t size)
 {
+    const bool system = geteuid() == 0 && !private;
     struct sockaddr_un name = {.sun_family = AF_UNIX};
     const char *tmp = getenv("TMPDIR");
     if (private) {
@@ -194,14 +217,18 @@ static int listen_for_guests(struct relay *b, bool private, char *error, size_t 
         snprintf(b->options.socket, sizeof b->options.socket, "%s/hirad.sock", b->folder);
     }
     memcpy(name.sun_path, b->options.socket, sizeof b->options.socket);
-    mode_t mask = umask(0177);
+    if (system)
+        make_folder(b->options.socket);
+    mode_t mask = umask(system ? 0111 : 0177);
     b->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (b->listener >= 0 && !private)
         unlink(b->options.socket);
     bool ok = b->listener >= 0 && bind(b->listener, (struct sockaddr *)&name, sizeof name) == 0 &&
               listen(b->listener, 128) == 0;
     umask(mask);
-    return ok ? 0 : (snprintf(error, size, "cannot listen on %s: %s", b->options.socket, strerror(errno)), -1);
+    if (!ok)
+        return snprintf(error, size, "cannot listen on %s: %s", b->options.socket, strerror(errno)), -1;
+    return system ? become_nobody(error, size) : 0;
 }
 
 /* AF_VSOCK, AF_UNIX; AF_UNSPEC: it is a network's. */

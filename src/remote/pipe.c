@@ -1,10 +1,8 @@
 /*
- * Connecting, prefaces, TLS. See pipe.h.
+ * Connecting and prefaces. See pipe.h.
  *
- * Security. Until the handshake is done the peer is anybody. It can send a preface, which is copied and compared, and
- * whatever GnuTLS makes of the rest; nothing is kept for it, and its time is bounded by who calls. What it says of
- * itself counts only as TLS has proven it: the name of a key, or the common name in a certificate of the authority that
- * the operator named.
+ * Security. Until TLS's handshake is done (tls.c) the peer is anybody. It can send a preface, which is copied and
+ * compared; nothing is kept for it, and its time is bounded by who calls.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -13,7 +11,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <gnutls/x509.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -26,15 +23,6 @@
 #include "base/fd.h"
 #include "base/text.h"
 
-#define PSKS_MAX (1u << 20) /* some ten thousand names */
-#define TLS_RECORD 16384u
-#define MACHINE "machine-" /* before a virtual machine's address: its name */
-/* Of ciphers that nobody breaks the fastest first: AES with 128 bits has four rounds less. */
-#define PRIORITY "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305"
-#define PRIORITY_PSK PRIORITY ":-KX-ALL:+ECDHE-PSK:+DHE-PSK"
-#define PRIORITY_CERT PRIORITY
-#define PRIORITY_BOTH PRIORITY ":+ECDHE-PSK:+DHE-PSK"
-
 HIRA_PRINTF(4, 5) static int fail(char *error, size_t size, int code, const char *format, ...)
 {
     va_list args;
@@ -42,112 +30,6 @@ HIRA_PRINTF(4, 5) static int fail(char *error, size_t size, int code, const char
     vsnprintf(error, size, format, args);
     va_end(args);
     return code;
-}
-
-/* ---- keys ---- */
-
-/* The first line NAME:KEY of a file. */
-static int load_psk(struct relay_keys *k, char *error, size_t size)
-{
-    struct hira_text text = {0};
-    int ret = hira_text_read_file(&text, k->psk, 65536);
-    char *line = text.data, *colon = line ? strchr(line, ':') : NULL;
-    if (ret == 0 && colon) {
-        *colon = 0;
-        char *key = colon + 1;
-        key[strcspn(key, "\r\n")] = 0;
-        const gnutls_datum_t datum = {(unsigned char *)key, (unsigned)strlen(key)};
-        ret = gnutls_psk_allocate_client_credentials(&k->psk_client);
-        if (!ret)
-            ret = gnutls_psk_set_client_credentials(k->psk_client, line, &datum, GNUTLS_PSK_KEY_HEX);
-        if (ret)
-            fail(error, size, 0, "%s: the key is no key: %s", k->psk, gnutls_strerror(ret));
-    } else if (ret) {
-        fail(error, size, 0, "%s: %s", k->psk, strerror(-ret));
-    } else {
-        ret = fail(error, size, -1, "%s: its first line is not NAME:KEY", k->psk);
-    }
-    if (text.data)
-        gnutls_memset(text.data, 0, text.size);
-    hira_text_fini(&text);
-    return ret ? -EINVAL : 0;
-}
-
-int relay_keys_refresh(struct relay_keys *k, char *error, size_t size)
-{
-    if (!k->psk_server)
-        return 0;
-    if (k->psks.data)
-        gnutls_memset(k->psks.data, 0, k->psks.size);
-    hira_text_fini(&k->psks);
-    int ret = hira_text_read_file(&k->psks, k->psk, PSKS_MAX);
-    return ret ? fail(error, size, -EINVAL, "%s: %s", k->psk, strerror(-ret)) : 0;
-}
-
-/* The line of this name: its key, in hex. */
-static const char *find_psk(const struct hira_text *psks, const char *name, size_t *ret_length)
-{
-    size_t length = strlen(name);
-    for (const char *line = psks->data; line && *line; line = strchr(line, '\n'), line += line != NULL)
-        if (!strncmp(line, name, length) && line[length] == ':') {
-            *ret_length = strcspn(line + length + 1, "\r\n");
-            return line + length + 1;
-        }
-    return NULL;
-}
-
-/* 0; 1: nobody has this name, which GnuTLS answers as it answers a wrong key; -1. */
-static int on_psk(gnutls_session_t tls, const char *name, gnutls_datum_t *key)
-{
-    const struct relay_keys *k = gnutls_session_get_ptr(tls);
-    gnutls_datum_t hex = {0};
-    size_t length;
-    const char *found = find_psk(&k->psks, name, &length);
-    if (!found)
-        return 1;
-    hex.data = (unsigned char *)found;
-    hex.size = (unsigned)length;
-    return gnutls_hex_decode2(&hex, key) < 0 ? -1 : 0;
-}
-
-static int load_psks(struct relay_keys *k, char *error, size_t size)
-{
-    gnutls_psk_allocate_server_credentials(&k->psk_server);
-    gnutls_psk_set_server_credentials_function(k->psk_server, on_psk);
-    return relay_keys_refresh(k, error, size);
-}
-
-static int load_certificates(struct relay_keys *k, bool server, char *error, size_t size)
-{
-    int ret = gnutls_certificate_allocate_credentials(&k->certificates);
-    if (ret)
-        return fail(error, size, -EINVAL, "%s", gnutls_strerror(ret));
-    if (server && (!k->cert || !k->key || !k->ca))
-        return fail(error, size, -EINVAL,
-                    "certificates: a certificate, its key, and the authority of who may come are needed together");
-    if (!k->cert != !k->key)
-        return fail(error, size, -EINVAL, "a certificate needs its key, and a key its certificate");
-    if (k->cert && (ret = gnutls_certificate_set_x509_key_file(k->certificates, k->cert, k->key, GNUTLS_X509_FMT_PEM)))
-        return fail(error, size, -EINVAL, "%s, %s: %s", k->cert, k->key, gnutls_strerror(ret));
-    ret = k->ca ? gnutls_certificate_set_x509_trust_file(k->certificates, k->ca, GNUTLS_X509_FMT_PEM)
-                : gnutls_certificate_set_x509_system_trust(k->certificates);
-    if (ret <= 0 && k->ca)
-        return fail(error, size, -EINVAL, "%s: %s", k->ca, ret ? gnutls_strerror(ret) : "no certificate is in it");
-    return 0;
-}
-
-int relay_keys_load(struct relay_keys *k, bool server, char *error, size_t size)
-{
-    bool certificates = k->cert || k->key || k->ca;
-    if (k->plain && (k->psk || certificates))
-        return fail(error, size, -EINVAL, "plain connections have no keys");
-    if (k->plain)
-        return 0;
-    if (!k->psk && !certificates)
-        return fail(error, size, -EINVAL,
-                    "connections are encrypted: a key (--psk) or certificates (--cert, --key, --ca) are missing");
-    int ret = k->psk ? (server ? load_psks : load_psk)(k, error, size) : 0;
-    return ret || !certificates ? ret : load_certificates(k, server, error, size);
 }
 
 /* ---- addresses ---- */
@@ -217,12 +99,14 @@ static bool is_ours(const struct sockaddr *a)
 static const char no_plain[] =
     "without encryption only addresses of this machine are spoken to (--plain=anywhere permits others)";
 
-/* A cable that was pulled is noticed within the time of silence; small frames are not held back. */
+/* A cable that was pulled is noticed within the time of silence; small frames are not held back, nor do they wait
+ * behind megabytes that the system has taken but not sent. */
 static void tune(int fd)
 {
-    const int on = 1, idle = RELAY_PROBE_S, probes = 2;
+    const int on = 1, idle = RELAY_PROBE_S, probes = 2, unsent = RELAY_PIECE;
     const unsigned silence = RELAY_SILENCE_MS;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &idle, sizeof idle);
@@ -388,7 +272,7 @@ void relay_pipe_refuse(int fd, int error, const char *text)
     (void)n;
 }
 
-/* ---- TLS ---- */
+/* ---- connections ---- */
 
 /* Who comes by AF_VSOCK is a virtual machine, whose address the kernel vouches for. */
 static void name_machine(struct relay_pipe *pipe)
@@ -396,115 +280,14 @@ static void name_machine(struct relay_pipe *pipe)
     struct sockaddr_vm vm = {0};
     socklen_t size = sizeof vm;
     if (getpeername(pipe->fd, (struct sockaddr *)&vm, &size) == 0 && vm.svm_family == AF_VSOCK)
-        snprintf(pipe->identity, sizeof pipe->identity, MACHINE "%u", vm.svm_cid);
+        snprintf(pipe->identity, sizeof pipe->identity, RELAY_MACHINE "%u", vm.svm_cid);
 }
 
-/* A name that may be a tenant's, and is no machine's. */
-static int take_identity(struct relay_pipe *pipe, const char *name, char *error, size_t size)
+/* `host`: of the guest's side. */
+static int secure(struct relay_pipe *pipe, const struct relay_keys *k, const char *host, char *error, size_t size)
 {
-    size_t length = strnlen(name, sizeof pipe->identity);
-    if (length < sizeof pipe->identity) {
-        memcpy(pipe->identity, name, length + 1);
-        if (hira_tenant_valid(pipe->identity) && strncmp(name, MACHINE, strlen(MACHINE)) != 0)
-            return 0;
-    }
-    pipe->identity[0] = 0;
-    return fail(error, size, -EACCES, "who it is cannot be a tenant's name");
+    return k->plain ? 0 : relay_tls_begin(&pipe->tls, pipe->fd, k, !host, host, pipe->identity, error, size);
 }
-
-static int certificate_identity(struct relay_pipe *pipe, char *error, size_t size)
-{
-    unsigned n = 0;
-    const gnutls_datum_t *chain = gnutls_certificate_get_peers(pipe->tls, &n);
-    gnutls_x509_crt_t crt;
-    char name[256];
-    size_t length = sizeof name;
-    int ret = n ? gnutls_x509_crt_init(&crt) : -1;
-    if (ret < 0)
-        return fail(error, size, -EACCES, "it has no certificate");
-    ret = gnutls_x509_crt_import(crt, chain, GNUTLS_X509_FMT_DER);
-    if (!ret)
-        ret = gnutls_x509_crt_get_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, 0, name, &length);
-    gnutls_x509_crt_deinit(crt);
-    if (ret)
-        return fail(error, size, -EACCES, "its certificate has no name");
-    return take_identity(pipe, name, error, size);
-}
-
-static int peer_identity(struct relay_pipe *pipe, bool server, char *error, size_t size)
-{
-    if (!server)
-        return 0;
-    const char *psk = gnutls_psk_server_get_username(pipe->tls);
-    return psk ? take_identity(pipe, psk, error, size) : certificate_identity(pipe, error, size);
-}
-
-static int set_up(gnutls_session_t tls, const struct relay_keys *k, bool server, const char *host)
-{
-    const char *priority = k->psk && k->certificates ? PRIORITY_BOTH : k->psk ? PRIORITY_PSK : PRIORITY_CERT;
-    int ret = gnutls_priority_set_direct(tls, priority, NULL);
-    if (!ret && k->psk)
-        ret = gnutls_credentials_set(tls, GNUTLS_CRD_PSK, server ? (void *)k->psk_server : (void *)k->psk_client);
-    if (!ret && k->certificates)
-        ret = gnutls_credentials_set(tls, GNUTLS_CRD_CERTIFICATE, k->certificates);
-    if (!ret && k->certificates) {
-        if (server)
-            gnutls_certificate_server_set_request(tls, k->psk ? GNUTLS_CERT_REQUEST : GNUTLS_CERT_REQUIRE);
-        gnutls_session_set_verify_cert(tls, server ? NULL : host, 0);
-    }
-    return ret;
-}
-
-/* What went wrong, in words: a certificate's trouble is said as such. */
-static const char *why(gnutls_session_t tls, int code, char *text, size_t size)
-{
-    gnutls_datum_t said;
-    if (code == GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR &&
-        !gnutls_certificate_verification_status_print(gnutls_session_get_verify_cert_status(tls), GNUTLS_CRT_X509,
-                                                      &said, 0)) {
-        snprintf(text, size, "%s", (char *)said.data);
-        gnutls_free(said.data);
-        text[strcspn(text, "\n")] = 0;
-        return text;
-    }
-    if (code == GNUTLS_E_FATAL_ALERT_RECEIVED) {
-        const char *alert = gnutls_alert_get_name(gnutls_alert_get(tls));
-        snprintf(text, size, "the other side refuses: %s", alert ? alert : "it does not say why");
-        return text;
-    }
-    if (code == GNUTLS_E_PREMATURE_TERMINATION || code == GNUTLS_E_PULL_ERROR)
-        return "the other side ends it: is the key, or the certificate, known there?";
-    return gnutls_strerror(code);
-}
-
-static int secure(struct relay_pipe *pipe, const struct relay_keys *k, bool server, const char *host, char *error,
-                  size_t size)
-{
-    char text[160];
-    if (k->plain)
-        return 0;
-    int ret =
-        gnutls_init(&pipe->tls, (server ? GNUTLS_SERVER : GNUTLS_CLIENT | GNUTLS_FORCE_CLIENT_CERT) | GNUTLS_NO_SIGNAL);
-    if (!ret)
-        ret = set_up(pipe->tls, k, server, host);
-    if (ret)
-        return fail(error, size, -EPROTO, "TLS: %s", gnutls_strerror(ret));
-    gnutls_session_set_ptr(pipe->tls, (void *)k);
-    gnutls_transport_set_int(pipe->tls, pipe->fd);
-    gnutls_handshake_set_timeout(pipe->tls, RELAY_HANDSHAKE_MS);
-    do
-        ret = gnutls_handshake(pipe->tls);
-    while (ret < 0 && !gnutls_error_is_fatal(ret));
-    if (ret < 0) {
-        fail(error, size, 0, "TLS: %s", why(pipe->tls, ret, text, sizeof text));
-        gnutls_alert_send_appropriate(pipe->tls, ret);
-        return ret == GNUTLS_E_TIMEDOUT ? -ETIMEDOUT : -EACCES;
-    }
-    gnutls_handshake_set_timeout(pipe->tls, GNUTLS_INDEFINITE_TIMEOUT);
-    return peer_identity(pipe, server, error, size);
-}
-
-/* ---- connections ---- */
 
 int relay_pipe_connect(struct relay_pipe *pipe, const struct relay_target *target, const struct relay_keys *keys,
                        const uint8_t *session, char *error, size_t size)
@@ -521,7 +304,7 @@ int relay_pipe_connect(struct relay_pipe *pipe, const struct relay_target *targe
         ret = take_answer(pipe->fd, target->address, error, size);
     pipe->stage += !ret;
     if (!ret)
-        ret = secure(pipe, keys, false, target->host, error, size);
+        ret = secure(pipe, keys, target->host, error, size);
     pipe->stage += !ret;
     if (ret)
         relay_pipe_close(pipe);
@@ -537,7 +320,7 @@ int relay_pipe_accept(struct relay_pipe *pipe, int fd, const struct relay_keys *
     if (ret)
         fail(error, size, 0, "it left");
     if (!ret)
-        ret = secure(pipe, keys, true, NULL, error, size);
+        ret = secure(pipe, keys, NULL, error, size);
     if (!ret)
         name_machine(pipe);
     if (ret)
@@ -545,44 +328,12 @@ int relay_pipe_accept(struct relay_pipe *pipe, int fd, const struct relay_keys *
     return ret;
 }
 
-static int send_secure(struct relay_pipe *pipe, const char *data, size_t size)
-{
-    while (size) {
-        ssize_t n = gnutls_record_send(pipe->tls, data, size);
-        if (n < 0 && gnutls_error_is_fatal((int)n))
-            return -EPIPE;
-        data += HIRA_MAX(n, 0);
-        size -= (size_t)HIRA_MAX(n, 0);
-    }
-    return 0;
-}
-
-/* A head goes in one record with what begins behind it: by itself it would be a packet of its own, and wake the peer
- * for nothing. */
-static int send_parts_secure(struct relay_pipe *pipe, const struct iovec *parts, int n)
-{
-    char record[TLS_RECORD];
-    size_t filled = 0, at = 0;
-    int i = 0, error = 0;
-    for (; i < n; i++, at = 0) {
-        at = HIRA_MIN(parts[i].iov_len, sizeof record - filled);
-        memcpy(record + filled, parts[i].iov_base, at);
-        filled += at;
-        if (at < parts[i].iov_len)
-            break;
-    }
-    error = send_secure(pipe, record, filled);
-    for (; i < n && !error; i++, at = 0)
-        error = send_secure(pipe, (const char *)parts[i].iov_base + at, parts[i].iov_len - at);
-    return error;
-}
-
 int relay_pipe_send(struct relay_pipe *pipe, const struct iovec *given, int n)
 {
     struct iovec parts[4];
     struct msghdr m = {.msg_iov = parts, .msg_iovlen = (size_t)n};
     if (pipe->tls)
-        return send_parts_secure(pipe, given, n);
+        return relay_tls_send(pipe->tls, given, n);
     memcpy(parts, given, (size_t)n * sizeof *given);
     while (m.msg_iovlen) {
         ssize_t sent = sendmsg(pipe->fd, &m, MSG_NOSIGNAL);
@@ -605,26 +356,17 @@ int relay_pipe_send(struct relay_pipe *pipe, const struct iovec *given, int n)
 ssize_t relay_pipe_receive(struct relay_pipe *pipe, void *data, size_t size)
 {
     ssize_t n;
-    if (!pipe->tls) {
-        do
-            n = recv(pipe->fd, data, size, 0);
-        while (n < 0 && errno == EINTR);
-        return n < 0 ? -errno : n;
-    }
+    if (pipe->tls)
+        return relay_tls_receive(pipe->tls, data, size);
     do
-        n = gnutls_record_recv(pipe->tls, data, size);
-    while (n < 0 && !gnutls_error_is_fatal((int)n));
-    if (n < 0)
-        pipe->failed = (int)n;
-    return n < 0 ? -EPIPE : n;
+        n = recv(pipe->fd, data, size, 0);
+    while (n < 0 && errno == EINTR);
+    return n >= 0 ? n : errno == EAGAIN ? -ETIMEDOUT : -errno;
 }
 
 void relay_pipe_why(struct relay_pipe *pipe, int error, char *text, size_t size)
 {
-    char said[160];
-    if (pipe->tls && pipe->failed)
-        snprintf(text, size, "TLS: %s", why(pipe->tls, pipe->failed, said, sizeof said));
-    else
+    if (!pipe->tls || !relay_tls_why(pipe->tls, text, size))
         snprintf(text, size, "the session did not begin: %s", strerror(-error));
 }
 
@@ -641,9 +383,6 @@ int relay_pipe_receive_all(struct relay_pipe *pipe, void *data, size_t size)
 
 void relay_pipe_close(struct relay_pipe *pipe)
 {
-    if (pipe->tls)
-        gnutls_deinit(pipe->tls);
+    relay_tls_end(HIRA_STEAL(pipe->tls));
     hira_fd_closep(&pipe->fd);
-    pipe->tls = NULL;
-    pipe->fd = -1;
 }

@@ -9,7 +9,6 @@
 #ifndef HIRA_REMOTE_PIPE_H
 #define HIRA_REMOTE_PIPE_H
 
-#include <gnutls/gnutls.h>
 #include <netdb.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -18,18 +17,7 @@
 #include "remote/frame.h"
 #include "remote/network.h"
 #include "remote/place.h"
-
-/* By what each side shows who it is. Files, NULL: not given. */
-struct relay_keys {
-    bool plain;                  /* no TLS at all */
-    bool anywhere;               /* and that not on this machine alone */
-    const char *psk;             /* lines NAME:KEY, in hex; a guest's side uses the first */
-    const char *cert, *key, *ca; /* PEM */
-    gnutls_certificate_credentials_t certificates;
-    gnutls_psk_client_credentials_t psk_client;
-    gnutls_psk_server_credentials_t psk_server;
-    struct hira_text psks; /* the host's side: the file, as it was when it was read last */
-};
+#include "remote/tls.h"
 
 /* Where the accelerator's host is: found once, for a session's later connections are made where names are not looked up any more. */
 struct relay_target {
@@ -46,18 +34,11 @@ enum relay_stage { RELAY_AT_CONNECTION, RELAY_AT_PREFACE, RELAY_AT_TLS, RELAY_AT
 struct relay_pipe {
     enum relay_stage stage; /* of the guest's side */
     int fd;                         /* -1: none */
-    gnutls_session_t tls;           /* NULL: plain */
-    int failed;                     /* GnuTLS's reason for which nothing more was received */
+    struct relay_tls *tls;          /* NULL: plain */
     char identity[HIRA_TENANT_MAX]; /* of the peer, as it has proven; "" for none */
 };
 
 #define RELAY_ERROR_MAX 240
-
-/* Reads the files. 0, or -EINVAL with a sentence. */
-int relay_keys_load(struct relay_keys *keys, bool server, char *error, size_t size);
-
-/* The host's side, for each connection: reads the file of shared keys anew, so that who is added may come. 0, or -EINVAL with a sentence. */
-int relay_keys_refresh(struct relay_keys *keys, char *error, size_t size);
 
 /* Looks HOST[:PORT] up. *target is to stay where it is. 0, or -errno with a sentence. */
 int relay_target_find(struct relay_target *target, const char *address, char *error, size_t size);
@@ -75,7 +56,7 @@ void relay_pipe_refuse(int fd, int error, const char *text);
 
 /* All of it: 0 or -errno. */
 int relay_pipe_send(struct relay_pipe *pipe, const struct iovec *given, int n);
-/* Something, at most `size` bytes; 0 at the end, -errno. */
+/* Something, at most `size` bytes; 0 at the end, -errno. Waits for as long as the descriptor's SO_RCVTIMEO lets it. */
 ssize_t relay_pipe_receive(struct relay_pipe *pipe, void *data, size_t size);
 int relay_pipe_receive_all(struct relay_pipe *pipe, void *data, size_t size);
 /* Why it failed: a guest that a host refuses learns so only when it has shown itself, by what it receives first. */
