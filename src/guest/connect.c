@@ -77,6 +77,15 @@ static int connect_socket(struct hira_connection *k, const char *path)
     return high < 0 ? -errno : hira_transport_unix(&k->transport, high);
 }
 
+/* Where the host shares no memory with this machine, or none that this user may use, a relay of the machine's, if there
+ * is one, does without. */
+static int connect_machine(struct hira_connection *k, const char *path)
+{
+    if (!hira_vsock_has_memory() && connect_socket(k, HIRA_SYSTEM_SOCKET) == 0)
+        return 0;
+    return hira_vsock_connect(&k->transport, path);
+}
+
 bool hira_alive(void *context)
 {
     (void)context;
@@ -215,7 +224,7 @@ static int take_memory(struct hira_connection *k, const union hira_welcome_messa
     memcpy(&slice, m->bytes + at, sizeof slice);
     int error = hira_vsock_enter(&k->transport, &slice);
     if (error)
-        return explain(error, "the memory that is shared with the host (" HIRA_MMAPPER ", an ivshmem device, HIRA_REGION): hira run --on vsock does without");
+        return explain(error, "the memory that is shared with the host (" HIRA_MMAPPER ", an ivshmem device, HIRA_REGION): hira-relay --on vsock does without");
     k->max_lanes = HIRA_MIN(k->max_lanes, hira_slice_lanes(&slice));
     hira_arena_init_at(&k->arena, k->transport.memory, hira_slice_arena(&slice));
     return 0;
@@ -294,7 +303,7 @@ static int connect_now(void)
     if (given.ops)
         k->transport = given;
     else if (hira_vsock_meant(path))
-        error = hira_vsock_connect(&k->transport, path);
+        error = connect_machine(k, path);
     else
         error = connect_socket(k, path);
     if (error)

@@ -137,7 +137,7 @@ int hira_socket_path(char *path, size_t size)
     if (set && *set)
         n = snprintf(path, size, "%s", set);
     else if (geteuid() == 0)
-        n = snprintf(path, size, "/run/hira/hirad.sock");
+        n = snprintf(path, size, HIRA_SYSTEM_SOCKET);
     else if (runtime && *runtime)
         n = snprintf(path, size, "%s/hira/hirad.sock", runtime);
     else

@@ -289,7 +289,9 @@ struct hira_refused hira_refusal(int error, const char *format, va_list args);
 /* Sends one on a socket. 0 or -errno. */
 int hira_refuse(int sock, int error, const char *format, ...) HIRA_PRINTF(3, 4);
 
-/* Where the router listens: $HIRA_SOCKET, else /run/hira/hirad.sock (root), $XDG_RUNTIME_DIR/hira/hirad.sock or
+#define HIRA_SYSTEM_SOCKET "/run/hira/hirad.sock"
+
+/* Where the router listens: $HIRA_SOCKET, else HIRA_SYSTEM_SOCKET (root), $XDG_RUNTIME_DIR/hira/hirad.sock or
  * /tmp/hira-UID/hirad.sock. Writes a NUL-terminated path; 0 or -ENAMETOOLONG. */
 int hira_socket_path(char *path, size_t size);
 

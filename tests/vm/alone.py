@@ -113,6 +113,27 @@ def the_way_is_found(place):
 
 
 @test
+def the_guest_package_is_enough(place):
+    """Unmodified programs, by the guest package's library and relay; for other users than root, too."""
+    needs_uml()
+    if natively([CL + '/cl_buffer', 'info'])[0] != 0:
+        raise Skip('no OpenCL device here')
+    tree = channel.unpack_guest_package(place)
+    relay = f'mount -t tmpfs tmpfs /run && {{ {tree}/usr/lib/hira/hira-relay --on vsock --socket /run/hira/hirad.sock > /dev/null 2>&1 & }} && sleep 1 && '
+    other = f'{sys.executable} -c "import os,sys; os.setgid(1000); os.setuid(1000); os.execv(sys.argv[1], sys.argv[1:])" '
+    program = CL + '/cl_buffer read_write'
+    env = {'HIRA_SOCKET': f'vsock:{channel.PORT}', 'LD_LIBRARY_PATH': tree + '/usr/lib/hira/opencl', 'HIRA_DEBUG': '1'}
+    commands = [{'argv': [tree + '/usr/bin/hira-guest-check'], 'env': {'HIRA_SOCKET': env['HIRA_SOCKET']}},
+                {'argv': ['sh', '-c', relay + tree + '/usr/bin/hira-guest-check'], 'env': {'HIRA_SOCKET': env['HIRA_SOCKET']}},
+                {'argv': ['sh', '-c', program], 'env': env}, {'argv': ['sh', '-c', other + program], 'env': env}]
+    os.chmod(place.base, 0o755)
+    results = Machine(place, place.bridge(place.hirad()), commands).wait()
+    assert results[0]['status'] == 1 and 'relay   NO' in results[0]['out'] and 'hira-relay' in results[0]['out'], results[0]
+    assert results[1]['status'] == 0 and 'memory  NO' in results[1]['out'] and 'opencl  ok' in results[1]['out'], results[1]
+    compare({i - 2: results[i] for i in (2, 3)}, commands[2:], [natively(program.split())] * 2)
+
+
+@test
 def the_machine_is_its_socket_s_tenant(place):
     """As one that shares memory."""
     needs_uml()

@@ -287,10 +287,7 @@ def what_hira_vm_says(place):
         assert p.returncode == 2 and p.stderr and not p.stdout, (words, p)
 
 
-@test
-def the_guest_package(place):
-    """Has what a machine needs, and nothing else is needed."""
-    needs_uml()
+def unpack_guest_package(place):
     p = subprocess.run([HERE + '/../../scripts/guest-package', BUILD, place.base + '/made'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert p.returncode == 0, p.stdout
     made = sorted(os.listdir(place.base + '/made'))
@@ -298,7 +295,16 @@ def the_guest_package(place):
     tree = place.base + '/tree'
     os.mkdir(tree)
     subprocess.run(['tar', '-C', tree, '-xzf', place.base + '/made/' + [n for n in made if n.endswith('.tar.gz')][0]], check=True)
-    for name in ('usr/bin/hira-guest-check', 'usr/lib/hira/opencl/libOpenCL.so.1', 'etc/OpenCL/vendors/hira.icd', 'usr/lib/udev/rules.d/60-hira.rules', 'etc/profile.d/hira.sh'):
+    return tree
+
+
+@test
+def the_guest_package(place):
+    """Has what a machine needs, and nothing else is needed."""
+    needs_uml()
+    tree = unpack_guest_package(place)
+    for name in ('usr/bin/hira-guest-check', 'usr/lib/hira/opencl/libOpenCL.so.1', 'usr/lib/hira/hira-relay', 'etc/OpenCL/vendors/hira.icd', 'usr/lib/udev/rules.d/60-hira.rules',
+                 'etc/profile.d/hira.sh', 'usr/lib/systemd/system/multi-user.target.wants/hira-relay.service'):
         assert os.path.isfile(f'{tree}/{name}'), name
     check = [tree + '/usr/bin/hira-guest-check']
     if natively([CL + '/cl_buffer', 'info'])[0] == 0:
