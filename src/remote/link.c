@@ -20,26 +20,80 @@ struct relay_kept {
     char copy[];
 };
 
+static size_t weight(const struct relay_kept *k)
+{
+    return sizeof *k + (k->payload == k->copy ? k->head.size : 0);
+}
+
+/* ---- the turn to write ---- */
+
+/* In the order of asking, so that a small frame waits for one piece of each bulk transfer at most. */
+static void take_turn(struct relay_link *l)
+{
+    pthread_mutex_lock(&l->lock);
+    for (uint64_t mine = l->asked++; l->turn != mine;)
+        pthread_cond_wait(&l->turns, &l->lock);
+    pthread_mutex_unlock(&l->lock);
+}
+
+/* Drops what the peer has got; of a frame that is being sent it can only say so. Lock held. */
+static void forget(struct relay_link *l)
+{
+    bool full = l->kept > RELAY_KEPT_MAX;
+    while (l->first && l->first->head.number <= l->acknowledged && l->first != l->sending) {
+        struct relay_kept *k = l->first;
+        l->first = k->next;
+        if (!l->first)
+            l->last = &l->first;
+        l->kept -= weight(k);
+        free(k);
+    }
+    if (full && l->kept <= RELAY_KEPT_MAX)
+        pthread_cond_broadcast(&l->room);
+}
+
+static void give_turn(struct relay_link *l)
+{
+    pthread_mutex_lock(&l->lock);
+    l->sending = NULL;
+    forget(l);
+    if (++l->turn != l->asked)
+        pthread_cond_broadcast(&l->turns);
+    pthread_mutex_unlock(&l->lock);
+}
+
 /* ---- sending ---- */
 
-/* The reader sees it too. Lock held. */
+/* The reader sees it too, and whoever is sending. Lock held. */
 static void lose(struct relay_link *l)
 {
     if (l->up)
         shutdown(l->pipe.fd, SHUT_RDWR);
     l->up = false;
-    l->n_batch = 0; /* all of it is kept */
+}
+
+void relay_link_drop(struct relay_link *l)
+{
+    pthread_mutex_lock(&l->lock);
+    lose(l);
+    pthread_mutex_unlock(&l->lock);
+}
+
+/* All from here on by whoever has the turn. */
+static void write_all(struct relay_link *l, const struct iovec *parts, int n)
+{
+    if (l->up && relay_pipe_send(&l->pipe, parts, n) < 0)
+        relay_link_drop(l);
 }
 
 static void flush(struct relay_link *l)
 {
     const struct iovec all = {l->batch, l->n_batch};
-    if (l->up && l->n_batch && relay_pipe_send(&l->pipe, &all, 1) < 0)
-        lose(l);
+    if (l->n_batch)
+        write_all(l, &all, 1);
     l->n_batch = 0;
 }
 
-/* Lock held. */
 static void put(struct relay_link *l, struct relay_frame *head, const void *payload, unsigned how)
 {
     head->received = atomic_load_explicit(&l->received, memory_order_acquire);
@@ -47,8 +101,6 @@ static void put(struct relay_link *l, struct relay_frame *head, const void *payl
     atomic_fetch_add_explicit(&l->count.sent, sizeof *head + head->size, memory_order_relaxed);
     if (l->n_batch + sizeof *head + head->size > sizeof l->batch)
         flush(l);
-    if (!l->up || l->parted)
-        return;
     if (sizeof *head + head->size <= sizeof l->batch) {
         memcpy(l->batch + l->n_batch, head, sizeof *head);
         if (head->size)
@@ -60,8 +112,7 @@ static void put(struct relay_link *l, struct relay_frame *head, const void *payl
     }
     const struct iovec parts[] = {{head, sizeof *head}, {(void *)payload, head->size}};
     uint64_t begin = hira_now_ns();
-    if (relay_pipe_send(&l->pipe, parts, 2) < 0)
-        lose(l);
+    write_all(l, parts, 2);
     atomic_fetch_add_explicit(&l->count.bulk_ns, hira_now_ns() - begin, memory_order_relaxed);
 }
 
@@ -80,9 +131,40 @@ static struct relay_kept *keep(const struct iovec *parts, int n, unsigned how)
     return k;
 }
 
-static size_t weight(const struct relay_kept *k)
+/* Takes the turn when there is room for one more frame. What waits to go with others goes first, for what is kept goes
+ * when the peer has it. */
+static void take_turn_with_room(struct relay_link *l)
 {
-    return sizeof *k + (k->payload == k->copy ? k->head.size : 0);
+    take_turn(l);
+    pthread_mutex_lock(&l->lock);
+    while (l->kept > RELAY_KEPT_MAX) {
+        pthread_mutex_unlock(&l->lock);
+        flush(l);
+        give_turn(l);
+        pthread_mutex_lock(&l->lock);
+        while (l->kept > RELAY_KEPT_MAX)
+            pthread_cond_wait(&l->room, &l->lock);
+        pthread_mutex_unlock(&l->lock);
+        take_turn(l);
+        pthread_mutex_lock(&l->lock);
+    }
+    pthread_mutex_unlock(&l->lock);
+}
+
+/* Its number, and its place behind all others. Whether it goes at once: not while there is no connection, nor before what
+ * the new one is to bring again. */
+static bool append(struct relay_link *l, struct relay_kept *k)
+{
+    pthread_mutex_lock(&l->lock);
+    k->head.number = ++l->sent;
+    *l->last = k;
+    l->last = &k->next;
+    l->kept += weight(k);
+    bool now = l->up && !l->parted && !l->unsent;
+    if (now)
+        l->sending = k;
+    pthread_mutex_unlock(&l->lock);
+    return now;
 }
 
 void relay_link_send(struct relay_link *l, uint16_t type, uint16_t lane, uint64_t argument, const struct iovec *parts,
@@ -94,82 +176,100 @@ void relay_link_send(struct relay_link *l, uint16_t type, uint16_t lane, uint64_
     k->head.type = type;
     k->head.lane = lane;
     k->head.argument = argument;
-    pthread_mutex_lock(&l->lock);
-    while (l->kept > RELAY_KEPT_MAX) {
-        flush(l);
-        pthread_cond_wait(&l->room, &l->lock);
-    }
-    k->head.number = ++l->sent;
-    *l->last = k;
-    l->last = &k->next;
-    l->kept += weight(k);
-    put(l, &k->head, k->payload, how);
-    pthread_mutex_unlock(&l->lock);
+    take_turn_with_room(l);
+    if (append(l, k))
+        put(l, &k->head, k->payload, how);
+    give_turn(l);
 }
 
 void relay_link_flush(struct relay_link *l)
 {
-    pthread_mutex_lock(&l->lock);
+    take_turn(l);
     flush(l);
-    pthread_mutex_unlock(&l->lock);
-}
-
-void relay_link_drop(struct relay_link *l)
-{
-    pthread_mutex_lock(&l->lock);
-    lose(l);
-    pthread_mutex_unlock(&l->lock);
+    give_turn(l);
 }
 
 void relay_link_bye(struct relay_link *l, const char *why)
 {
     const struct iovec text = {(void *)why, HIRA_MIN(strlen(why), 255u)};
     relay_link_send(l, RELAY_BYE, 0, 0, &text, 1, 0);
+    take_turn(l);
     pthread_mutex_lock(&l->lock);
     l->parted = true;
-    if (l->up)
+    if (l->up && !l->unsent)
         shutdown(l->pipe.fd, SHUT_WR);
     pthread_mutex_unlock(&l->lock);
+    give_turn(l);
 }
 
-/* Acknowledges what came, where nothing goes back by itself. */
-static void *acknowledge(void *context)
+/* ---- what nobody else sends ---- */
+
+/* The next frame that a new connection has not brought yet. */
+static void send_again(struct relay_link *l)
+{
+    take_turn(l);
+    pthread_mutex_lock(&l->lock);
+    struct relay_kept *k = l->up ? l->unsent : NULL;
+    l->sending = k;
+    if (k)
+        l->unsent = k->next;
+    bool more = k && k->next, parts = k && !more && l->parted;
+    pthread_mutex_unlock(&l->lock);
+    if (k)
+        put(l, &k->head, k->payload, more ? RELAY_MORE : 0);
+    if (parts)
+        shutdown(l->pipe.fd, SHUT_WR);
+    give_turn(l);
+}
+
+static void acknowledge(struct relay_link *l)
+{
+    struct relay_frame head = {.type = RELAY_ACK};
+    take_turn(l);
+    if (!l->parted)
+        put(l, &head, "", 0);
+    give_turn(l);
+}
+
+/* Sends again after a connection was lost: the reader must not, for the peer's would not read then. And acknowledges
+ * what came, where nothing goes back by itself. */
+static void *catch_up(void *context)
 {
     struct relay_link *l = context;
     pthread_mutex_lock(&l->lock);
     for (;;) {
-        pthread_cond_wait(&l->idle, &l->lock);
-        struct relay_frame head = {.type = RELAY_ACK};
-        put(l, &head, "", 0);
+        bool again = l->up && l->unsent, owes = l->owes;
+        if (!again && !owes) {
+            pthread_cond_wait(&l->idle, &l->lock);
+            continue;
+        }
+        l->owes = l->owes && again;
+        pthread_mutex_unlock(&l->lock);
+        if (again)
+            send_again(l);
+        else
+            acknowledge(l);
+        pthread_mutex_lock(&l->lock);
     }
     return NULL;
 }
 
 /* ---- what came ---- */
 
-/* Lock held. False: the peer has got what was never sent. */
-static bool forget(struct relay_link *l, uint64_t received)
+/* Lock held. False: the peer has got what was never sent, or not by this connection. */
+static bool acknowledged(struct relay_link *l, uint64_t received)
 {
-    if (received > l->sent)
+    if (received > l->sent || (l->unsent && received >= l->unsent->head.number))
         return false;
-    bool full = l->kept > RELAY_KEPT_MAX;
-    while (l->first && l->first->head.number <= received) {
-        struct relay_kept *k = l->first;
-        l->first = k->next;
-        if (!l->first)
-            l->last = &l->first;
-        l->kept -= weight(k);
-        free(k);
-    }
-    if (full && l->kept <= RELAY_KEPT_MAX)
-        pthread_cond_broadcast(&l->room);
+    l->acknowledged = HIRA_MAX(l->acknowledged, received);
+    forget(l);
     return true;
 }
 
 static bool take_received(struct relay_link *l, uint64_t received)
 {
     pthread_mutex_lock(&l->lock);
-    bool ok = forget(l, received);
+    bool ok = acknowledged(l, received);
     pthread_mutex_unlock(&l->lock);
     return ok;
 }
@@ -225,6 +325,7 @@ static void count(struct relay_link *l, const struct relay_frame *f)
         return;
     l->unsaid_bytes = 0;
     pthread_mutex_lock(&l->lock);
+    l->owes = true;
     pthread_cond_signal(&l->idle);
     pthread_mutex_unlock(&l->lock);
 }
@@ -280,20 +381,23 @@ static int meet(struct relay_link *l, struct relay_pipe *pipe, bool host, bool f
     return error;
 }
 
-/* 0, LOST, or -errno. */
+/* What the peer has not got is sent again by catch_up(). 0, or -errno. */
 static int go_on(struct relay_link *l, struct relay_pipe *pipe, uint64_t received)
 {
+    take_turn(l);
     pthread_mutex_lock(&l->lock);
-    bool ok = forget(l, received);
+    l->unsent = NULL;
+    bool ok = acknowledged(l, received);
     relay_pipe_close(&l->pipe);
     l->pipe = *pipe;
     *pipe = (struct relay_pipe){.fd = -1};
     l->n_batch = 0;
     l->up = ok;
-    atomic_fetch_add_explicit(&l->count.connections, 1, memory_order_relaxed);
-    for (struct relay_kept *k = l->first; ok && k; k = k->next)
-        put(l, &k->head, k->payload, k->next ? RELAY_MORE : 0);
+    l->unsent = l->first;
+    pthread_cond_signal(&l->idle);
     pthread_mutex_unlock(&l->lock);
+    give_turn(l);
+    atomic_fetch_add_explicit(&l->count.connections, 1, memory_order_relaxed);
     l->begin = l->end = 0;
     return ok ? 0 : -EBADMSG;
 }
@@ -302,9 +406,7 @@ static int reconnect(struct relay_link *l, bool host)
 {
     struct relay_pipe pipe = {.fd = -1};
     uint64_t received;
-    pthread_mutex_lock(&l->lock);
-    lose(l);
-    pthread_mutex_unlock(&l->lock);
+    relay_link_drop(l);
     for (;;) {
         if (!l->owner->again(l->context, &pipe))
             return -EPIPE;
@@ -353,6 +455,7 @@ int relay_link_start(struct relay_link *l, struct relay_pipe *pipe, const uint8_
     *l = (struct relay_link){.owner = owner,
                              .context = context,
                              .lock = PTHREAD_MUTEX_INITIALIZER,
+                             .turns = PTHREAD_COND_INITIALIZER,
                              .room = PTHREAD_COND_INITIALIZER,
                              .idle = PTHREAD_COND_INITIALIZER,
                              .pipe.fd = -1};
@@ -371,7 +474,7 @@ int relay_link_start(struct relay_link *l, struct relay_pipe *pipe, const uint8_
         return ret;
     }
     *r = (struct reader){l, session != NULL};
-    if (start_thread(read_all, r) && start_thread(acknowledge, l))
+    if (start_thread(read_all, r) && start_thread(catch_up, l))
         return 0;
     snprintf(error, size, "no thread for the session");
     return -EAGAIN;

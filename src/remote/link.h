@@ -6,9 +6,9 @@
  * missing is sent again. So every frame is taken once, and in order, or the session ends. Bulk data is not copied to be
  * kept: whoever sends it says that it stays where it is until it has come.
  *
- * Threads: any may send. One reads, started here; it calls the owner, who must not wait for the peer there. A third one
- * acknowledges what came where nothing goes back. Nobody who reads ever sends, so that two relays cannot wait for each
- * other.
+ * Threads: any may send, one after the other. One reads, started here; it calls the owner, who must not wait for the
+ * peer there. A third one sends again what a lost connection did not bring, and acknowledges what came where nothing goes
+ * back. Nobody who reads ever sends, nor waits for somebody who does, so that two relays cannot wait for each other.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -49,15 +49,22 @@ struct relay_link {
     void *context;
     uint8_t session[RELAY_SESSION_SIZE];
 
-    pthread_mutex_t lock; /* all down to `batch`; who holds it may send */
-    pthread_cond_t room, idle;
-    struct relay_pipe pipe;
-    bool up, parted; /* parted: the last words are sent, and nothing follows them */
-    uint64_t sent;
-    struct relay_kept *first, **last;
-    size_t kept;
+    /* Whoever has the turn writes to the connection, and to `batch`. */
     size_t n_batch;
     char batch[RELAY_BATCH];
+
+    pthread_mutex_t lock; /* all down to `owes`; never held while something is sent */
+    pthread_cond_t turns, room, idle;
+    uint64_t asked, turn;   /* turns to write: so many were asked for; that one is on */
+    struct relay_pipe pipe; /* changed by the reader, with the turn */
+    _Atomic bool up;
+    _Atomic bool parted; /* the last words are sent, and nothing follows them */
+    uint64_t sent, acknowledged;
+    struct relay_kept *first, **last;
+    struct relay_kept *unsent;  /* the first of them that this connection is still to bring again */
+    struct relay_kept *sending; /* of them, by whoever has the turn: it is not to go meanwhile */
+    size_t kept;
+    bool owes; /* an acknowledgement */
 
     _Atomic uint64_t received;
     _Atomic uint64_t said; /* of `received`, to the peer */

@@ -22,7 +22,7 @@
 #define PIECE_MIN 1448u /* what a packet carries */
 #define PIECES_A_SECOND                                                                                                \
     1000u /* at least: what has come whole is passed on whole, and is to wait a millisecond for that at most */
-#define QUEUE_MIN (4u << 20)  /* beside what is on the way at a time: what a system's buffers hold */
+#define QUEUE_MIN (512u << 10) /* beside what is on the way at a time: what a system is left to hold unsent (pipe.c), and to read */
 #define QUEUE_MAX (64u << 20) /* with any rate */
 
 struct piece {

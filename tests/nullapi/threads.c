@@ -279,7 +279,41 @@ static void crowd(void)
     say("30 threads");
 }
 
+/* More than any socket's buffers hold, there and back at once: neither way may wait for the other. */
+static void *carrier(void *context)
+{
+    enum { SIZE = 16 << 20 };
+    unsigned char *data = malloc(SIZE);
+    bool there = (uintptr_t)context & 1;
+    CHECK(data);
+    memset(data, 1, SIZE);
+    uint64_t first, sum;
+    OK(nullSumBytes(data, SIZE, &first));
+    for (int i = 1; i <= 20; i++) {
+        if (there) {
+            OK(nullSumBytes(data, SIZE, &sum));
+            CHECK(sum == first);
+        } else {
+            OK(nullFillBytes(data, SIZE, (uint8_t)i));
+            CHECK(data[0] == i && data[SIZE - 1] == i);
+        }
+    }
+    free(data);
+    return NULL;
+}
+
+static void both_ways(void)
+{
+    pthread_t t[4];
+    for (uintptr_t i = 0; i < 4; i++)
+        t[i] = t_thread(carrier, (void *)i);
+    for (int i = 0; i < 4; i++)
+        t_join(t[i]);
+    say("4 threads");
+}
+
 const struct t_test threads_tests[] = {{"message_passing", message_passing}, {"chain", chain},           {"turns", turns},
                                        {"handover", handover},               {"event_handover", event_handover},
                                        {"unblocking", unblocking},           {"churn", churn},           {"crowd", crowd},
+                                       {"both_ways", both_ways},
                                        {NULL, NULL}};
