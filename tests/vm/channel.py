@@ -321,13 +321,20 @@ def a_qemu_machine(place):
     kernel, modules = qemu.find_kernel(place.base)
     names = ['scalars/results', 'structs/nested', 'memory/lists', 'memory/writes', 'objects/queues', 'commands/chains', 'commands/user_events', 'threads/unblocking', 'faults/forked']
     commands, expected = null_commands(names)
+    lines, programs = ['null-hira ' + n for n in names], [NULL + '/null-hira']
+    for argv in ([CL + '/cl_buffer', 'read_write'], [CL + '/cl_kernel', 'ranges'], [shutil.which('clinfo') or '', '--list']):
+        if os.path.exists(argv[0]) and natively(argv)[0] == 0:
+            commands.append({'argv': argv})
+            expected.append(natively(argv))
+            programs.append(argv[0])
+            lines.append(' '.join([os.path.basename(argv[0]), *argv[1:]]))
     if SHM != '/dev/shm':
         raise Skip('this system has no /dev/shm')
     r = place.hirad()
     what = ['--name', f'test-{os.getpid()}', '--socket', r.path, '--memory', '256', '--shared', '256']
     b = place.bridge(r, argv=hira_vm('bridge', *what))
     root = place.base + '/initrd'
-    qemu.make_root(root, modules, [NULL + '/null-hira'], ['null-hira ' + n for n in names], PORT, dict(os.environ, LD_LIBRARY_PATH=LIBRARIES))
+    qemu.make_root(root, modules, programs, lines, PORT, dict(os.environ, LD_LIBRARY_PATH=LIBRARIES))
     m = Machine(place, b, commands, argv=qemu.command(kernel, root, hira_vm('args', *what)))
     compare(m.wait(), commands, expected)
 

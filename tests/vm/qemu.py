@@ -36,7 +36,6 @@ poweroff -f
 
 
 def needs():
-    """The folder's kernel and modules: of this machine, or of a package that HIRA_KERNEL_DEB names."""
     for program in ('qemu-system-x86_64', 'busybox'):
         if not shutil.which(program):
             raise Skip(program + ' is not installed')
@@ -45,7 +44,9 @@ def needs():
 
 
 def find_kernel(base):
-    deb = os.environ.get('HIRA_KERNEL_DEB')
+    """Kernel and folder of modules: of a package that HIRA_KERNEL_DEB names, or that scripts/setup has fetched, or of this machine."""
+    fetched = glob.glob(os.path.dirname(os.path.abspath(__file__)) + '/../../build-check/kernel/*.deb')
+    deb = os.environ.get('HIRA_KERNEL_DEB') or (fetched[0] if fetched else None)
     root = '/'
     if deb:
         root = base + '/kernel'
@@ -54,7 +55,7 @@ def find_kernel(base):
         modules = root + '/lib/modules/' + os.path.basename(kernel)[len('vmlinuz-'):]
         if os.path.isdir(modules):
             return kernel, modules
-    raise Skip('no linux-image-cloud-amd64 here (installed, or as a package that HIRA_KERNEL_DEB names)')
+    raise Skip('no linux-image-cloud-amd64 here (scripts/setup check fetches it; HIRA_KERNEL_DEB names another)')
 
 
 def libraries_of(program, env):
