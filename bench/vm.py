@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-# Times calls of the null API out of a virtual machine (User-Mode Linux), beside a bare ping-pong through the same memory; and over vsock alone,
-# beside a bare echo there. Prints each with its target. README.md says what each measures.
+# Times calls of the null API out of a virtual machine (User-Mode Linux, and QEMU without hardware help), beside a bare ping-pong through the same
+# memory; and over vsock alone, beside a bare echo there. Prints each with its target. README.md says what each measures.
 # SPDX-License-Identifier: Apache-2.0
 #
 # usage: vm.py [--builddir DIR] [--json FILE]
@@ -16,7 +16,7 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROUNDS = 3
 # measure: what to compare with, and by which factor. A measure that misses its target is to be explained, the target stays.
-TARGETS = {'null.sync': ('vm.pingpong', 1.5), 'null.woken': ('vm.vsock', 1.3)}
+TARGETS = {'null.sync': ('vm.pingpong', 1.5), 'null.woken': ('vm.vsock', 1.3), 'qemu.null.sync': ('qemu.vm.pingpong', 2)}
 
 
 def alone(channel, place, build):
@@ -36,6 +36,31 @@ def alone(channel, place, build):
     finally:
         program.kill()
         program.wait()
+
+
+def in_qemu(channel, place, build):
+    """The same ping-pong and call in a machine of QEMU's, whose memory is an ivshmem device's."""
+    qemu, lines = channel.qemu, []
+    qemu.needs()
+    kernel, modules = qemu.find_kernel(place.base)
+    what = ['--name', f'bench-{os.getpid()}', '--socket', place.routers[0].path, '--memory', '256', '--shared', '64']
+    region = f'/dev/shm/hira-bench-{os.getpid()}'
+    programs = [build + '/tests/nullapi/null-hira', build + '/bench/bench-vm-pingpong', build + '/bench/bench-null-hira']
+    first = 'null-hira scalars/results'  # it finds the device, and switches it on
+    for i, job in enumerate(([first] + ['bench-vm-pingpong time /sys/bus/pci/devices/0000:00:02.0/resource2'] * ROUNDS, [first] + ['bench-null-hira sync'] * ROUNDS)):
+        bridge = channel.Bridge(place.base, None, 4, argv=channel.hira_vm('bridge', *what))
+        echo = subprocess.Popen(['nice', programs[1], 'echo', region]) if i == 0 else None
+        try:
+            qemu.make_root(f'{place.base}/root{i}', modules, programs, job, channel.PORT, dict(os.environ, LD_LIBRARY_PATH=channel.LIBRARIES))
+            results = channel.Machine(place, bridge, [], argv=qemu.command(kernel, f'{place.base}/root{i}', channel.hira_vm('args', *what))).wait()
+        finally:
+            if echo:
+                echo.kill()
+                echo.wait()
+            bridge.stop()
+        for r in (results[i] for i in range(1, 1 + ROUNDS)):
+            lines.append({**r, 'out': ''.join('qemu.' + line + '\n' for line in r['out'].split('|') if line)})
+    return lines
 
 
 def main():
@@ -67,6 +92,10 @@ def main():
         m = channel.Machine(place, bridge, commands)
         results += [m.wait()[i] for i in range(len(commands))]
         results += alone(channel, place, build)
+        try:
+            results += in_qemu(channel, place, build)
+        except Skip as why:
+            print(f'# no QEMU: {why}', file=sys.stderr)
         for r in results:
             if r['status']:
                 print('# failed:', r, file=sys.stderr)

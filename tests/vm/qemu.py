@@ -26,7 +26,7 @@ i=0
 echo 'guest: "up"'
 while read -r line; do
     $line > /tmp/out 2> /tmp/err
-    echo "guest: {\\"i\\": $i, \\"status\\": $?, \\"sha\\": \\"$(sha256sum < /tmp/out | cut -c1-64)\\", \\"err\\": \\"$(tail -n 2 /tmp/err | tr -d '"\\n\\\\')\\"}"
+    echo "guest: {\\"i\\": $i, \\"status\\": $?, \\"sha\\": \\"$(sha256sum < /tmp/out | cut -c1-64)\\", \\"out\\": \\"$(tail -n 20 /tmp/out | tr -d '"\\\\\t' | tr '\\n' '|')\\", \\"err\\": \\"$(tail -n 2 /tmp/err | tr -d '"\\n\\\\')\\"}"
     i=$((i + 1))
 done < /job
 echo 'guest: "done"'
