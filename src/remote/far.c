@@ -4,8 +4,9 @@
  * One process for each peer. A session waits for its next connection when one is lost: whoever takes that in (another
  * process, which has read its preface) hands it over by a socket that is named after the session.
  *
- * Security. Whoever knows the session's name can have a connection brought here; but it is this session's only once it
- * has shown to be the same peer. A peer that breaks a rule loses its session, and hurts nobody else's.
+ * Security. Whoever knows the session's name can have a connection brought here; but it is this session's, and the one
+ * before is given up, only once it has shown to be the same peer. The socket's name does not tell the session's. A peer
+ * that breaks a rule loses its session, and hurts nobody else's.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -22,13 +23,16 @@
 #include "base/fd.h"
 #include "remote/session.h"
 
+#define COMING_MAX 8u /* connections to one session that have not shown who they are */
+
 struct far {
     struct relay_session session; /* first */
     char peer[64], identity[HIRA_TENANT_MAX];
     int door; /* where the next connection is brought */
     pthread_mutex_t lock;
     pthread_cond_t came;
-    int next; /* it, or -1 */
+    struct relay_pipe next; /* it, or none */
+    unsigned n_coming;      /* connections that are showing who they are */
 };
 
 static void say(const struct far *f, const char *text)
@@ -41,10 +45,13 @@ static void say(const struct far *f, const char *text)
 /* A machine's sessions are not another's to go on with. */
 static socklen_t door_name(uint32_t machine, const uint8_t *session, struct sockaddr_un *ret)
 {
+    uint8_t digest[RELAY_DIGEST_SIZE];
     *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (!relay_digest(session, RELAY_SESSION_SIZE, digest)) /* then there is no other connection */
+        return 0;
     int n = snprintf(ret->sun_path + 1, sizeof ret->sun_path - 1, "hira-relay-%u-", machine);
-    for (int i = 0; i < RELAY_SESSION_SIZE; i++)
-        n += snprintf(ret->sun_path + 1 + n, sizeof ret->sun_path - 1 - (size_t)n, "%02x", session[i]);
+    for (int i = 0; i < RELAY_SESSION_SIZE; i++) /* as many bytes of it as the name has */
+        n += snprintf(ret->sun_path + 1 + n, sizeof ret->sun_path - 1 - (size_t)n, "%02x", digest[i]);
     return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
 }
 
@@ -52,8 +59,8 @@ static int open_door(uint32_t machine, const uint8_t *session)
 {
     struct sockaddr_un name;
     socklen_t size = door_name(machine, session, &name);
-    HIRA_AUTOCLOSE int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&name, size) < 0 || listen(fd, 4) < 0)
+    HIRA_AUTOCLOSE int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (fd < 0 || !size || bind(fd, (struct sockaddr *)&name, size) < 0 || listen(fd, 4) < 0)
         return -errno;
     return HIRA_STEAL_FD(fd);
 }
@@ -71,60 +78,100 @@ static int bring(uint32_t machine, const uint8_t *session, int connection)
     struct sockaddr_un name;
     socklen_t size = door_name(machine, session, &name);
     HIRA_AUTOCLOSE int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&name, size) < 0 || !of_this_user(fd))
+    if (fd < 0 || !size || connect(fd, (struct sockaddr *)&name, size) < 0 || !of_this_user(fd))
         return -ENOENT;
     return hira_fd_send(fd, "", 1, &connection, 1);
 }
 
-/* Somebody brings one: the one before is given up, whatever it looks like from here. */
-static void on_door(struct far *f)
+struct coming {
+    struct far *far;
+    int fd;
+};
+
+/* It shows that it is the same peer: only then is the one before given up, whatever that looks like from here. */
+static void *prove(void *context)
 {
-    char byte;
-    int fd = -1;
-    size_t n = 1;
-    HIRA_AUTOCLOSE int from = accept4(f->door, NULL, NULL, SOCK_CLOEXEC);
-    const struct timeval soon = {1, 0};
-    if (from < 0 || !of_this_user(from) || setsockopt(from, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon) < 0 ||
-        hira_fd_receive(from, &byte, 1, &fd, &n, 0) <= 0 || !n)
-        return;
-    relay_link_drop(&f->session.link); /* in this order: the next one is not to be given up for the one before */
+    struct coming *c = context;
+    struct far *f = c->far;
+    char error[RELAY_ERROR_MAX];
+    struct relay_pipe pipe;
+    int ret = relay_pipe_accept(&pipe, c->fd, &f->session.options->keys, error, sizeof error);
+    free(c);
+    if (!ret && strcmp(pipe.identity, f->identity) != 0) {
+        relay_pipe_close(&pipe);
+        ret = -EACCES;
+    }
+    if (!ret)
+        relay_link_drop(&f->session.link); /* in this order: the next one is not to be given up for the one before */
     pthread_mutex_lock(&f->lock);
-    hira_fd_closep(&f->next);
-    f->next = fd;
-    pthread_cond_signal(&f->came);
+    if (!ret) {
+        relay_pipe_close(&f->next);
+        f->next = pipe;
+        pthread_cond_signal(&f->came);
+    }
+    f->n_coming--;
     pthread_mutex_unlock(&f->lock);
+    return NULL;
 }
 
-static int wait_next(struct far *f, const struct timespec *end)
+static void take_in(struct far *f, int fd)
 {
-    int error = 0;
+    struct coming *c = malloc(sizeof *c);
+    pthread_t thread;
     pthread_mutex_lock(&f->lock);
-    while (f->next < 0 && !error && !atomic_load(&f->session.ending))
-        error = pthread_cond_timedwait(&f->came, &f->lock, end);
-    int fd = HIRA_STEAL_FD(f->next);
+    bool room = c && f->n_coming < COMING_MAX;
+    f->n_coming += room;
     pthread_mutex_unlock(&f->lock);
-    return fd;
+    if (room) {
+        *c = (struct coming){f, fd};
+        if (pthread_create(&thread, NULL, prove, c) == 0) {
+            pthread_detach(thread);
+            return;
+        }
+        pthread_mutex_lock(&f->lock);
+        f->n_coming--;
+        pthread_mutex_unlock(&f->lock);
+    }
+    close(fd);
+    free(c);
+}
+
+/* A thread of its own: the others may wait for the next connection. */
+static void *keep_door(void *context)
+{
+    struct far *f = context;
+    const struct timeval soon = {1, 0};
+    for (;;) {
+        char byte;
+        int fd = -1;
+        size_t n = 1;
+        HIRA_AUTOCLOSE int from = accept4(f->door, NULL, NULL, SOCK_CLOEXEC);
+        if (from < 0 && errno != EINTR && errno != ECONNABORTED)
+            usleep(100000);
+        if (from >= 0 && of_this_user(from) && setsockopt(from, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon) == 0 &&
+            hira_fd_receive(from, &byte, 1, &fd, &n, 0) > 0 && n)
+            take_in(f, fd);
+    }
+    return NULL;
 }
 
 static bool again(void *context, struct relay_pipe *pipe)
 {
     struct far *f = context;
-    const struct relay_options *o = f->session.options;
-    char error[RELAY_ERROR_MAX];
     struct timespec end;
+    int error = 0;
     if (atomic_load(&f->session.ending))
         return false;
     say(f, "the connection is lost; the session waits for the next");
     clock_gettime(CLOCK_REALTIME, &end);
-    end.tv_sec += o->grace_ms / 1000 + 1;
-    for (int fd; (fd = wait_next(f, &end)) >= 0;) {
-        if (relay_pipe_accept(pipe, fd, &o->keys, error, sizeof error) < 0)
-            continue;
-        if (!strcmp(pipe->identity, f->identity))
-            return true;
-        relay_pipe_close(pipe);
-    }
-    return false;
+    end.tv_sec += f->session.options->grace_ms / 1000 + 1;
+    pthread_mutex_lock(&f->lock);
+    while (f->next.fd < 0 && !error && !atomic_load(&f->session.ending))
+        error = pthread_cond_timedwait(&f->came, &f->lock, &end);
+    *pipe = f->next;
+    f->next = (struct relay_pipe){.fd = -1};
+    pthread_mutex_unlock(&f->lock);
+    return pipe->fd >= 0;
 }
 
 __attribute__((noreturn)) static void over(void *context, const char *why)
@@ -200,11 +247,9 @@ static void serve(struct far *f)
 {
     struct relay_session *s = &f->session;
     for (;;) {
-        struct pollfd p[] = {{s->local, POLLIN, 0}, {s->event, POLLIN, 0}, {f->door, POLLIN, 0}};
-        if (poll(p, 3, -1) < 0)
+        struct pollfd p[] = {{s->local, POLLIN, 0}, {s->event, POLLIN, 0}};
+        if (poll(p, 2, -1) < 0)
             continue;
-        if (p[2].revents)
-            on_door(f);
         if (p[1].revents && on_peer(s) == -EBADMSG)
             relay_session_end(s, "the peer breaks the rules");
         if (p[0].revents)
@@ -219,12 +264,9 @@ static size_t wait_hello(struct far *f)
 {
     uint64_t end = hira_now_ns() + RELAY_HANDSHAKE_MS * 1000000ull;
     for (uint64_t now; (now = hira_now_ns()) < end;) {
-        struct pollfd p[] = {{f->session.event, POLLIN, 0}, {f->door, POLLIN, 0}};
-        if (poll(p, 2, (int)((end - now) / 1000000u) + 1) <= 0)
-            continue;
-        if (p[0].revents)
+        struct pollfd p = {f->session.event, POLLIN, 0};
+        if (poll(&p, 1, (int)((end - now) / 1000000u) + 1) > 0)
             return relay_session_control(&f->session);
-        on_door(f);
     }
     return 0;
 }
@@ -289,7 +331,7 @@ static int prepare(struct far *f, struct relay_options *o, uint8_t *session, cha
 
 void relay_far(struct relay_options *options, int connection, const char *peer)
 {
-    static struct far f = {.door = -1, .next = -1, .lock = PTHREAD_MUTEX_INITIALIZER, .came = PTHREAD_COND_INITIALIZER};
+    static struct far f = {.door = -1, .next.fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER, .came = PTHREAD_COND_INITIALIZER};
     uint8_t session[RELAY_SESSION_SIZE];
     struct relay_pipe pipe = {.fd = -1};
     char error[RELAY_ERROR_MAX] = "it cannot begin";
@@ -301,6 +343,9 @@ void relay_far(struct relay_options *options, int connection, const char *peer)
     }
     ret = relay_pipe_accept(&pipe, connection, &options->keys, error, sizeof error);
     memcpy(f.identity, pipe.identity, sizeof f.identity);
+    pthread_t keeper;
+    if (!ret && f.door >= 0 && pthread_create(&keeper, NULL, keep_door, &f))
+        ret = -EAGAIN;
     if (!ret)
         ret = relay_link_start(&f.session.link, &pipe, session, &owner, &f, error, sizeof error);
     if (ret) {

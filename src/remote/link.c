@@ -361,6 +361,7 @@ static int read_frame(struct relay_link *l, char *scratch)
 /* Both sides say which session it is and what has come. The host's side speaks second: what it says is the name. */
 static int meet(struct relay_link *l, struct relay_pipe *pipe, bool host, bool first, uint64_t *ret_received)
 {
+    const struct timeval soon = {RELAY_HANDSHAKE_MS / 1000, 0}, forever = {0, 0};
     struct {
         struct relay_frame head;
         uint8_t session[RELAY_SESSION_SIZE];
@@ -368,6 +369,7 @@ static int meet(struct relay_link *l, struct relay_pipe *pipe, bool host, bool f
       theirs;
     const struct iovec all = {&mine, sizeof mine};
     memcpy(mine.session, l->session, sizeof mine.session);
+    setsockopt(pipe->fd, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon);
     int error = host ? 0 : relay_pipe_send(pipe, &all, 1);
     if (!error)
         error = relay_pipe_receive_all(pipe, &theirs, sizeof theirs);
@@ -377,6 +379,7 @@ static int meet(struct relay_link *l, struct relay_pipe *pipe, bool host, bool f
         error = relay_pipe_send(pipe, &all, 1);
     if (!error && !host && first)
         memcpy(l->session, theirs.session, sizeof l->session);
+    setsockopt(pipe->fd, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof forever);
     *ret_received = error ? 0 : theirs.head.received;
     return error;
 }

@@ -35,16 +35,19 @@
 #include "base/fd.h"
 #include "remote/session.h"
 
+#define RELAY_UID 1879048191 /* nobody else's: hirad's servers have those above */
 #define NOBODY 65534
 
 struct child {
     pid_t pid;
+    uid_t user; /* of the guest's side: whose program it serves */
     bool proven; /* its peer has shown who it is */
 };
 
 struct relay {
     struct relay_options options;
     bool near;
+    bool system; /* it serves every user of this machine */
     const char *network, *check;
     int listener, line, signals; /* line: to whom we were started by; -1 */
     int proven[2];               /* a child writes its number */
@@ -159,6 +162,23 @@ static _Noreturn void become_child(struct relay *b, int fd)
     relay_far(&b->options, fd, peer);
 }
 
+static uid_t user_of(int fd)
+{
+    struct ucred who = {.uid = NOBODY};
+    socklen_t size = sizeof who;
+    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size);
+    return who.uid;
+}
+
+/* Three quarters are the most for one user: others find a place. */
+static bool too_many_of(const struct relay *b, uid_t user)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < b->n_children; i++)
+        n += b->children[i].user == user;
+    return n >= RELAY_SESSIONS_MAX / 4 * 3;
+}
+
 static void on_connection(struct relay *b)
 {
     HIRA_AUTOCLOSE int fd = accept4(b->listener, NULL, NULL, SOCK_CLOEXEC);
@@ -167,7 +187,8 @@ static void on_connection(struct relay *b)
             usleep(100000);
         return;
     }
-    if (!make_room(b)) {
+    uid_t user = b->near ? user_of(fd) : 0;
+    if (!make_room(b) || (b->system && too_many_of(b, user))) {
         if (b->near)
             hira_refuse(fd, EAGAIN, "%u programs use that host already", RELAY_SESSIONS_MAX);
         else
@@ -178,7 +199,7 @@ static void on_connection(struct relay *b)
     if (pid == 0)
         become_child(b, fd);
     if (pid > 0)
-        b->children[b->n_children++] = (struct child){pid, b->near};
+        b->children[b->n_children++] = (struct child){pid, user, b->near};
 }
 
 /* ---- listening ---- */
@@ -195,16 +216,17 @@ static void make_folder(const char *socket)
 }
 
 /* A system's relay serves every user, and has no need to be root itself. */
-static int become_nobody(char *error, size_t size)
+static int give_up_root(char *error, size_t size)
 {
-    if (setgroups(0, NULL) == 0 && setgid(NOBODY) == 0 && setuid(NOBODY) == 0)
+    if (setgroups(0, NULL) == 0 && ((setgid(RELAY_UID) == 0 && setuid(RELAY_UID) == 0) ||
+                                    (setgid(NOBODY) == 0 && setuid(NOBODY) == 0))) /* a container may know no others */
         return 0;
     return snprintf(error, size, "cannot give up root's rights: %s", strerror(errno)), -1;
 }
 
 static int listen_for_guests(struct relay *b, bool private, char *error, size_t size)
 {
-    const bool system = geteuid() == 0 && !private;
+    b->system = geteuid() == 0 && !private;
     struct sockaddr_un name = {.sun_family = AF_UNIX};
     const char *tmp = getenv("TMPDIR");
     if (private) {
@@ -217,9 +239,9 @@ static int listen_for_guests(struct relay *b, bool private, char *error, size_t 
         snprintf(b->options.socket, sizeof b->options.socket, "%s/hirad.sock", b->folder);
     }
     memcpy(name.sun_path, b->options.socket, sizeof b->options.socket);
-    if (system)
+    if (b->system)
         make_folder(b->options.socket);
-    mode_t mask = umask(system ? 0111 : 0177);
+    mode_t mask = umask(b->system ? 0111 : 0177);
     b->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (b->listener >= 0 && !private)
         unlink(b->options.socket);
@@ -228,7 +250,7 @@ static int listen_for_guests(struct relay *b, bool private, char *error, size_t 
     umask(mask);
     if (!ok)
         return snprintf(error, size, "cannot listen on %s: %s", b->options.socket, strerror(errno)), -1;
-    return system ? become_nobody(error, size) : 0;
+    return b->system ? give_up_root(error, size) : 0;
 }
 
 /* AF_VSOCK, AF_UNIX; AF_UNSPEC: it is a network's. */

@@ -184,9 +184,11 @@ void relay_near(const struct relay_options *options, int guest)
         ret = relay_confine(true, target.all->ai_family, error, sizeof error);
     s.last = report;
     s.local = guest;
+    alarm(RELAY_HANDSHAKE_MS / 1000);
     ssize_t n = hira_fd_receive(guest, hello, sizeof hello, NULL, NULL, 0);
     if (n <= 0)
         _exit(0);
+    alarm(0);
     if (init || hira_hello_check(hello, (size_t)n) < 0) {
         hira_refuse(guest, EPROTO, "the HELLO is malformed, or a version's that is not spoken here");
         _exit(1);

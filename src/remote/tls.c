@@ -9,6 +9,7 @@
 #include "remote/tls.h"
 
 #include <errno.h>
+#include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 #include <stddef.h>
@@ -21,6 +22,9 @@
 
 #define PSKS_MAX (1u << 20) /* some ten thousand names */
 #define TLS_RECORD 16384u
+/* With one key no more records are sent than that: another connection has another. TLS 1.3 has a word for new keys, but
+ * GnuTLS does not change them while another thread sends. */
+#define TLS_RECORDS_MAX (1u << 23)
 /* Of ciphers that nobody breaks the fastest first: AES with 128 bits has four rounds less. */
 #define PRIORITY "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305"
 #define PRIORITY_PSK PRIORITY ":-KX-ALL:+ECDHE-PSK:+DHE-PSK"
@@ -39,6 +43,7 @@ struct relay_credentials {
 struct relay_tls {
     int fd;
     gnutls_session_t session;
+    uint32_t records;           /* sent */
     int failed;                 /* GnuTLS's reason for which nothing more was received */
     bool late;                  /* nothing came for as long as the descriptor waits */
     size_t written, begin, end; /* of out: what is to be sent; of in: what is to be read */
@@ -167,6 +172,11 @@ int relay_keys_load(struct relay_keys *k, bool server, char *error, size_t size)
     return ret || !certificates ? ret : load_certificates(k, server, error, size);
 }
 
+bool relay_digest(const void *data, size_t size, uint8_t ret[static RELAY_DIGEST_SIZE])
+{
+    return gnutls_hash_fast(GNUTLS_DIG_SHA256, data, size, ret) == 0;
+}
+
 /* ---- what GnuTLS writes and reads ---- */
 
 static int send_written(struct relay_tls *t)
@@ -293,6 +303,14 @@ static const char *why(gnutls_session_t tls, int code, char *text, size_t size)
     return gnutls_strerror(code);
 }
 
+/* Whoever sends meanwhile would use the old key's state and the new one's at once: the connection ends instead. */
+static int refuse_new_keys(gnutls_session_t tls, unsigned type, unsigned when, unsigned incoming,
+                           const gnutls_datum_t *message)
+{
+    (void)tls, (void)type, (void)when, (void)incoming, (void)message;
+    return GNUTLS_E_UNEXPECTED_HANDSHAKE_PACKET;
+}
+
 static int shake_hands(gnutls_session_t tls, char *error, size_t size)
 {
     char text[160];
@@ -318,7 +336,7 @@ int relay_tls_begin(struct relay_tls **ret_tls, int fd, const struct relay_keys 
         return fail(error, size, -ENOMEM, "out of memory");
     memset(t, 0, offsetof(struct relay_tls, out));
     t->fd = fd;
-    int ret = gnutls_init(&t->session, (server ? GNUTLS_SERVER : GNUTLS_CLIENT | GNUTLS_FORCE_CLIENT_CERT) | GNUTLS_NO_SIGNAL);
+    int ret = gnutls_init(&t->session, (server ? GNUTLS_SERVER : GNUTLS_CLIENT | GNUTLS_FORCE_CLIENT_CERT) | GNUTLS_NO_SIGNAL | GNUTLS_NO_AUTO_REKEY);
     if (!ret)
         ret = set_up(t->session, keys, server, host);
     if (ret) {
@@ -334,6 +352,7 @@ int relay_tls_begin(struct relay_tls **ret_tls, int fd, const struct relay_keys 
         relay_tls_end(t);
         return ret;
     }
+    gnutls_handshake_set_hook_function(t->session, GNUTLS_HANDSHAKE_KEY_UPDATE, GNUTLS_HOOK_PRE, refuse_new_keys);
     /* From here on many records at a time: what was said before was read to the byte. */
     gnutls_transport_set_ptr(t->session, t);
     gnutls_transport_set_push_function(t->session, push);
@@ -346,7 +365,7 @@ static int send_secure(struct relay_tls *t, const char *data, size_t size)
 {
     while (size) {
         ssize_t n = gnutls_record_send(t->session, data, size);
-        if (n < 0 && gnutls_error_is_fatal((int)n))
+        if ((n < 0 && gnutls_error_is_fatal((int)n)) || ++t->records > TLS_RECORDS_MAX)
             return -EPIPE;
         data += HIRA_MAX(n, 0);
         size -= (size_t)HIRA_MAX(n, 0);
@@ -368,7 +387,7 @@ int relay_tls_send(struct relay_tls *t, const struct iovec *parts, int n)
         if (at < parts[i].iov_len)
             break;
     }
-    error = send_secure(t, record, filled);
+    error = filled ? send_secure(t, record, filled) : 0;
     for (; i < n && !error; i++, at = 0)
         error = send_secure(t, (const char *)parts[i].iov_base + at, parts[i].iov_len - at);
     return error ? error : send_written(t);

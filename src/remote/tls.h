@@ -14,6 +14,8 @@
 
 #include "remote/frame.h"
 
+#define RELAY_DIGEST_SIZE 32
+
 struct relay_credentials; /* what the files hold */
 
 /* By what each side shows who it is. Files, NULL: not given. */
@@ -31,6 +33,9 @@ int relay_keys_load(struct relay_keys *keys, bool server, char *error, size_t si
 /* The host's side, for each connection: reads the file of shared keys anew, so that who is added may come. 0, or -EINVAL
  * with a sentence. */
 int relay_keys_refresh(struct relay_keys *keys, char *error, size_t size);
+
+/* Something that tells nothing of what it is made from. False: not in this relay. */
+bool relay_digest(const void *data, size_t size, uint8_t ret[static RELAY_DIGEST_SIZE]);
 
 struct relay_tls; /* a connection's */
 
