@@ -101,6 +101,7 @@ struct package *scan_add_package(struct scan *s, struct package *package)
 
 struct scan_seen {
     UT_hash_handle hh;
+    const struct package *package; /* where one is named */
     char name[];
 };
 
@@ -160,7 +161,7 @@ struct worker {
     /* of the archive that is read */
     struct package *package;
     const char *archive, *member;
-    struct tally tally; /* what counts once the archive turns out to be whole, and no other has the package */
+    struct tally tally; /* what counts once the archive turns out to be whole */
 };
 
 static void count_object(struct tally *t, const struct object *o)
@@ -177,21 +178,24 @@ static void count_object(struct tally *t, const struct object *o)
         t->suspects[o->suspect[i].form] += o->suspect[i].count;
 }
 
-/* Into the result, unless it does not count after all; the tally starts again. */
-static void settle_tally(struct scan *s, struct tally *t, bool counts)
+enum settle { TALLY_DROPPED, TALLY_COUNTS, TALLY_TAKEN_BACK };
+
+/* Into the result, out of what was put there before, or nowhere; the tally starts again. */
+static void settle_tally(struct scan *s, struct tally *t, enum settle how)
 {
     struct db_summary *sum = &s->result->summary;
-    if (counts) {
+    if (how != TALLY_DROPPED) {
+        uint64_t sign = how == TALLY_COUNTS ? 1 : UINT64_MAX; /* minus one, as these numbers wrap */
         pthread_mutex_lock(&s->lock);
-        s->result->programs += t->programs;
-        sum->code_bytes += t->code_bytes;
-        sum->instructions += t->instructions;
-        sum->bad_bytes += t->bad_bytes;
-        sum->suspect += t->suspect;
+        s->result->programs += sign * t->programs;
+        sum->code_bytes += sign * t->code_bytes;
+        sum->instructions += sign * t->instructions;
+        sum->bad_bytes += sign * t->bad_bytes;
+        sum->suspect += sign * t->suspect;
         sum->machine = t->machine ? t->machine : sum->machine;
         for (size_t i = 0; i < ISA_FORMS_MAX; i++) {
-            sum->occurrences[i] += t->occurrences[i];
-            sum->suspects[i] += t->suspects[i];
+            sum->occurrences[i] += sign * t->occurrences[i];
+            sum->suspects[i] += sign * t->suspects[i];
         }
         pthread_mutex_unlock(&s->lock);
     }
@@ -213,7 +217,7 @@ static void *worker_begin(struct scan *s)
 static void worker_end(void *worker)
 {
     struct worker *w = worker;
-    settle_tally(w->s, &w->tally, true);
+    settle_tally(w->s, &w->tally, TALLY_COUNTS);
     analyzer_destroy(w->analyzer);
     free(w->tally.occurrences);
     free(w->tally.suspects);
@@ -456,6 +460,13 @@ static void say_foreign(const struct job *job, const struct package *p)
                  isa_n(p->excluded, "ELF file"));
 }
 
+static void add_archived(struct scan *s, struct package *p, const char *path, bool known)
+{
+    pthread_mutex_lock(&s->lock);
+    ISA_PUSH(s->archived, s->n_archived, s->archived_cap) = (struct archived){p, path, {0}, known};
+    pthread_mutex_unlock(&s->lock);
+}
+
 /* Whether the database has this very archive, and everything that was in it. */
 static bool known_archive(struct worker *w, const struct job *job, struct isa_hash ident)
 {
@@ -469,14 +480,7 @@ static bool known_archive(struct worker *w, const struct job *job, struct isa_ha
         if (!db_has_object(s->db, (*found)->files[i].hash))
             return false;
     }
-    bool first = found && !scan_met_package(s, *found);
-    pthread_mutex_lock(&s->lock);
-    if (first) {
-        (*found)->live = true;
-        ISA_PUSH(s->packages, s->n_packages, s->packages_cap) = *found;
-    }
-    pthread_mutex_unlock(&s->lock);
-    for (size_t i = 0; first && i < (*found)->n_files; i++) {
+    for (size_t i = 0; found && i < (*found)->n_files; i++) {
         struct object *o = db_object(s->db, (*found)->files[i].hash);
         if (o)
             count_object(&w->tally, o);
@@ -487,10 +491,11 @@ static bool known_archive(struct worker *w, const struct job *job, struct isa_ha
         __atomic_add_fetch(&s->result->known_files, 1, __ATOMIC_RELAXED);
         object_destroy(o);
     }
-    settle_tally(s, &w->tally, first);
-    if (first) {
+    if (found) {
+        settle_tally(s, &w->tally, TALLY_COUNTS);
         say_again(path, *found);
         say_foreign(job, *found);
+        add_archived(s, *found, path, true);
     }
     return found != NULL;
 }
@@ -513,12 +518,8 @@ static void archive_job(struct worker *w, const struct job *job)
     w->package = NULL;
     w->archive = job->path;
     const char *why = deb_read_file(job->path, &reader);
-    bool good = !scan_stop && !why && w->package, first = good && !scan_met_package(w->s, w->package);
-    settle_tally(w->s, &w->tally, first);
-    if (good && !first) {
-        package_destroy(HIRA_STEAL(w->package));
-        return;
-    }
+    bool good = !scan_stop && !why && w->package;
+    settle_tally(w->s, &w->tally, good ? TALLY_COUNTS : TALLY_DROPPED);
     if (!good) {
         if (!scan_stop)
             isa_skip(job->path, "%s; the package is left out", why ? why : "it has no control file");
@@ -531,7 +532,7 @@ static void archive_job(struct worker *w, const struct job *job)
     int error = db_put_package(w->s->db, w->package);
     if (error)
         cannot_write(w->s, error);
-    scan_add_package(w->s, HIRA_STEAL(w->package));
+    add_archived(w->s, HIRA_STEAL(w->package), job->path, false);
 }
 
 static void do_job(struct scan *s, void *worker, size_t i)
@@ -546,11 +547,132 @@ static void do_job(struct scan *s, void *worker, size_t i)
             isa_skip(job->path, "%s; left out", why);
             count_skip(s, job->package, false);
         }
-        settle_tally(s, &w->tally, true);
+        settle_tally(s, &w->tally, TALLY_COUNTS);
     } else {
         archive_job(w, job);
     }
     progress_add(job->size, job->path);
+}
+
+/* ---- packages that are given twice ---- */
+
+/*
+ * Archives are only compared when all are read, for which of them counts must not depend on which came first. Of two
+ * with one name, version and architecture one counts: the installed one, or else whose content has the smaller hash. It
+ * is said of the other, unless all that matters here is the same in both.
+ */
+
+static int by_path_in_package(const void *x, const void *y)
+{
+    const struct package_file *const *a = x, *const *b = y;
+    int order = strcmp((*a)->path, (*b)->path);
+    return order ? order : memcmp(&(*a)->hash, &(*b)->hash, sizeof(*a)->hash);
+}
+
+static const struct package_file **sorted_files(const struct package *p)
+{
+    const struct package_file **files = isa_alloc(p->n_files * sizeof *files);
+    for (size_t i = 0; i < p->n_files; i++)
+        files[i] = &p->files[i];
+    if (p->n_files)
+        qsort(files, p->n_files, sizeof *files, by_path_in_package);
+    return files;
+}
+
+/* Of what a package is to isapop: not of its documentation, nor of how it was compressed. */
+static struct isa_hash content_of(const struct package *p)
+{
+    HIRA_AUTOFREE const struct package_file **files = sorted_files(p);
+    struct hira_text text = {0};
+    hira_text_printf(&text, "%s\n%s\n%u %u\n", p->source, p->depends, p->excluded, p->skipped);
+    for (size_t i = 0; i < p->n_files; i++)
+        hira_text_printf(&text, "%s\n%016llx%016llx\n", files[i]->path, (unsigned long long)files[i]->hash.a,
+                         (unsigned long long)files[i]->hash.b);
+    struct isa_hash hash = isa_hash_of(text.data, text.size);
+    hira_text_fini(&text);
+    return hash;
+}
+
+/* Whether an archive's files are those that are installed, as far as these are there: an administrator may have left
+ * some out, and of what is installed only that is read which can be run. */
+static bool as_installed(const struct package *installed, const struct package *archived)
+{
+    HIRA_AUTOFREE const struct package_file **a = sorted_files(installed), **b = sorted_files(archived);
+    for (size_t i = 0, k = 0; i < installed->n_files && k < archived->n_files;) {
+        int order = strcmp(a[i]->path, b[k]->path);
+        if (!order && memcmp(&a[i]->hash, &b[k]->hash, sizeof a[i]->hash) != 0)
+            return false;
+        i += order <= 0;
+        k += order >= 0;
+    }
+    return true;
+}
+
+static int compare_packages(const struct package *a, const struct package *b)
+{
+    int order = strcmp(a->name, b->name);
+    order = order ? order : strcmp(a->arch, b->arch);
+    return order ? order : strcmp(a->version, b->version);
+}
+
+static int by_content(const void *x, const void *y)
+{
+    const struct archived *a = x, *b = y;
+    int order = compare_packages(a->package, b->package);
+    if (order || !a->path || !b->path)
+        return order ? order : (a->path != NULL) - (b->path != NULL);
+    order = memcmp(&a->content, &b->content, sizeof a->content);
+    return order ? order : strcmp(a->path, b->path);
+}
+
+/* One that does not count after all. */
+static void drop_archived(struct scan *s, struct worker *w, const struct archived *one, const struct archived *counts)
+{
+    struct package *p = one->package;
+    bool same =
+        counts->path ? !memcmp(&one->content, &counts->content, sizeof one->content) : as_installed(counts->package, p);
+    for (size_t i = 0; i < p->n_files; i++) {
+        struct object *o = db_object(s->db, p->files[i].hash);
+        if (o)
+            count_object(&w->tally, o);
+        object_destroy(o);
+    }
+    settle_tally(s, &w->tally, TALLY_TAKEN_BACK);
+    s->result->twice += same;
+    if (!same && !scan_stop)
+        isa_skip(one->path,
+                 "it has %s %s (%s) with other content than %s, which counts; left out, scan it into another --db",
+                 p->name, p->version, p->arch, counts->path ? counts->path : "what is installed");
+    if (!one->known)
+        package_destroy(p);
+}
+
+static void settle_archived(struct scan *s)
+{
+    struct worker *w = worker_begin(s);
+    size_t n = 0;
+    struct archived *all = isa_alloc((s->n_packages + s->n_archived) * sizeof *all);
+    for (size_t i = 0; i < s->n_packages; i++) {
+        if (!s->packages[i]->loose)
+            all[n++] = (struct archived){.package = s->packages[i]};
+    }
+    for (size_t i = 0; i < s->n_archived; i++) {
+        all[n] = s->archived[i];
+        all[n++].content = content_of(s->archived[i].package);
+    }
+    if (n)
+        qsort(all, n, sizeof *all, by_content);
+    for (size_t i = 0, counts = 0; i < n; i++) {
+        if (i && !compare_packages(all[i].package, all[counts].package)) {
+            drop_archived(s, w, &all[i], &all[counts]);
+            continue;
+        }
+        counts = i;
+        if (all[i].path)
+            scan_add_package(s, all[i].package);
+    }
+    free(all);
+    worker_end(w);
 }
 
 /* ---- footprints ---- */
@@ -728,12 +850,24 @@ static struct scan_seen *find_same(const struct keeping *k, const char *key)
     return one;
 }
 
+/* A new version is what --add is for; the same one with other content is worth a word. */
+static void say_replaced(const struct package *before, const struct package *now)
+{
+    struct isa_hash a = content_of(before), b = content_of(now);
+    if (*now->version && !strcmp(before->version, now->version) && memcmp(&a, &b, sizeof a) != 0)
+        isa_note("%s %s (%s): its content is not that of the scan before; what was given now counts", now->name,
+                 now->version, now->arch);
+}
+
 static void keep_package(void *context, struct package *p)
 {
     struct keeping *k = context;
     struct scan *s = k->w->s;
     HIRA_AUTOFREE char *key = same_key(p);
-    if (!key || find_same(k, key)) {
+    const struct scan_seen *same = key ? find_same(k, key) : NULL;
+    if (!key || same) {
+        if (same)
+            say_replaced(p, same->package);
         package_destroy(p);
         return;
     }
@@ -759,6 +893,7 @@ static void keep_packages(struct scan *s)
         if (!key || find_same(&k, key))
             continue;
         one = isa_alloc(sizeof *one + strlen(key) + 1);
+        one->package = s->packages[i];
         memcpy(one->name, key, strlen(key));
         HASH_ADD_KEYPTR(hh, k.here, one->name, strlen(key), one);
     }
@@ -785,11 +920,9 @@ static void add_known(void *context, struct package *p)
 static int by_package(const void *x, const void *y)
 {
     const struct package *const *a = x, *const *b = y;
-    int order = strcmp((*a)->name, (*b)->name);
-    if (order || !(*a)->arch || !(*b)->arch)
-        return order;
-    order = strcmp((*a)->arch, (*b)->arch);
-    return order ? order : strcmp((*a)->version, (*b)->version);
+    if (!(*a)->arch || !(*b)->arch)
+        return strcmp((*a)->name, (*b)->name);
+    return compare_packages(*a, *b);
 }
 
 static int write_anew(struct scan *s)
@@ -849,6 +982,7 @@ static void scan_fini(struct scan *s)
         free(s->jobs[i].listed);
     }
     free(s->packages);
+    free(s->archived);
     free(s->jobs);
     forget_met(s);
     db_close(s->db);
@@ -894,6 +1028,7 @@ int scan(const struct scan_options *options, struct scan_result *ret)
         qsort(s.known, s.n_known, sizeof *s.known, by_ident);
     sources_list(&s);
     run_jobs(&s);
+    settle_archived(&s);
     if (earlier && !scan_stop)
         keep_packages(&s);
     forget_known(&s);

@@ -17,6 +17,13 @@ struct job {
 
 struct scan_seen;
 
+struct archived {
+    struct package *package;
+    const char *path; /* of the archive; NULL: it is installed */
+    struct isa_hash content;
+    bool known; /* it belongs to the database's list of archives */
+};
+
 struct scan {
     const struct scan_options *options;
     struct db *db;
@@ -25,6 +32,8 @@ struct scan {
     size_t n_jobs, jobs_cap;
     struct package **packages;
     size_t n_packages, packages_cap;
+    struct archived *archived; /* what the archives of this scan had, until it is clear which of them count */
+    size_t n_archived, archived_cap;
     struct package **known; /* archives that the database has, sorted by ident */
     size_t n_known, known_cap;
     struct scan_result *result;

@@ -445,6 +445,52 @@ def test_given_twice(work):
         check(re.search(rf"\b{n} packages? with {n} programs?, {n} files? ", out), f"{sources}: {out}")
 
 
+def test_other_content(work):
+    """Of two packages with one name, version and architecture but other content one counts, whichever is given first, and the other is named."""
+    codes = {"a": b"\x90\xc3", "b": b"\xf4\xc3", "c": b"\xfa\xc3\xfa"}
+    names = {}
+    for name, code in codes.items():
+        names[name] = put(os.path.join(work, name + ".deb"), deb("p", [("./usr/bin/tool", elf(code))]))
+    # The content of a again, packed otherwise.
+    names["d"] = put(os.path.join(work, "d.deb"), deb("p", [("./usr/bin/tool", elf(codes["a"])), ("./usr/share/doc/x", b"text")]))
+    names["other"] = put(os.path.join(work, "other.deb"), deb("q", [("./usr/bin/other", elf(b"\x98\xc3"))]))
+    db, answers = os.path.join(work, "x.db"), set()
+    for order in ("abcd", "dcba", "bcda", "cadb"):
+        for threads in (1, 4):
+            if os.path.exists(db):
+                os.unlink(db)
+            for again in range(2):
+                out, err = run("scan", "--db", db, "--threads", threads, *(names[n] for n in order), names["other"], status=3)
+                check(re.search(r"\b2 packages with 2 programs, 2 files ", out), out)
+                said = sorted(re.findall(r"^isapop: (\S+): it has p 1.0 \(amd64\) with other content than (\S+), which counts; left out", err, re.M))
+                check(len({left for left, _ in said}) == len(said) >= 2 and len({counts for _, counts in said}) == 1, err)
+                answers.add((run("importance", "--db", db, "--json", "--popularity", "none")[0], tuple(said), out.splitlines()[1], "counted once: 1" in out))
+    check(len(answers) == 1, "\n".join(map(str, answers)))
+    check("given more than once" not in run("scan", "--db", db, names["a"], names["b"], status=3)[0], "what is left out is not said to be the same")
+    # Added to the scan before, the new one replaces the old one, which is said; the same again is not.
+    for first, then in (("a", "b"), ("b", "a")):
+        run("scan", "--db", db, names[first])
+        _, err = run("scan", "--db", db, "--add", names[then], names["other"])
+        check("p 1.0 (amd64): its content is not that of the scan before" in err, err)
+        rows = json.loads(run("importance", "--db", db, "--json", "--popularity", "none")[0])["importance"]
+        check({r["instruction"] for r in rows if r["packages"]} == {"RET", "CWDE", "NOP" if then == "a" else "HLT"}, rows)
+        _, err = run("scan", "--db", db, "--add", names[then])
+        check(not err, err)
+    # What is installed counts before an archive; but nothing is said of a file that is not installed.
+    root = os.path.join(work, "root")
+    for folder in ("usr/bin", "var/lib/dpkg/info"):
+        os.makedirs(os.path.join(root, folder))
+    put(os.path.join(root, "var/lib/dpkg/status"), b"Package: p\nStatus: install ok installed\nVersion: 1.0\nArchitecture: amd64\n")
+    put(os.path.join(root, "var/lib/dpkg/info/p.list"), b"/usr/bin/tool\n")
+    os.chmod(put(os.path.join(root, "usr/bin/tool"), elf(codes["a"])), 0o755)
+    more = put(os.path.join(work, "more.deb"), deb("p", [("./usr/bin/tool", elf(codes["a"])), ("./usr/bin/more", elf(codes["b"]))]))
+    for name, says in ((names["a"], ""), (more, ""), (names["b"], "b.deb: it has p 1.0 (amd64) with other content than what is installed, which counts")):
+        out, err = run("scan", "--db", db, "--installed", "--root", root, name, status=3 if says else 0)
+        check(says in err if says else not err, err)
+        rows = json.loads(run("importance", "--db", db, "--json", "--popularity", "none")[0])["importance"]
+        check({r["instruction"]: r["occurrences"] for r in rows if r["occurrences"]} == {"NOP": 1, "RET": 1}, rows)
+
+
 def test_add(work):
     """A scan replaces the packages of the one before; with --add those stay that are not given anew."""
     db = os.path.join(work, "x.db")
@@ -822,7 +868,7 @@ def test_aarch64(work):
 
 
 TESTS = [test_help, test_man, test_formats, test_whole_lists, test_plurals, test_closures, test_wc, test_plan, test_why, test_other_verbs, test_occurrences, test_published_data, test_report,
-         test_packages, test_bad_elf, test_told_again, test_given_twice, test_add, test_version_loops, test_missing_library, test_unreadable, test_left_out_classes, test_bad_packages, test_popularity,
+         test_packages, test_bad_elf, test_told_again, test_given_twice, test_other_content, test_add, test_version_loops, test_missing_library, test_unreadable, test_left_out_classes, test_bad_packages, test_popularity,
          test_databases, test_interrupted, test_two_writers, test_disk_full, test_memory_and_speed, test_thirty_thousand, test_shape, test_aarch64]
 
 
