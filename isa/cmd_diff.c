@@ -227,14 +227,20 @@ int cmd_diff(const struct options *o)
 
 /* ---- bench ---- */
 
-/* The suite's own database: one that is named, or a temporary one that is made. */
-static struct model *open_suite(const struct options *o, const struct model *m)
+static bool is_database(const struct options *o)
+{
+    size_t length = strlen(o->words[0]);
+    return o->n_words == 1 && length > 3 && !strcmp(o->words[0] + length - 3, ".db");
+}
+
+/* The suite's own database: one that is named, or a temporary one that is made. Sets *ret_status when there is none. */
+static struct model *open_suite(const struct options *o, const struct model *m, int *ret_status)
 {
     struct model_options options = o->model;
+    *ret_status = ISA_FAILED;
     options.popularity = "none";
     options.database = o->words[0];
-    size_t length = strlen(o->words[0]);
-    if (o->n_words == 1 && length > 3 && !strcmp(o->words[0] + length - 3, ".db")) {
+    if (is_database(o)) {
         struct model *suite = model_open(&options);
         if (suite && comparable(m, o->model.database, suite, o->words[0]))
             return suite;
@@ -262,6 +268,8 @@ static struct model *open_suite(const struct options *o, const struct model *m)
     db_summary_fini(&result.summary);
     options.database = path;
     struct model *suite = status == ISA_OK || status == ISA_SKIPPED ? model_open(&options) : NULL;
+    if (status == ISA_INTERRUPTED)
+        *ret_status = status;
     unlink(path);
     return suite;
 }
@@ -299,13 +307,16 @@ int cmd_bench(const struct options *o)
     size_t n, suite_uses = 0, matter = 0, both = 0, seldom = 0;
     if (!o->n_words)
         return cmd_usage(o, "which suite? isapop bench SUITE.db, or its programs or folders");
+    if (is_database(o) && o->scan.threads)
+        return cmd_usage(o, "--threads is for scanning, and %s is a database already", o->words[0]);
     if (!cmd_begin(o, &m, &out))
         return ISA_FAILED;
-    struct model *suite = open_suite(o, m);
+    int status;
+    struct model *suite = open_suite(o, m, &status);
     if (!suite) {
         output_destroy(out);
         model_destroy(m);
-        return ISA_FAILED;
+        return status;
     }
     HIRA_AUTOFREE struct pair *pairs = pair_up(m, suite, &n);
     HIRA_AUTOFREE uint64_t *supported = bits_create(m);

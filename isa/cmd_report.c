@@ -105,10 +105,10 @@ static json_t *level_rows(const struct model *m)
     return all;
 }
 
-static json_t *published_rows(void)
+static json_t *published_rows(const struct model *m)
 {
     json_t *all = json_array();
-    for (size_t i = 0; i < HIRA_ARRAY_SIZE(published); i++)
+    for (size_t i = 0; i < HIRA_ARRAY_SIZE(published) && !m->by_form; i++)
         json_array_append_new(
             all, json_pack("[i,f,f]", (int)published[i].n, published[i].importance, published[i].completeness));
     return all;
@@ -154,11 +154,12 @@ static int write_page(const char *path, json_t *data)
 }
 
 /* The study's figure in numbers. */
-static void figure(struct output *out, json_t *data)
+static void figure(struct output *out, const struct model *m, json_t *data)
 {
     output_table(out, "figure",
-                 "n-th mnemonic|share of packages|completeness|the same, whole libraries|published share|published "
-                 "completeness");
+                 m->by_form ? "n-th form|share of packages|completeness|the same, whole libraries"
+                            : "n-th mnemonic|share of packages|completeness|the same, whole libraries|published share|"
+                              "published completeness");
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(published); i++) {
         const json_t *reach = json_object_get(json_object_get(data, "curves"), "reach"),
                      *whole = json_object_get(json_object_get(data, "curves"), "whole");
@@ -171,6 +172,8 @@ static void figure(struct output *out, json_t *data)
         output_percent(
             out,
             json_real_value(json_array_get(json_object_get(whole, "completeness"), HIRA_MIN(n, last_whole))) / 100);
+        if (m->by_form)
+            continue; /* mnemonics were published */
         output_percent(out, published[i].importance / 100);
         output_percent(out, published[i].completeness / 100);
     }
@@ -194,7 +197,8 @@ static int make_report(const struct options *o, struct model *m, struct output *
     }
     json_object_set_new(data, "curves", by_closure);
     json_object_set_new(data, "about", about(m));
-    json_object_set_new(data, "published", published_rows());
+    json_object_set_new(data, "unit", json_string(m->by_form ? "form" : "mnemonic"));
+    json_object_set_new(data, "published", published_rows(m));
     json_object_set_new(data, "levels", level_rows(m));
     json_object_set_new(data, "families", family_rows(m));
     json_object_set_new(data, "plans", plans(m, supported));
@@ -205,7 +209,7 @@ static int make_report(const struct options *o, struct model *m, struct output *
         return ISA_FAILED;
     }
     output_note(out, "written: %s", path);
-    figure(out, data);
+    figure(out, m, data);
     return ISA_OK;
 }
 

@@ -76,7 +76,8 @@ static const struct option_text {
     {"help", NULL, "this", O_HELP},
 };
 
-#define QUERY "db closure cpuid-cap by popularity submissions missing-weight format json csv help "
+#define COUNTING "closure cpuid-cap by popularity submissions missing-weight format json csv help "
+#define QUERY "db " COUNTING
 
 static const struct verb {
     const char *name, *arguments, *summary, *text, *takes;
@@ -111,7 +112,7 @@ static const struct verb {
      "place is known.",
      QUERY "limit ", cmd_why},
     {"diff", "A B", "what changed between two databases",
-     "Two releases, two compilers: importance, and packages that came to need more.", QUERY "limit ", cmd_diff},
+     "Two releases, two compilers: importance, and packages that came to need more.", COUNTING "limit ", cmd_diff},
     {"bench", "SUITE...", "whether a suite of programs is representative",
      "A SUITE is another database, or programs and folders, which are scanned. Compares what it uses with what matters "
      "in --db.",
@@ -187,13 +188,15 @@ static bool positive(const char *text, double most, double *ret)
 
 static int set_numbers(struct options *o, int id, const char *value)
 {
-    double number, most = id == O_MISSING      ? 0.9999999
+    bool whole = id != O_MISSING && id != O_UNTIL && id != O_MEMBER_CAP;
+    double number, least = id == O_SUBMISSIONS,
+                   most = id == O_MISSING      ? 0.9999999
                           : id == O_UNTIL      ? 100
                           : id == O_MEMBER_CAP ? ISA_MEMBER_MAX >> 20
                           : id == O_THREADS    ? 1024
                                                : 1e15;
-    if (!positive(value, most, &number))
-        return cmd_usage(o, "'%s' is no number from 0 to %g", value, most);
+    if (!positive(value, most, &number) || number < least || (whole && number != (double)(uint64_t)number))
+        return cmd_usage(o, "'%s' is no %snumber from %g to %g", value, whole ? "whole " : "", least, most);
     switch (id) {
     case O_SUBMISSIONS:
         o->model.submissions = (uint64_t)number;
@@ -308,6 +311,32 @@ static int set(struct options *o, int id, const char *value)
     }
 }
 
+/* An option that there is, but not of this verb, or that there is not at all. */
+static int no_option(const struct options *o, const char *given)
+{
+    HIRA_AUTOFREE char *name = isa_strndup(given, strcspn(given, "="));
+    for (size_t i = 0; i < HIRA_ARRAY_SIZE(option_texts); i++) {
+        if (strncmp(name, "--", 2) != 0 || strcmp(name + 2, option_texts[i].name) != 0)
+            continue;
+        if (option_texts[i].id == O_DB && !strcmp(o->verb, "diff"))
+            return cmd_usage(o, "takes no --db: the two databases are its arguments, isapop diff OLD.db NEW.db");
+        return cmd_usage(o, "takes no %s", name);
+    }
+    return cmd_usage(o, "there is no option %s", given);
+}
+
+/* Options that would do nothing beside the others. */
+static int check_together(const struct verb *v, const struct options *o)
+{
+    if (o->model.popularity && !strcmp(o->model.popularity, "none") &&
+        (o->model.submissions || o->model.missing_weight > 0))
+        return cmd_usage(o, "--submissions and --missing-weight say nothing with --popularity none, which counts all "
+                            "packages alike; leave them out, or name a file");
+    if (v->run == cmd_report && !o->scan.installed && (*o->scan.root || o->scan.threads))
+        return cmd_usage(o, "--root and --threads are for the scan of --installed; say that, too, or leave them out");
+    return 0;
+}
+
 static int run(const struct verb *v, int argc, char **argv)
 {
     struct option longs[HIRA_ARRAY_SIZE(option_texts) + 1] = {0};
@@ -326,12 +355,17 @@ static int run(const struct verb *v, int argc, char **argv)
     for (int c; (c = getopt_long(argc, argv, ":h", longs, NULL)) != -1;) {
         if (c == O_HELP || c == 'h')
             return verb_help(v);
-        if (c == '?' || c == ':')
-            return cmd_usage(&o, c == ':' ? "%s wants a value" : "there is no option %s", argv[optind - 1]);
-        int status = set(&o, c, optarg);
-        if (status)
-            return status;
+        if (c == ':')
+            return cmd_usage(&o, "%s wants a value", argv[optind - 1]);
+        if (c == '?')
+            return no_option(&o, argv[optind - 1]);
+        int wrong = set(&o, c, optarg);
+        if (wrong)
+            return wrong;
     }
+    int status = check_together(v, &o);
+    if (status)
+        return status;
     /* A person reads a screen; a program that reads JSON or CSV wants all of it. */
     if (!o.limit)
         o.limit = o.format == OUTPUT_TEXT ? ROWS_SHOWN : SIZE_MAX;

@@ -28,7 +28,6 @@ struct scan_options {
     bool closure_given, cap_given;
     bool add;     /* keep the packages of the scan before that this one does not have */
     bool measure; /* compare with the bare decoder */
-    bool quiet;
 };
 
 struct scan_result {
@@ -45,5 +44,8 @@ struct scan_result {
 
 /* ISA_OK, ISA_SKIPPED, ISA_INTERRUPTED or ISA_FAILED, said why. */
 int scan(const struct scan_options *options, struct scan_result *ret);
+
+/* Whether the index of a mirror is among the sources. */
+bool sources_have_index(char **sources, size_t n);
 
 #endif

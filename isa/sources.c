@@ -149,6 +149,19 @@ static bool is_index(const char *path, const uint8_t *head, size_t n)
     return !strncmp(base, "Packages", 8) || (n > 8 && !memcmp(head, "Package:", 8));
 }
 
+bool sources_have_index(char **sources, size_t n)
+{
+    bool found = false;
+    for (size_t i = 0; i < n && !found; i++) {
+        uint8_t head[64];
+        size_t n_head;
+        uint64_t size;
+        HIRA_AUTOFREE char *path = realpath(sources[i], NULL);
+        found = path && look(path, false, head, &n_head, &size) && is_index(path, head, n_head);
+    }
+    return found;
+}
+
 static void add_file(struct scan *s, const char *path, bool named)
 {
     uint8_t head[64];

@@ -131,6 +131,48 @@ def test_help(work):
     run("importance", "--by", "nonsense", status=2)
 
 
+def test_options(work):
+    """Each option that a verb takes does something, or is refused with what to do instead."""
+    db = base(work)
+    with open(db, "rb") as f:
+        before = f.read()
+    for arguments, says in (
+            (["diff", "--db", db, db, db], "diff: takes no --db: the two databases are its arguments, isapop diff OLD.db NEW.db"),
+            (["diff", f"--db={db}", db], "the two databases are its arguments"),
+            (["wc", "--threads", 2], "wc: takes no --threads"),
+            (["scan", "--db", db, "--mirror", work, "/bin/true"], "--mirror is for the Packages index of a mirror, and none of the sources is one"),
+            (["report", "--db", db, "--threads", 2], "--root and --threads are for the scan of --installed"),
+            (["report", "--db", db, "--root", work], "--root and --threads are for the scan of --installed"),
+            (["bench", "--db", db, "--threads", 2, db], "base.db is a database already"),
+            (["plan", "--db", db, "--popularity", "none", "--submissions", 9], "say nothing with --popularity none"),
+            (["plan", "--db", db, "--missing-weight", "0.5", "--popularity", "none"], "say nothing with --popularity none"),
+            (["plan", "--db", db, "--limit", "0.5"], "'0.5' is no whole number from 0"),
+            (["plan", "--db", db, "--steps", "nan"], "'nan' is no whole number"),
+            (["plan", "--db", db, "--submissions", 0], "'0' is no whole number from 1")):
+        out, err = run(*arguments, status=2)
+        check(says in err and not out, f"{arguments}: {out}{err}")
+    with open(db, "rb") as f:
+        check(f.read() == before, "what is refused changes the database")
+    # The speed of archives is not compared with the bare decoder's, which is said as it is.
+    package = put(os.path.join(work, "p.deb"), deb("p", [("./usr/bin/tool", program())]))
+    out, _ = run("scan", "--db", os.path.join(work, "x.db"), "--measure", package)
+    check("only of programs and folders can it be measured" in out, out)
+    # Forms are called forms, and not compared with mnemonics that were published; what a program reads is all JSON.
+    page = os.path.join(work, "page.html")
+    data = json.loads(run("report", "--db", db, "--by", "form", "--json", "--output", page)[0])
+    check("n-th form" in data["figure"][0] and not any("published" in key for key in data["figure"][0]), data["figure"][0])
+    text = open(page, encoding="utf-8").read().split('<script id="data"')[1]
+    check('"unit":"form"' in text and '"published":[]' in text, text[:300])
+    root = os.path.join(work, "root")
+    os.makedirs(os.path.join(root, "var/lib/dpkg/info"))
+    os.makedirs(os.path.join(root, "usr/bin"))
+    put(os.path.join(root, "var/lib/dpkg/status"), b"Package: p\nStatus: install ok installed\nVersion: 1.0\nArchitecture: amd64\n")
+    put(os.path.join(root, "var/lib/dpkg/info/p.list"), b"/usr/bin/tool\n")
+    os.chmod(put(os.path.join(root, "usr/bin/tool"), elf(b"\x90\xc3")), 0o755)
+    out, err = run("report", "--db", os.path.join(work, "r.db"), "--installed", "--root", root, "--threads", 1, "--json", "--output", page)
+    check("figure" in json.loads(out) and "1 package with 1 program" in err, out + err)
+
+
 def test_man(work):
     """The man page has every option of every verb's help, under that verb, and no other; and each has an entry."""
     path = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "man", "isapop.1.scd")
@@ -144,6 +186,8 @@ def test_man(work):
         verb, takes = re.match(r"\*(\w+)\*", entry), re.search(r"^\tTakes (.*?)[.;]", entry, re.M)
         if verb and takes:
             of[verb.group(1)] = set(re.findall(r"--([a-z-]+)", takes.group(1))) | (set() if verb.group(1) in others else common)
+            without = re.search(r"^\tTakes .*but no (.*?)[.;:]", entry, re.M)
+            of[verb.group(1)] -= set(re.findall(r"--([a-z-]+)", without.group(1)) if without else ())
     helped = {verb: set(re.findall(r"^  --([a-z-]+)", run(verb, "--help")[0], re.M)) for verb in re.findall(r"^  isapop (\w+)", run("help")[0], re.M)}
     check(set(of) == set(helped), f"verbs: {sorted(set(of) ^ set(helped))}")
     for verb, there in helped.items():
@@ -867,7 +911,7 @@ def test_aarch64(work):
     check("SVC" in out and "ADD" in out, out)
 
 
-TESTS = [test_help, test_man, test_formats, test_whole_lists, test_plurals, test_closures, test_wc, test_plan, test_why, test_other_verbs, test_occurrences, test_published_data, test_report,
+TESTS = [test_help, test_options, test_man, test_formats, test_whole_lists, test_plurals, test_closures, test_wc, test_plan, test_why, test_other_verbs, test_occurrences, test_published_data, test_report,
          test_packages, test_bad_elf, test_told_again, test_given_twice, test_other_content, test_add, test_version_loops, test_missing_library, test_unreadable, test_left_out_classes, test_bad_packages, test_popularity,
          test_databases, test_interrupted, test_two_writers, test_disk_full, test_memory_and_speed, test_thirty_thousand, test_shape, test_aarch64]
 
