@@ -11,10 +11,10 @@
 struct parse {
     struct popcon *p;
     const char *path;
-    uint64_t total, said; /* of a Total row; of a comment */
+    uint64_t total, said; /* of a row '0 Total N'; of a comment */
     unsigned long line;
-    unsigned senseless;
-    bool sums; /* the Total row is of a file with more columns, whose sums it has */
+    unsigned senseless, twice;
+    bool sums; /* there is a Total row of another kind, which has sums of columns */
 };
 
 static bool number(const char *s, uint64_t *ret)
@@ -27,10 +27,12 @@ static bool number(const char *s, uint64_t *ret)
     return !errno && !*end;
 }
 
-/* Cuts a line into words at blanks, or at commas when it has any; quotes around a word go. */
+/* Cuts a line into words at blanks, or at commas when one ends its first word (by_inst has names of people with commas
+ * in them); quotes around a word go. */
 static size_t words(char *line, char **ret, size_t most)
 {
-    bool comma = strchr(line, ',') != NULL;
+    const char *first = line + strspn(line, " \t");
+    bool comma = first[strcspn(first, ", \t")] == ',';
     size_t n = 0;
     for (char *save = NULL, *w = strtok_r(line, comma ? ",\r\n" : " \t\r\n", &save); w && n < most;
          w = strtok_r(NULL, comma ? ",\r\n" : " \t\r\n", &save)) {
@@ -63,7 +65,7 @@ static void comment(struct parse *at, const char *line)
 static void row(struct parse *at, char *line)
 {
     char *w[5];
-    uint64_t rank, inst = 0;
+    uint64_t rank = 1, inst = 0;
     size_t n = words(line, w, HIRA_ARRAY_SIZE(w));
     const char *name = n == 2 ? w[0] : n > 2 ? w[1] : NULL;
     if (!n || !strncmp(w[0], "---", 3))
@@ -74,9 +76,13 @@ static void row(struct parse *at, char *line)
         at->senseless += at->line > 1;
         return;
     }
-    if (!strcasecmp(name, "Total")) {
-        at->total = inst;
-        at->sums = n > 3;
+    if (!strcmp(name, "Total")) {
+        /* No package. by_inst ends with one that has the sums of its columns, and a spreadsheet's would, too. The
+         * number of machines stands in the place of a package that comes before the first. */
+        if (n == 3 && rank == 0)
+            at->total = HIRA_MAX(at->total, inst);
+        else
+            at->sums = true;
         return;
     }
     if (at->p->n < ROWS_MAX) {
@@ -92,14 +98,37 @@ static int by_name(const void *x, const void *y)
     return strcmp(a->name, b->name);
 }
 
+static int most_first(const void *x, const void *y)
+{
+    const struct popcon_row *a = x, *b = y;
+    int order = by_name(x, y);
+    return order ? order : (a->installations < b->installations) - (a->installations > b->installations);
+}
+
+/* Sorts; of a package that is there twice the row with the most counts, wherever it stands. */
+static void sort_rows(struct parse *at)
+{
+    struct popcon *p = at->p;
+    size_t n = 0;
+    qsort(p->rows, p->n, sizeof *p->rows, most_first);
+    for (size_t i = 0; i < p->n; i++) {
+        if (n && !by_name(&p->rows[n - 1], &p->rows[i])) {
+            free(p->rows[i].name);
+            at->twice++;
+        } else {
+            p->rows[n++] = p->rows[i];
+        }
+    }
+    p->n = n;
+}
+
 static void settle(struct parse *at, uint64_t submissions)
 {
     struct popcon *p = at->p;
     uint64_t most = 0;
     for (size_t i = 0; i < p->n; i++)
         most = HIRA_MAX(most, p->rows[i].installations);
-    /* by_inst ends with the sums of its columns: no number of machines, also when only some of its lines are here. */
-    bool is_sum = at->sums || (at->total >= p->sum - p->sum / 100 && at->total <= p->sum + p->sum / 100);
+    bool is_sum = p->n > 1 && at->total == p->sum;
     if (submissions)
         p->submissions = submissions;
     else if (at->said)
@@ -111,9 +140,10 @@ static void settle(struct parse *at, uint64_t submissions)
         isa_note("%s: does not say how many machines were counted%s; taking the most of any package, %llu "
                  "(--submissions N says it)",
                  at->path,
-                 !at->total ? ""
-                 : is_sum   ? " (its Total is the sum of a column)"
-                            : " (its Total is less than a package has)",
+                 is_sum      ? " (its Total is the sum of a column)"
+                 : at->total ? " (its Total is less than a package has)"
+                 : at->sums  ? " (its Total is no row '0 Total N', so it is the sum of a column)"
+                             : "",
                  (unsigned long long)most);
     }
     if (p->submissions == at->total && at->total / RARE > most && !submissions && !at->said)
@@ -126,6 +156,9 @@ static void settle(struct parse *at, uint64_t submissions)
         isa_note("%s: %s %s on each of %s: counted as missing on half a machine, so that logarithms stay finite",
                  at->path, isa_n(p->everywhere, "package"), p->everywhere > 1 ? "are" : "is",
                  isa_n(p->submissions, "machine"));
+    if (at->twice)
+        isa_skip(at->path, "%s %s of a package that has another; that with the most installations counts",
+                 isa_n(at->twice, "line"), at->twice == 1 ? "is" : "are");
     if (at->senseless)
         isa_skip(at->path, "%s %s no sense as 'rank name installations ...' or 'name,installations'; left out",
                  isa_n(at->senseless, "line"), at->senseless == 1 ? "makes" : "make");
@@ -135,6 +168,7 @@ int popcon_read(struct popcon *p, const char *path, uint64_t submissions)
 {
     struct parse at = {.p = p, .path = path};
     char line[4096];
+    bool rest = false; /* of a line that is longer than any has a reason to be */
     *p = (struct popcon){0};
     gzFile file = gzopen(path, "re");
     if (!file) {
@@ -144,6 +178,10 @@ int popcon_read(struct popcon *p, const char *path, uint64_t submissions)
         return -error;
     }
     while (gzgets(file, line, sizeof line)) {
+        bool skip = rest;
+        rest = !strchr(line, '\n');
+        if (skip)
+            continue;
         at.line++;
         if (*line == '#')
             comment(&at, line);
@@ -162,7 +200,7 @@ int popcon_read(struct popcon *p, const char *path, uint64_t submissions)
         isa_note("%s: no line of it is 'rank name installations ...' or 'name,installations'", path);
         return -EBADMSG;
     }
-    qsort(p->rows, p->n, sizeof *p->rows, by_name);
+    sort_rows(&at);
     settle(&at, submissions);
     return 0;
 }

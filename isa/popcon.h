@@ -2,8 +2,9 @@
  * How many machines have a package: Debian's and Ubuntu's `by_inst`, files of three columns (rank, name,
  * installations), or CSV (name, installations), plain or compressed.
  *
- * The number of submissions is the last word in a comment "submissions: N", or a `Total` row that is not merely the sum
- * of the column (by its size, or since the file is by_inst, whose Total is that also where lines are missing); else the
+ * The number of submissions is the last word in a comment "submissions: N", or a row "0 Total N" of three columns,
+ * which is the format of the data that isapop comes with. Any other Total has the sums of columns, as that of by_inst:
+ * it is neither a package nor a number of machines, also where lines or columns are missing. Without a number the
  * largest count stands for it, which is said. A package that everybody has counts as missing on half a machine, so that
  * logarithms stay finite.
  *

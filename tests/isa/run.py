@@ -714,14 +714,39 @@ def test_popularity(work):
     # Some lines of by_inst with its last one, which has the sums of all; the same with three columns.
     put(path, b"#rank name inst vote old recent no-files (maintainer)\n1 sed 9000 1 2 3 4 (X)\n2 ls 10 1 2 3 4 (X)\n---\n99 Total 300000000 1 2 3 4\n")
     out, err = run("importance", "--db", db, "--popularity", path)
-    check("its Total is the sum of a column" in err and "9000 machines" in out, err + out[:600])
-    put(path, b"1 sed 9000\n2 ls 10\n99 Total 300000000\n")
+    check("so it is the sum of a column" in err and "9000 machines" in out, err + out[:600])
+    put(path, b"1 sed 9000\n2 ls 10\n0 Total 300000000\n")
     out, err = run("importance", "--db", db, "--popularity", path)
     check("no package is on more than 0.003 % of them" in err and "--submissions N" in err, err)
     _, err = run("importance", "--db", db, "--popularity", path, "--submissions", 10000)
     check("no package is on more" not in err, err)
-    _, err = run("importance", "--db", db, "--popularity", put(path, b"1 sed 9000\n2 ls 10\n99 Total 100\n"))
+    _, err = run("importance", "--db", db, "--popularity", put(path, b"1 sed 9000\n2 ls 10\n0 Total 100\n"))
     check("its Total is less than a package has" in err, err)
+    # Only '0 Total N' is a number of machines. Other Totals are sums, whatever is missing: they are no N and no package, which is said.
+    def machines(text, status=0, says=None):
+        out, err = run("importance", "--db", db, "--popularity", put(path, text), status=status)
+        check((says in err) if says else "Total" not in err, f"{text}: {err}")
+        n, weight = re.search(r"p, (\d+) machines?; .*; ([\d.]+) % of the file's weight", out).groups()
+        check(weight == "100.0", f"{text}: something else than sed and ls counts as a package: {out[:300]}")
+        return int(n)
+    rows, is_sum = b"1 sed 9000\n2 ls 8000\n", "its Total is no row '0 Total N', so it is the sum of a column"
+    check(machines(rows + b"0 Total 12345\n") == 12345, "0 Total N")
+    for total in (b"3 Total 17000", b"3 Total 12345", b"99 Total 300000000", b"3 Total 9000 1 2 3 4", b"0 Total 12345 1 2 3 4"):
+        check(machines(rows + total + b"\n", says=is_sum) == 9000, total)
+    check(machines(b"sed,9000\nls,8000\nTotal,12345\n", says=is_sum) == 9000, "CSV")
+    check(machines(b"sed,9000\nls,8000\n0,Total,12345\n") == 12345, "CSV with ranks")
+    check(machines(rows + b"0 Total 17000\n", says="its Total is the sum of a column") == 9000, "a sum as N")
+    check(machines(b"# submissions: 20000\n" + rows + b"99 Total 12345\n") == 20000, "a comment")
+    # Names of people with commas are in by_inst; a package that is there twice counts with the most, in any order.
+    check(machines(b"# submissions: 10000\n1 sed 9000 1 2 3 4 (A. Person, Jr.)\n2 ls 8000 1 2 3 4 (B, C, D)\n") == 10000, "commas")
+    # What is behind 4096 characters of a line is no line.
+    check(machines(b"# submissions: 10000\n" + rows + b"3 zzz 0 " + b" " * 4087 + b"4 zzzz 500\n") == 10000, "a long line")
+    answers = set()
+    for order in (b"1 sed 9000\n2 ls 10\n3 sed 5\n", b"1 sed 5\n2 ls 10\n3 sed 9000\n"):
+        out, err = run("importance", "--db", db, "--popularity", put(path, b"# submissions: 10000\n" + order), status=3)
+        check("1 line is of a package that has another" in err, err)
+        answers.add(out)
+    check(len(answers) == 1, "the order of lines matters")
     put(path, b"1 sed 1000\n2 ls 10\nnonsense\n0 Total 1000\n")
     out, _ = run("importance", "--db", db, "--popularity", path, "--missing-weight", "0.5", "--submissions", 2000, status=3)
     check(f"{len(PROGRAMS) - 2} given" in out, out[:600])
