@@ -436,6 +436,52 @@ def test_report(work):
     check('data-theme=dark' in text and "prefers-color-scheme" in text, "themes")
 
 
+LOOK = """<script>
+let said = [], letters = [...document.querySelectorAll("svg text")].map(t => t.getBoundingClientRect().height);
+onerror = message => said.push(message);
+addEventListener("load", () => setTimeout(() => {
+  const root = document.documentElement, wide = [...document.querySelectorAll("main, section, header, .tile, h1, p, svg")].filter(e => e.getBoundingClientRect().right > root.clientWidth + 1);
+  letters = [...document.querySelectorAll("svg text")].map(t => t.getBoundingClientRect().height);
+  const broken = [...document.querySelectorAll("td:not(.w), th")].filter(d => d.offsetParent && d.firstChild && d.getBoundingClientRect().height > 40 && !d.parentNode.querySelector(".w"));
+  const ticks = [...document.querySelectorAll('svg text[text-anchor="middle"]')].map(t => t.getBoundingClientRect());
+  const over = ticks.filter((t, i) => i && t.top === ticks[i - 1].top && t.left < ticks[i - 1].right);
+  const tall = [...document.querySelectorAll("#plan tr")].filter(r => r.getBoundingClientRect().height > 320);
+  document.title = JSON.stringify({ width: root.clientWidth, scroll: root.scrollWidth, charts: document.querySelectorAll("svg path").length, letter: Math.min(...letters), rows: document.querySelectorAll("#units tbody tr").length,
+    wide: wide.length, broken: broken.length, over: over.length, tall: tall.length, errors: said, text: document.querySelector("main").innerText.includes("undefined"), paper: getComputedStyle(document.body).backgroundColor });
+}, 300));
+</script>"""
+
+
+def test_page(work):
+    """The report in a browser, narrow and wide, light and dark: all drawn, letters of a size to read, nothing cut or over another."""
+    browser = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+    if not browser:
+        raise Skip("there is no chromium here")
+    # Many instructions in one step of the plan; long names of sets.
+    db, page = os.path.join(work, "x.db"), os.path.join(work, "page.html")
+    run("scan", "--db", db, *PROGRAMS, *largest()[:1], status=(0, 3))
+    for by in ("mnemonic", "form"):
+        run("report", "--db", db, "--by", by, "--output", page)
+        text = open(page, encoding="utf-8").read()
+        put(page, text.replace("</main>", "</main>" + LOOK).encode())
+        papers = set()
+        for theme, width in (("light", 400), ("light", 1400), ("dark", 400), ("dark", 1400)):
+            command = [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={work}/profile", f"--window-size={width},900", "--virtual-time-budget=5000", "--dump-dom", f"file://{page}#{theme}"]
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+            except subprocess.TimeoutExpired:
+                raise Skip("chromium does not end here")
+            title = re.search(r"<title>(.*?)</title>", done.stdout)
+            if not title:
+                raise Skip("chromium does not run here: " + done.stderr[-300:])
+            check(title.group(1).startswith("{"), f"{by} {theme} {width}: the page was not looked at: {title.group(1)}")
+            saw = json.loads(title.group(1).replace("&quot;", '"'))
+            papers.add(saw["paper"])
+            check(saw["charts"] == (9 if by == "mnemonic" else 7) and saw["rows"] > 100 and not saw["errors"] and not saw["text"], f"{by} {theme} {width}: {saw}")
+            check(saw["scroll"] <= saw["width"] and saw["letter"] > 11 and not any(saw[k] for k in ("wide", "broken", "over", "tall")), f"{by} {theme} {width}: {saw}")
+        check(len(papers) == 2, papers)
+
+
 def test_packages(work):
     names = []
     for i, source in enumerate(PROGRAMS[:3]):
@@ -936,7 +982,7 @@ def test_aarch64(work):
     check("SVC" in out and "ADD" in out, out)
 
 
-TESTS = [test_help, test_options, test_man, test_formats, test_whole_lists, test_plurals, test_closures, test_wc, test_plan, test_why, test_other_verbs, test_occurrences, test_published_data, test_report,
+TESTS = [test_help, test_options, test_man, test_formats, test_whole_lists, test_plurals, test_closures, test_wc, test_plan, test_why, test_other_verbs, test_occurrences, test_published_data, test_report, test_page,
          test_packages, test_bad_elf, test_told_again, test_given_twice, test_other_content, test_add, test_version_loops, test_missing_library, test_unreadable, test_left_out_classes, test_bad_packages, test_popularity,
          test_databases, test_interrupted, test_two_writers, test_disk_full, test_memory_and_speed, test_thirty_thousand, test_shape, test_aarch64]
 
