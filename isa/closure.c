@@ -446,19 +446,35 @@ void closures_of(struct closures *c, struct package *package)
 /* ---- why ---- */
 
 struct asking {
+    const struct closures *c;
     const uint8_t *wanted;
+    enum isa_level level;
     const struct object **seen;
     size_t n, cap;
     void (*found)(void *context, const char *path, const struct object *object);
     void *context;
 };
 
+/* Whether a form is asked for, and counts where it is. */
+static bool asked_for(const struct asking *a, const struct object *o, unsigned form)
+{
+    return a->wanted[form] && level_in(a->c, o, form) <= a->level;
+}
+
+static bool has_some(const struct asking *a, const struct object *o)
+{
+    bool has = false;
+    for (size_t k = 0; k < o->n_forms && !has; k++)
+        has = asked_for(a, o, o->forms[k].form);
+    return has;
+}
+
 static void ask(void *context, const struct object *o, const struct object_node *node, const char *path)
 {
     struct asking *a = context;
     bool has = false;
     for (uint32_t k = node->forms; k < node[1].forms && !has; k++)
-        has = a->wanted[o->node_forms[k]];
+        has = asked_for(a, o, o->node_forms[k]);
     for (size_t i = 0; has && i < a->n; i++)
         has = a->seen[i] != o;
     if (!has)
@@ -467,10 +483,11 @@ static void ask(void *context, const struct object *o, const struct object_node 
     a->found(a->context, path, o);
 }
 
-void closures_why(struct closures *c, const struct package *package, const uint8_t *wanted,
-                  void (*found)(void *context, const char *path, const struct object *object), void *context)
+void closures_why(struct closures *c, const struct package *package, const uint8_t *wanted, enum closure closure,
+                  enum isa_level cap, void (*found)(void *context, const char *path, const struct object *object),
+                  void *context)
 {
-    struct asking a = {.wanted = wanted, .found = found, .context = context};
+    struct asking a = {.c = c, .wanted = wanted, .level = cap, .found = found, .context = context};
     struct package scratch = *package;
     scratch.missing = NULL;
     scratch.n_missing = 0;
@@ -479,13 +496,13 @@ void closures_why(struct closures *c, const struct package *package, const uint8
         if (!package->files[i].program)
             continue;
         scope_open(&s, &package->files[i]);
-        const struct object *own = s.n ? s.libraries[0].loaded->object : NULL;
-        bool has = false;
-        for (size_t k = 0; own && k < own->n_forms; k++)
-            has = has || wanted[own->forms[k].form];
-        if (has)
-            found(context, package->files[i].path, own);
-        reach(&s, ask, &a);
+        for (size_t k = 0; k < (closure == CLOSURE_WHOLE ? s.n : HIRA_MIN(s.n, 1u)); k++) {
+            const struct library *one = &s.libraries[k];
+            if (has_some(&a, one->loaded->object))
+                found(context, one->path, one->loaded->object);
+        }
+        if (closure == CLOSURE_REACH)
+            reach(&s, ask, &a);
         scope_close(&s);
         a.n = 0; /* objects may be unloaded now */
     }

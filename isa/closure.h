@@ -30,9 +30,11 @@ void closures_destroy(struct closures *c);
 /* Fills in footprints and missing libraries of a package. Any thread, different packages. */
 void closures_of(struct closures *c, struct package *package);
 
-/* Which objects of a package's closure have one of the forms (a byte for each of ISA_FORMS_MAX), for `why`: its
- * programs, and of libraries what is reached. Calls back with the file's path; perhaps more than once with the same. */
-void closures_why(struct closures *c, const struct package *package, const uint8_t *wanted,
-                  void (*found)(void *context, const char *path, const struct object *object), void *context);
+/* Which objects of a package have one of the forms (a byte for each of ISA_FORMS_MAX), for `why`: its programs, and of
+ * libraries what the closure counts, for the processor that is assumed. Calls back with the file's path; perhaps more
+ * than once with the same. */
+void closures_why(struct closures *c, const struct package *package, const uint8_t *wanted, enum closure closure,
+                  enum isa_level cap, void (*found)(void *context, const char *path, const struct object *object),
+                  void *context);
 
 #endif

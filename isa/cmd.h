@@ -32,6 +32,8 @@ int cmd_usage(const struct options *o, const char *format, ...) HIRA_PRINTF(2, 3
 
 /* Opens the model and an output with what it is about. False: said why. */
 bool cmd_begin(const struct options *o, struct model **ret_model, struct output **ret_output);
+/* What a model is about, each line with something before it. */
+void cmd_describe(const struct model *m, struct output *out, const char *before);
 /* Prints, frees both, and turns what was skipped into the exit status. */
 int cmd_end(struct model *m, struct output *out);
 

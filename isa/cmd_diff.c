@@ -202,23 +202,20 @@ static bool comparable(const struct model *a, const char *name_a, const struct m
 
 int cmd_diff(const struct options *o)
 {
-    struct options first = *o;
-    struct model_options second = o->model;
-    struct model *a;
-    struct output *out;
+    struct model_options first = o->model, second = o->model;
     if (o->n_words != 2)
         return cmd_usage(o, "which two databases? isapop diff OLD.db NEW.db");
-    first.model.database = o->words[0];
+    first.database = o->words[0];
     second.database = o->words[1];
-    if (!cmd_begin(&first, &a, &out))
-        return ISA_FAILED;
-    struct model *b = model_open(&second);
+    struct model *a = model_open(&first), *b = a ? model_open(&second) : NULL;
     if (!b || !comparable(a, o->words[0], b, o->words[1])) {
-        output_destroy(out);
         model_destroy(b);
         model_destroy(a);
         return ISA_FAILED;
     }
+    struct output *out = output_create(o->format);
+    cmd_describe(a, out, "A: ");
+    cmd_describe(b, out, "B: ");
     diff_packages(o, a, b, out);
     diff_units(o, a, b, out);
     model_destroy(b);

@@ -41,7 +41,9 @@ static void say_who_wins(struct output *out, const struct plan *ours, const stru
             at = n;
         }
     }
-    if (all)
+    if (all && !better)
+        output_note(out, "best-gain is nowhere ahead of importance");
+    else if (all)
         output_note(out,
                     "best-gain is ahead of importance after %zu of %s of new instructions, by up to %.1f "
                     "points (after %zu)",
@@ -94,6 +96,8 @@ int cmd_plan(const struct options *o)
     output_note(out, "before: %.2f %% weighted, %s", 100 * plans[0].before.weighted,
                 isa_n(plans[0].before.packages, "package"));
     say_who_wins(out, &plans[PLAN_BEST_GAIN], &plans[PLAN_IMPORTANCE]);
+    if (!plans[which].n_steps && plans[which].before.weighted < o->until)
+        output_note(out, "no package is completed by so few; more --steps, or --order importance, list something");
     compare(out, plans, o->until);
     list(out, m, &plans[which], o->limit);
     for (int i = 0; i < PLAN_ORDERS; i++)

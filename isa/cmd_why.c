@@ -232,7 +232,7 @@ static void list_packages(struct why *w, struct output *out, size_t unit)
         struct package *p = package_of(w, order[i]);
         forget_paths(w);
         if (p)
-            closures_why(c, p, w->wanted, found, w);
+            closures_why(c, p, w->wanted, w->m->closure, w->m->cap, found, w);
         for (size_t k = 0; k < w->n_paths || k == 0; k++) {
             output_percent(out, order[i]->p);
             output_text(out, order[i]->name);

@@ -65,7 +65,7 @@ static const struct option_text {
     {"supported", "FILE",
      "mnemonics, ISA sets, patterns, levels (x86-64-v2), forms with --by form; ! takes out; # comments", O_SUPPORTED},
     {"until", "PERCENT", "stop at this weighted completeness (default 100)", O_UNTIL},
-    {"steps", "N", "stop after N new units", O_STEPS},
+    {"steps", "N", "no more than N new units", O_STEPS},
     {"order", "ORDER", "importance, smallest-gap or best-gain (default)", O_ORDER},
     {"depends", NULL, "a package works only if those it depends on do", O_DEPENDS},
     {"limit", "N", "rows shown (0: all; default: 40 of text, all of JSON and CSV)", O_LIMIT},
@@ -392,19 +392,24 @@ int main(int argc, char **argv)
 
 /* ---- what verbs share ---- */
 
-bool cmd_begin(const struct options *o, struct model **ret_model, struct output **ret_output)
+void cmd_describe(const struct model *m, struct output *out, const char *before)
 {
     struct hira_text text = {0};
+    model_describe(m, &text);
+    for (char *rest = text.data, *line; rest && (line = strsep(&rest, "\n"));) {
+        if (*line)
+            output_note(out, "%s%s", before, line);
+    }
+    hira_text_fini(&text);
+}
+
+bool cmd_begin(const struct options *o, struct model **ret_model, struct output **ret_output)
+{
     *ret_model = model_open(&o->model);
     if (!*ret_model)
         return false;
     *ret_output = output_create(o->format);
-    model_describe(*ret_model, &text);
-    for (char *rest = text.data, *line; rest && (line = strsep(&rest, "\n"));) {
-        if (*line)
-            output_note(*ret_output, "%s", line);
-    }
-    hira_text_fini(&text);
+    cmd_describe(*ret_model, *ret_output, "");
     return true;
 }
 

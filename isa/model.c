@@ -321,6 +321,9 @@ void model_describe(const struct model *m, struct hira_text *out)
                      m->matched[MATCH_SOURCE], m->matched[MATCH_GIVEN], m->matched[MATCH_NONE]);
     hira_text_printf(out, "; %.1f %% of the file's weight matched by name\n",
                      m->popcon_weight > 0 ? 100 * matched / m->popcon_weight : 0);
+    if (m->weight <= 0)
+        hira_text_puts(out, "no package has a weight, so all that is weighted is 0: --popularity none counts all "
+                            "alike, --missing-weight P assumes one\n");
 }
 
 static struct completeness sum_up(const struct model *m, const uint8_t *complete)

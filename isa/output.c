@@ -150,23 +150,26 @@ static void print_text(const struct table *t, bool title)
 
 /* ---- CSV ---- */
 
+static void print_field(const char *text, bool last)
+{
+    bool quote = strpbrk(text, ",\"\n") || (*text == '#' && text[1]); /* a line that begins with # is a comment */
+    if (quote)
+        putchar('"');
+    for (const char *s = text; *s; s++) {
+        if (*s == '"')
+            putchar('"');
+        putchar(*s);
+    }
+    printf("%s%s", quote ? "\"" : "", last ? "\n" : ",");
+}
+
 static void print_csv(const struct table *t)
 {
     char text[64];
     for (size_t i = 0; i < t->n_columns; i++)
-        printf("%s%s", t->columns[i], i + 1 == t->n_columns ? "\n" : ",");
-    for (size_t i = 0; i < t->n_cells; i++) {
-        const char *shown = show(&t->cells[i], true, text);
-        bool quote = strpbrk(shown, ",\"\n") || *shown == '#';
-        if (quote)
-            putchar('"');
-        for (const char *s = shown; *s; s++) {
-            if (*s == '"')
-                putchar('"');
-            putchar(*s);
-        }
-        printf("%s%s", quote ? "\"" : "", i % t->n_columns + 1 == t->n_columns ? "\n" : ",");
-    }
+        print_field(t->columns[i], i + 1 == t->n_columns);
+    for (size_t i = 0; i < t->n_cells; i++)
+        print_field(show(&t->cells[i], true, text), i % t->n_columns + 1 == t->n_columns);
 }
 
 /* ---- JSON ---- */

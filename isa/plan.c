@@ -274,6 +274,15 @@ static uint32_t subtract(uint64_t *from, const uint64_t *what, size_t words)
     return n;
 }
 
+/* How many gaps, which are sorted by size, are not larger. */
+static size_t fitting(const struct gaps *gaps, size_t room)
+{
+    size_t n = gaps->n;
+    while (n && gaps->size[gaps->order[n - 1]] > room)
+        n--;
+    return n;
+}
+
 static void by_gaps(const struct model *m, uint64_t *supported, const uint32_t *order, bool gain_order, double until,
                     size_t most, struct plan *plan)
 {
@@ -284,7 +293,13 @@ static void by_gaps(const struct model *m, uint64_t *supported, const uint32_t *
     while (gaps.n && !done(plan, until, most)) {
         uint32_t left = subtract(target, added, m->words), before = (uint32_t)plan->n_units;
         if (!left) {
-            uint32_t gap = gain_order ? best_gain(&gaps) : smallest_gap(&gaps);
+            /* No more than `most` units in all: of what does not fit there is no point in the first part. */
+            size_t all = gaps.n;
+            gaps.n = fitting(&gaps, most - plan->n_units);
+            uint32_t gap = !gaps.n ? NO_GAP : gain_order ? best_gain(&gaps) : smallest_gap(&gaps);
+            gaps.n = all;
+            if (gap == NO_GAP)
+                break;
             memcpy(target, units_of(&gaps, gap), m->words * 8);
             left = gaps.size[gap];
             aim = gaps.first[gap];

@@ -973,6 +973,20 @@ static void run_jobs(struct scan *s)
         (double)(use1.ru_utime.tv_usec - use0.ru_utime.tv_usec + use1.ru_stime.tv_usec - use0.ru_stime.tv_usec) / 1e6;
 }
 
+/* A name that was mistyped does not cost a database what it has. */
+static bool nothing_found(const struct scan *s)
+{
+    const struct db_summary *before = db_summary(s->db);
+    for (size_t i = 0; i < s->n_packages; i++) {
+        if (s->packages[i]->n_files)
+            return false;
+    }
+    if (!before || !before->objects)
+        return false;
+    isa_note("%s: left as it was, for there was nothing to scan", s->options->database);
+    return true;
+}
+
 static void scan_fini(struct scan *s)
 {
     for (size_t i = 0; i < s->n_packages; i++)
@@ -1032,10 +1046,14 @@ int scan(const struct scan_options *options, struct scan_result *ret)
     if (earlier && !scan_stop)
         keep_packages(&s);
     forget_known(&s);
-    if (!scan_stop)
+    bool empty = !scan_stop && nothing_found(&s);
+    /* In an order of their own: of two libraries with one path the later one is taken. */
+    if (s.n_packages)
+        qsort(s.packages, s.n_packages, sizeof *s.packages, by_package);
+    if (!scan_stop && !empty)
         make_footprints(&s);
-    int status = s.write_error ? ISA_FAILED : ISA_INTERRUPTED;
-    if (!scan_stop) {
+    int status = s.write_error || empty ? ISA_FAILED : ISA_INTERRUPTED;
+    if (!scan_stop && !empty) {
         qsort(s.packages, s.n_packages, sizeof *s.packages, by_package);
         status = write_anew(&s) ? ISA_FAILED : isa_skipped ? ISA_SKIPPED : ISA_OK;
         ret->seconds = (double)(hira_now_ns() - before) / 1e9;

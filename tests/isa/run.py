@@ -88,8 +88,8 @@ def tar(members):
     return out.getvalue()
 
 
-def deb(name, members, control_extra="Installed-Size: 20000\n", compress=lzma.compress):
-    control = f"Package: {name}\nVersion: 1.0\nArchitecture: amd64\n{control_extra}Description: made by a test\n".encode()
+def deb(name, members, control_extra="Installed-Size: 20000\n", compress=lzma.compress, version="1.0"):
+    control = f"Package: {name}\nVersion: {version}\nArchitecture: amd64\n{control_extra}Description: made by a test\n".encode()
     parts = [("debian-binary", b"2.0\n"), ("control.tar.xz", lzma.compress(tar([("./control", control)]))), ("data.tar.xz", compress(tar(members)))]
     out = b"!<arch>\n"
     for part, data in parts:
@@ -403,6 +403,61 @@ def test_other_verbs(work):
     check(data["testset"][-1]["in all"] == used, "the test set does not cover everything")
     data = json.loads(run("family", "--db", db, "--json", "--limit", 0)[0])
     check([r["up to"] for r in data["levels"]][:1] == ["x86-64-v1"] and any(r["set"] == "SSE2" for r in data["sets"]), data["levels"])
+
+
+def test_first_hour(work):
+    """What who uses it for the first time runs into."""
+    # A source that is not there does not cost a database what it has.
+    db, empty = os.path.join(work, "x.db"), os.path.join(work, "empty")
+    run("scan", "--db", db, "/bin/true")
+    before = run("importance", "--db", db)[0]
+    os.mkdir(empty)
+    for source in (os.path.join(work, "absent"), "/etc/passwd", empty):
+        out, err = run("scan", "--db", db, source, status=1)
+        check("x.db: left as it was, for there was nothing to scan" in err and not out, out + err)
+        check(run("importance", "--db", db)[0] == before, f"{source} changed the answer")
+    # Where no weight is matched all that is weighted is 0, which is said.
+    says = "no package has a weight"
+    rows = put(os.path.join(work, "p"), b"1 true 9\n2 other 10\n")
+    check(says not in run("importance", "--db", db, "--popularity", rows)[0], "a weight is matched")
+    check(says in run("importance", "--db", db, "--popularity", put(rows, b"2 other 10\n"))[0], "no weight is matched")
+    # diff says what is A, and what B.
+    out, _ = run("diff", db, base(work), "--popularity", "none")
+    check("A: 1 package with" in out and f"B: {len(PROGRAMS)} packages with" in out, out[:600])
+    # Every line of a table in CSV has as many fields as its head.
+    for verb in (["bench", db], ["why", "RET"], ["family"], ["plan"], ["importance"]):
+        tables = run(*verb, "--db", base(work), "--csv", "--popularity", "none", "--limit", 9)[0].split("\n\n")[1:]
+        for table in tables:
+            n = {len(row) for row in csv.reader(line for line in table.splitlines() if not line.startswith("# "))}
+            check(len(n) == 1, f"{verb}: {table[:300]}")
+    # A plan of N has no more than N.
+    for order in ("importance", "smallest-gap", "best-gain"):
+        for steps in (0, 1, 100, 200, 250):
+            data = json.loads(run("plan", "--db", base(work), "--order", order, "--steps", steps, "--json", "--popularity", "none")[0])
+            check(not data["plan"] or data["plan"][-1]["in all"] <= steps, f"{order}: {steps}, {data['plan'][-1:]}")
+            check(all(r[o] in ("-", 0) or r[o] <= steps for r in data["orders"] for o in r if o != "completeness"), data["orders"])
+            check(data["plan"] or any("no package is completed by so few" in line for line in data["about"]), data["about"])
+    # why names what counts: not a library whose code asks the processor first, unless it does count.
+    both = put(os.path.join(work, "both.deb"), deb("both", [("./usr/bin/own", elf(b"\x66\x0f\x38\x00\xc0\xc3")), ("./bin/true", program())]))
+    run("scan", "--db", db, both)
+    def files(*options):
+        return {os.path.basename(r["in"]) for r in json.loads(run("why", "PSHUFB", "--db", db, "--json", *options)[0])["packages"]}
+    check(files() == files("--closure", "whole") == files("--closure", "none", "--cpuid-cap", "none") == {"own"}, f"{files()} {files('--closure', 'whole')}")
+    check({"own", "libc.so.6"} <= files("--cpuid-cap", "none"), files("--cpuid-cap", "none"))
+    # Of two versions of a library with one path the later one is taken, however large it is.
+    true = put(os.path.join(work, "true.deb"), deb("true", [("./bin/true", program())]))
+    libraries = ["/lib/x86_64-linux-gnu/libc.so.6", "/lib/x86_64-linux-gnu/libm.so.6"]
+    if not all(map(os.path.exists, libraries)):
+        return
+    for old, new in (libraries, reversed(libraries)):
+        names = [put(os.path.join(work, f"{i}.deb"), deb("libc6", [("./lib/x86_64-linux-gnu/libc.so.6", program(path))])) for i, path in enumerate((old, new))]
+        put(names[1], deb("libc6", [("./lib/x86_64-linux-gnu/libc.so.6", program(new))], version="2.0"))
+        answers = []
+        for sources in ([names[1]], names, names[::-1]):
+            run("scan", "--db", db, true, *sources, status=(0, 3))
+            rows = json.loads(run("importance", "--db", db, "--json", "--popularity", "none")[0])["importance"]
+            answers.append(sorted(r["instruction"] for r in rows if r["packages"]))
+        check(answers[0] == answers[1] == answers[2], [len(a) for a in answers])
 
 
 def test_occurrences(work):
@@ -982,7 +1037,7 @@ def test_aarch64(work):
     check("SVC" in out and "ADD" in out, out)
 
 
-TESTS = [test_help, test_options, test_man, test_formats, test_whole_lists, test_plurals, test_closures, test_wc, test_plan, test_why, test_other_verbs, test_occurrences, test_published_data, test_report, test_page,
+TESTS = [test_help, test_options, test_man, test_formats, test_whole_lists, test_plurals, test_closures, test_wc, test_plan, test_why, test_other_verbs, test_first_hour, test_occurrences, test_published_data, test_report, test_page,
          test_packages, test_bad_elf, test_told_again, test_given_twice, test_other_content, test_add, test_version_loops, test_missing_library, test_unreadable, test_left_out_classes, test_bad_packages, test_popularity,
          test_databases, test_interrupted, test_two_writers, test_disk_full, test_memory_and_speed, test_thirty_thousand, test_shape, test_aarch64]
 
