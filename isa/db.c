@@ -52,7 +52,7 @@ struct db {
 struct db_writer {
     struct db *db;
     struct db out;
-    char *temporary;
+    char *path, *temporary;
     int error;
 };
 
@@ -458,9 +458,11 @@ static int walk(struct db *db)
                 break;
         }
         db->end += sizeof r + r.stored;
+        /* What lies behind the summary of a complete scan is none of a reader's business. */
+        if (!db->write && db->complete)
+            break;
     }
     db->forms_written = isa_forms_count(db->forms);
-    /* What lies behind the summary of a complete scan is none of a reader's business. */
     if (!db->write)
         return db->damaged_at && !db->complete ? -EUCLEAN : 0;
     return ftruncate(db->fd, (off_t)db->end) < 0 ? -errno : 0;
@@ -469,14 +471,16 @@ static int walk(struct db *db)
 static int open_file(struct db *db)
 {
     uint64_t magic = DB_MAGIC;
-    db->fd = open(db->path, (db->write ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC, 0666);
+    db->fd = open(db->path, (db->write ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC | O_NONBLOCK, 0666);
     if (db->fd < 0)
         return -errno;
-    if (db->write && flock(db->fd, LOCK_EX | LOCK_NB) < 0)
-        return -EBUSY;
     struct stat st;
     if (fstat(db->fd, &st) < 0)
         return -errno;
+    if (!S_ISREG(st.st_mode))
+        return S_ISDIR(st.st_mode) ? -EISDIR : -EBADMSG;
+    if (db->write && flock(db->fd, LOCK_EX | LOCK_NB) < 0)
+        return -EBUSY;
     if (st.st_size == 0 ? !db->write : read_at(db->fd, 0, &magic, sizeof magic) != 0)
         return -EBADMSG;
     if (db->write && magic == DB_MAGIC_OLD) {
@@ -657,15 +661,19 @@ struct db_writer *db_rewrite_begin(struct db *db)
 {
     struct db_writer *w = isa_alloc(sizeof *w);
     uint64_t magic = DB_MAGIC;
+    struct stat st;
     w->db = db;
-    w->temporary = isa_printf("%s.new", db->path);
-    w->out.fd = open(w->temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    /* A link stays one, and what only its owner may read as well. */
+    w->path = realpath(db->path, NULL);
+    w->path = w->path ? w->path : isa_strdup(db->path);
+    w->temporary = isa_printf("%s.new", w->path);
+    errno = 0;
+    w->out.fd = open(w->temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
     w->out.forms = db->forms;
     w->out.end = sizeof magic;
     pthread_mutex_init(&w->out.lock, NULL);
-    errno = 0;
-    if (w->out.fd < 0 || flock(w->out.fd, LOCK_EX | LOCK_NB) < 0 ||
-        pwrite(w->out.fd, &magic, sizeof magic, 0) != sizeof magic)
+    if (w->out.fd < 0 || flock(w->out.fd, LOCK_EX | LOCK_NB) < 0 || fstat(db->fd, &st) < 0 ||
+        fchmod(w->out.fd, st.st_mode & 0777) < 0 || pwrite(w->out.fd, &magic, sizeof magic, 0) != sizeof magic)
         w->error = errno ? -errno : -ENOSPC;
     for (unsigned i = 0; !w->error && i < isa_forms_count(db->forms); i++)
         w->error = write_form(&w->out, i);
@@ -705,13 +713,14 @@ int db_rewrite_end(struct db_writer *w, const struct db_summary *summary)
     if (!w->error)
         w->error = append(&w->out, RECORD_SUMMARY, (struct isa_hash){0}, out.data, out.size);
     hira_text_fini(&out);
-    if (!w->error && (fsync(w->out.fd) < 0 || rename(w->temporary, w->db->path) < 0))
+    if (!w->error && (fsync(w->out.fd) < 0 || rename(w->temporary, w->path) < 0))
         w->error = -errno;
     int error = w->error;
     if (error)
         unlink(w->temporary);
     hira_fd_closep(&w->out.fd);
     free(w->temporary);
+    free(w->path);
     free(w);
     return error;
 }

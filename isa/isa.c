@@ -62,11 +62,33 @@ const char *isa_n(uint64_t n, const char *one)
     return text;
 }
 
+/* How many bytes of well-formed UTF-8 that is no control character begin here; 0: none. */
+static size_t printable_at(const char *s)
+{
+    const unsigned char *p = (const unsigned char *)s;
+    size_t n = *p < 0x80                 ? 1
+               : *p >= 0xc2 && *p < 0xe0 ? 2
+               : *p >= 0xe0 && *p < 0xf0 ? 3
+               : *p >= 0xf0 && *p < 0xf5 ? 4
+                                         : 0;
+    unsigned code = n == 1 ? *p : *p & (0x7fu >> n);
+    for (size_t i = 1; i < n; i++) {
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+        code = code << 6 | (p[i] & 0x3f);
+    }
+    bool shortest = n < 3 || code >= (n == 3 ? 0x800u : 0x10000u), surrogate = code >= 0xd800 && code < 0xe000;
+    bool control = code < 0x20 || (code >= 0x7f && code < 0xa0); /* a terminal may obey both kinds */
+    return shortest && !surrogate && !control && code < 0x110000 ? n : 0;
+}
+
 void isa_printable(char *s)
 {
-    for (; *s; s++) {
-        if ((unsigned char)*s < 0x20 || *s == 0x7f)
+    while (*s) {
+        size_t n = printable_at(s);
+        if (!n)
             *s = '?';
+        s += n ? n : 1;
     }
 }
 

@@ -69,7 +69,8 @@ void isa_note(const char *format, ...) HIRA_PRINTF(1, 2);
 /* Whatever clears a progress bar before a line is printed. */
 extern void (*isa_before_line)(void);
 
-/* Escapes control characters of outside text in place, so that a file name cannot drive the terminal. */
+/* Replaces control characters of outside text in place, so that a file name cannot drive the terminal, and what is not
+ * UTF-8, so that JSON can have it. */
 void isa_printable(char *s);
 
 #endif

@@ -359,6 +359,8 @@ static int run(const struct verb *v, int argc, char **argv)
             return cmd_usage(&o, "%s wants a value", argv[optind - 1]);
         if (c == '?')
             return no_option(&o, argv[optind - 1]);
+        if (optarg && !*optarg)
+            return cmd_usage(&o, "an option has an empty value");
         int wrong = set(&o, c, optarg);
         if (wrong)
             return wrong;

@@ -5,15 +5,17 @@
 #include <errno.h>
 #include <zlib.h>
 
-#define ROWS_MAX 4000000 /* by_inst has some 220,000 */
-#define RARE 2           /* every distribution has packages on more than half of the machines */
+#define ROWS_MAX 500000    /* by_inst has some 220,000 */
+#define NAME_MAX_BYTES 120 /* that of a package is a part of a file's name */
+#define COUNT_MAX 1e15     /* below it half a machine is not lost in a double; there are 1e10 */
+#define RARE 2             /* every distribution has packages on more than half of the machines */
 
 struct parse {
     struct popcon *p;
     const char *path;
     uint64_t total, said; /* of a row '0 Total N'; of a comment */
     unsigned long line;
-    unsigned senseless, twice;
+    unsigned senseless, twice, over;
     bool sums; /* there is a Total row of another kind, which has sums of columns */
 };
 
@@ -24,7 +26,7 @@ static bool number(const char *s, uint64_t *ret)
         return false;
     errno = 0;
     *ret = strtoull(s, &end, 10);
-    return !errno && !*end;
+    return !errno && !*end && *ret <= (uint64_t)COUNT_MAX;
 }
 
 /* Cuts a line into words at blanks, or at commas when one ends its first word (by_inst has names of people with commas
@@ -60,6 +62,7 @@ static void comment(struct parse *at, const char *line)
         at->said = strtoull(found, NULL, 10);
     else if (isdigit((unsigned char)*before))
         at->said = strtoull(before, NULL, 10);
+    at->said = at->said <= (uint64_t)COUNT_MAX ? at->said : 0;
 }
 
 static void row(struct parse *at, char *line)
@@ -71,7 +74,7 @@ static void row(struct parse *at, char *line)
     if (!n || !strncmp(w[0], "---", 3))
         return;
     bool ok = n == 2 ? number(w[1], &inst) : n > 2 && number(w[0], &rank) && number(w[2], &inst);
-    if (!ok) {
+    if (!ok || strlen(name) > NAME_MAX_BYTES) {
         /* the names of columns are no fault */
         at->senseless += at->line > 1;
         return;
@@ -85,6 +88,7 @@ static void row(struct parse *at, char *line)
             at->sums = true;
         return;
     }
+    at->over += at->p->n == ROWS_MAX;
     if (at->p->n < ROWS_MAX) {
         ISA_PUSH(at->p->rows, at->p->n, at->p->cap) = (struct popcon_row){isa_strdup(name), inst};
         isa_printable(at->p->rows[at->p->n - 1].name);
@@ -128,7 +132,7 @@ static void settle(struct parse *at, uint64_t submissions)
     uint64_t most = 0;
     for (size_t i = 0; i < p->n; i++)
         most = HIRA_MAX(most, p->rows[i].installations);
-    bool is_sum = p->n > 1 && at->total == p->sum;
+    bool is_sum = p->n > 1 && at->total && at->total == p->sum;
     if (submissions)
         p->submissions = submissions;
     else if (at->said)
@@ -151,7 +155,7 @@ static void settle(struct parse *at, uint64_t submissions)
                  "them; if that is the sum of a column of which only some lines are here, say --submissions N",
                  at->path, (unsigned long long)at->total, 100 * (double)most / (double)at->total);
     for (size_t i = 0; i < p->n; i++)
-        p->everywhere += p->rows[i].installations >= p->submissions;
+        p->everywhere += p->submissions && p->rows[i].installations >= p->submissions;
     if (p->everywhere)
         isa_note("%s: %s %s on each of %s: counted as missing on half a machine, so that logarithms stay finite",
                  at->path, isa_n(p->everywhere, "package"), p->everywhere > 1 ? "are" : "is",
@@ -159,6 +163,9 @@ static void settle(struct parse *at, uint64_t submissions)
     if (at->twice)
         isa_skip(at->path, "%s %s of a package that has another; that with the most installations counts",
                  isa_n(at->twice, "line"), at->twice == 1 ? "is" : "are");
+    if (at->over)
+        isa_skip(at->path, "more than %d packages are more than any distribution has; %s left out", ROWS_MAX,
+                 isa_n(at->over, "line"));
     if (at->senseless)
         isa_skip(at->path, "%s %s no sense as 'rank name installations ...' or 'name,installations'; left out",
                  isa_n(at->senseless, "line"), at->senseless == 1 ? "makes" : "make");

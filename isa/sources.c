@@ -282,7 +282,7 @@ void sources_list(struct scan *s)
         struct stat st;
         const char *path = s->options->sources[i];
         if (stat(path, &st) < 0)
-            isa_skip(path, "%s; left out", strerror(errno));
+            isa_skip(*path ? path : "''", "%s; left out", strerror(errno));
         else if (S_ISDIR(st.st_mode))
             add_named_folder(s, path);
         else {

@@ -842,6 +842,17 @@ def test_popularity(work):
     check(machines(b"# submissions: 10000\n1 sed 9000 1 2 3 4 (A. Person, Jr.)\n2 ls 8000 1 2 3 4 (B, C, D)\n") == 10000, "commas")
     # What is behind 4096 characters of a line is no line.
     check(machines(b"# submissions: 10000\n" + rows + b"3 zzz 0 " + b" " * 4087 + b"4 zzzz 500\n") == 10000, "a long line")
+    # Numbers that nobody has: nothing becomes infinite, no memory is taken for it.
+    huge = 2**64 - 1
+    for text, status in ((b"1 sed %d\n2 ls 8000\n0 Total %d\n" % (huge, huge), 3), (b"# submissions: %d\n1 sed 9000\n2 ls 1\n" % huge, 0), (b"# submissions: %d\n1 sed 9000\n" % (huge * 100), 0),
+                         (b"1 sed 1000000000000000\n0 Total 1000000000000000\n", 0), (b"1 sed 0\n2 ls 0\n", 0)):
+        out, err = run("importance", "--db", db, "--limit", 0, "--popularity", put(path, text), status=status)
+        check(not re.search(r"\b(inf|nan)\b", out) and " 0 machines: counted" not in err and str(huge) not in out, f"{text}: {out[:400]} {err}")
+    put(path, gzip.compress(b"".join(b"%d %s%d 5\n" % (i, b"x" * (90 if i % 2 else 900), i) for i in range(1, 1100001)), compresslevel=1))
+    status, memory, _, _, out = measured("importance", "--db", db, "--popularity", path)
+    check(status == 3 and (SANITIZED or memory < 200), f"status {status}, {memory:.0f} MB")
+    _, err = run("importance", "--db", db, "--popularity", path, status=3)
+    check("more than 500000 packages are more than any distribution has; 50000 lines left out" in err and "550000 lines make no sense" in err, err)
     answers = set()
     for order in (b"1 sed 9000\n2 ls 10\n3 sed 5\n", b"1 sed 5\n2 ls 10\n3 sed 9000\n"):
         out, err = run("importance", "--db", db, "--popularity", put(path, b"# submissions: 10000\n" + order), status=3)
@@ -893,6 +904,128 @@ def test_databases(work):
     _, err = run("scan", "--db", os.path.join(work, "no", "folder", "x.db"), "/bin/true", status=1)
     check(f"the folder {work}/no/folder is not there; make it" in err and "isapop scan" not in err, err)
     _, err = run("scan", "--db", "/proc/nowhere/x.db", "/bin/true", status=1)
+
+
+def unprivileged(*arguments):
+    """isapop as somebody whom folders can refuse."""
+    command = [ISAPOP, *map(str, arguments)]
+    if os.getuid() == 0:
+        if not shutil.which("setpriv"):
+            raise Skip("root writes everywhere, and there is no setpriv")
+        command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    if done.returncode == 126 or "failed to execute" in done.stderr:
+        raise Skip("others may not run what was built here")
+    return done
+
+
+def test_places_of_databases(work):
+    """A folder that cannot be written, a link, what is no file; the owner's rights stay."""
+    folder = os.path.join(work, "folder")
+    os.mkdir(folder)
+    db = os.path.join(folder, "x.db")
+    run("scan", "--db", db, "/bin/true")
+    answer = run("importance", "--db", db)[0]
+    # Through a link, which stays one; what only its owner may read stays so.
+    link = os.path.join(work, "link.db")
+    os.symlink("folder/x.db", link)
+    os.chmod(db, 0o600)
+    run("scan", "--db", link, "/bin/true")
+    check(os.path.islink(link) and os.stat(db).st_mode & 0o777 == 0o600 and run("importance", "--db", db)[0] == answer, "a scan through a link")
+    pipe = os.path.join(work, "pipe")
+    os.mkfifo(pipe)
+    for path in (pipe, "/dev/null"):
+        for verb in (["importance"], ["scan", "/bin/true"]):
+            done = subprocess.run([ISAPOP, *verb, "--db", path], capture_output=True, text=True, timeout=60)
+            check(done.returncode == 1 and "this is no database" in done.stderr, f"{path}: {done}")
+    _, err = run("scan", "--db", work, "/bin/true", status=1)
+    check("Is a directory" in err, err)
+    for option in ("--db", "--popularity", "--output"):
+        _, err = run("report", option, "", status=2)
+        check("empty value" in err, err)
+    _, err = run("scan", "--db", os.path.join(work, "none.db"), "", status=3)
+    check("'': No such file" in err, err)
+    # The folder refuses what a scan writes beside the database; queries need nothing of it.
+    os.chmod(db, 0o666)
+    os.chmod(folder, 0o555)
+    top = os.path.dirname(work)  # of the run's own
+    mode = os.stat(top).st_mode & 0o777
+    os.chmod(top, 0o755)
+    try:
+        done = unprivileged("scan", "--db", db, "/bin/ls")
+        check(done.returncode == 1 and "x.db: cannot be written: Permission denied" in done.stderr and "full" not in done.stderr, done)
+        done = unprivileged("importance", "--db", db)
+        check(done.returncode == 0 and done.stdout == answer and not done.stderr, done)
+        done = unprivileged("report", "--db", db, "--output", os.path.join(folder, "page.html"))
+        check(done.returncode == 1 and "page.html: Permission denied" in done.stderr, done)
+    finally:
+        os.chmod(top, mode)
+        os.chmod(folder, 0o755)
+
+
+def test_strange_names(work):
+    """Names of files that drive terminals, are no UTF-8, or end a script: printed without harm, in every format."""
+    folder, db, page = os.path.join(work, "folder"), os.path.join(work, "x.db"), os.path.join(work, "page.html")
+    os.mkdir(folder)
+    names = [b"new\nline", b"esc\x1b[31m", b"bad\xff\xfe", b"cut\xe2\x82", b"c1\xc2\x9b31m", b"surrogate\xed\xa0\x80", b"long\xc0\x8a", b'comma,"quote', b"<script>alert(1)<!--", b"-dash", b"#hash", b" ", "\u00fcml\u00e4ut \U0001f600".encode()]
+    for i, name in enumerate(names):
+        put(os.path.join(folder.encode(), name), elf(b"\x90" * (i + 1) + b"\xc3"))
+    put(os.path.join(folder.encode(), b"broken\n\x1b[31m\xff"), program()[:300])
+    done = subprocess.run([ISAPOP, "scan", "--db", db, folder], capture_output=True)
+    check(done.returncode == 3 and b"13 packages with 13 programs" in done.stdout and b"broken??[31m?: " in done.stderr, done)
+    supported = put(os.path.join(work, "supported"), b"CPUID\n")
+    for verb in (["wc", "--supported", supported], ["why", "RET"], ["testset"], ["plan"], ["report", "--output", page]):
+        for form in ("text", "json", "csv"):
+            done = subprocess.run([ISAPOP, *verb, "--db", db, "--popularity", "none", "--format", form, *(["--limit", "0"] if verb[0] != "report" else [])], capture_output=True)
+            text = done.stdout.decode()  # fails where it is no UTF-8
+            check(done.returncode == 0 and not any(ord(c) < 32 and c != "\n" or 127 <= ord(c) < 160 for c in text), f"{verb} {form}: {done}")
+            if verb[0] == "wc" and form == "json":
+                there = {row["package"] for row in json.loads(text)["broken"]}
+                check(there == {"new?line", "esc?[31m", "bad??", "cut??", "c1??31m", "surrogate???", "long??", 'comma,"quote', "<script>alert(1)<!--", "-dash", "#hash", " ", "\u00fcml\u00e4ut \U0001f600"}, there)
+    text = open(page, encoding="utf-8").read()
+    check("<script>alert" not in text and len(json.loads(re.search(r'<script id="data" type="application/json">(.*?)</script>', text, re.S).group(1))["plans"]["best-gain"]["steps"]) >= 1, "the page")
+    # The same in a package's own words.
+    strange = b"\x1b[31mp\xff\xfe"
+    data = deb("NAME", [("./usr/bin/tool", elf(b"\x90\xc3"))])
+    control = lzma.compress(tar([("./control", b"Package: " + strange + b"\nVersion: \xff\nArchitecture: amd64\n")]))
+    parts = [("debian-binary", b"2.0\n"), ("control.tar.xz", control), ("data.tar.xz", lzma.compress(tar([("./usr/bin/tool", elf(b"\x90\xc3"))])))]
+    data = b"!<arch>\n" + b"".join(f"{part:<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{len(d):<10}".encode() + b"`\n" + d + (b"\n" if len(d) % 2 else b"") for part, d in parts)
+    run("scan", "--db", db, put(os.path.join(work, "p.deb"), data))
+    rows = json.loads(run("testset", "--db", db, "--popularity", "none", "--json")[0])["testset"]
+    check(rows[0]["package"] == "?[31mp??" and rows[0]["version"] == "?", rows)
+
+
+def test_killed(work):
+    """A scan that is killed at any moment has lost nothing that was done, and the next one answers as if nothing had been."""
+    folder, other = os.path.join(work, "bin"), os.path.join(work, "y.db")
+    os.mkdir(folder)
+    size = lambda name: os.path.getsize(os.path.join("/usr/bin", name))
+    names = [n for n in sorted(os.listdir("/usr/bin")) if os.path.isfile(f"/usr/bin/{n}") and not os.path.islink(f"/usr/bin/{n}") and 20000 < size(n) < 500000]
+    for name in names[:60]:
+        shutil.copy(os.path.join("/usr/bin", name), folder)
+    package = put(os.path.join(folder, "p.deb"), deb("p", [("./bin/true", program()), ("./bin/ls", program("/bin/ls"))]))
+    before = time.monotonic()
+    run("scan", "--db", other, folder, status=(0, 3))
+    took = time.monotonic() - before
+    answer = run("importance", "--db", other, "--limit", 0)[0]
+    random.seed(11)
+    for i in range(6):
+        db, kills = os.path.join(work, f"{i}.db"), 0
+        for _ in range(3):
+            child = subprocess.Popen([ISAPOP, "scan", "--db", db, folder], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                child.wait(timeout=random.random() * took)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                kills += 1
+            child.wait()
+            if os.path.exists(db) and os.path.getsize(db) >= 8:
+                # What there is either answers as a whole, or says that it is not.
+                out, err = run("importance", "--db", db, "--limit", 0, status=(0, 1))
+                check(out == answer or "its scan is not complete" in err, f"after {kills} kills: {err}")
+        run("scan", "--db", db, folder, status=(0, 3))
+        check(run("importance", "--db", db, "--limit", 0)[0] == answer, f"scan {i}, killed {kills} times, answers otherwise")
+        check(not os.path.exists(db + ".new"), "something is left behind")
 
 
 def test_interrupted(work):
@@ -1039,7 +1172,7 @@ def test_aarch64(work):
 
 TESTS = [test_help, test_options, test_man, test_formats, test_whole_lists, test_plurals, test_closures, test_wc, test_plan, test_why, test_other_verbs, test_first_hour, test_occurrences, test_published_data, test_report, test_page,
          test_packages, test_bad_elf, test_told_again, test_given_twice, test_other_content, test_add, test_version_loops, test_missing_library, test_unreadable, test_left_out_classes, test_bad_packages, test_popularity,
-         test_databases, test_interrupted, test_two_writers, test_disk_full, test_memory_and_speed, test_thirty_thousand, test_shape, test_aarch64]
+         test_databases, test_places_of_databases, test_strange_names, test_interrupted, test_killed, test_two_writers, test_disk_full, test_memory_and_speed, test_thirty_thousand, test_shape, test_aarch64]
 
 
 def main():
