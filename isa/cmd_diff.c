@@ -258,6 +258,7 @@ static struct model *open_suite(const struct options *o, const struct model *m, 
     struct scan_options scan_options = o->scan;
     struct scan_result result;
     scan_options.database = path;
+    scan_options.passing = true;
     scan_options.sources = o->words;
     scan_options.n_sources = o->n_words;
     scan_options.machine = m->summary.machine;

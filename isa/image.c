@@ -85,11 +85,11 @@ const uint8_t *elf_at(const struct elf *elf, uint64_t address, uint64_t size)
 
 /* Many names may be ends of one long text, so a name has a longest: else a file of megabytes would keep a processor for
  * hours. */
-const char *elf_string(const char *strings, size_t size, uint64_t offset)
+const char *elf_string(const char *table, size_t size, uint64_t offset)
 {
-    if (!strings || offset >= size || !memchr(strings + offset, 0, HIRA_MIN(size - offset, (size_t)STRING_MAX)))
+    if (!table || offset >= size || !memchr(table + offset, 0, HIRA_MIN(size - offset, (size_t)STRING_MAX)))
         return NULL;
-    return strings + offset;
+    return table + offset;
 }
 
 const char *elf_dynamic_string(const struct elf *elf, uint64_t offset)

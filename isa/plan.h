@@ -33,7 +33,7 @@ struct plan {
 };
 
 /* Up to a weighted completeness of `until`, or `most` units. */
-void plan_make(const struct model *m, const uint64_t *supported, enum plan_order order, double until, size_t most,
+void plan_make(const struct model *m, const uint64_t *supported, enum plan_order how, double until, size_t most,
                struct plan *ret);
 void plan_fini(struct plan *plan);
 /* How many new units the plan needs to reach a completeness; SIZE_MAX: it does not. */

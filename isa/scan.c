@@ -27,13 +27,18 @@ _Atomic bool scan_stop;
 
 /* ---- being told to stop ---- */
 
+static bool goes_on;
+
 static void on_signal(int signal)
 {
-    static const char text[] = "\nisapop: stopping; the same command goes on from here\n";
+    static const char stop[] = "\nisapop: stopping", more[] = "; the same command goes on from here";
     if (scan_stop)
         _exit(128 + signal); /* twice: now. The database is only ever appended to */
     scan_stop = true;
-    (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    (void)!write(STDERR_FILENO, stop, sizeof stop - 1);
+    if (goes_on)
+        (void)!write(STDERR_FILENO, more, sizeof more - 1);
+    (void)!write(STDERR_FILENO, "\n", 1);
 }
 
 static void catch_signals(void)
@@ -252,8 +257,9 @@ static void cannot_write(struct scan *s, int error)
     pthread_mutex_unlock(&s->lock);
     scan_stop = true;
     if (first)
-        isa_note("%s: cannot be written: %s; %sthe same command goes on from here", s->options->database,
-                 strerror(-error), error == -ENOSPC || error == -EDQUOT ? "the disk is full, free some space: " : "");
+        isa_note("%s: cannot be written: %s%s%s", s->options->database, strerror(-error),
+                 error == -ENOSPC || error == -EDQUOT ? "; the disk is full, free some space" : "",
+                 s->options->passing ? "" : "; the same command goes on from here");
 }
 
 static void say_remark(const char *path, const char *what)
@@ -1036,6 +1042,7 @@ int scan(const struct scan_options *options, struct scan_result *ret)
         return ISA_FAILED;
     }
     sigaction(SIGBUS, &bus, NULL);
+    goes_on = !options->passing;
     catch_signals();
     db_packages(s.db, true, false, add_known, &s);
     if (s.n_known)

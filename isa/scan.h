@@ -28,6 +28,7 @@ struct scan_options {
     bool closure_given, cap_given;
     bool add;     /* keep the packages of the scan before that this one does not have */
     bool measure; /* compare with the bare decoder */
+    bool passing; /* the database does not outlast the command: nothing goes on from there */
 };
 
 struct scan_result {
