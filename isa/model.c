@@ -308,8 +308,12 @@ struct model *model_open(const struct model_options *options)
 void model_describe(const struct model *m, struct hira_text *out)
 {
     double matched = 0;
-    for (size_t i = 0; i < m->n_members; i++)
-        matched += m->members[i].match == MATCH_NAME ? m->members[i].p : 0;
+    size_t again = 0; /* databases have packages in the order of names */
+    for (size_t i = 0; i < m->n_members; i++) {
+        bool by_name = m->members[i].match == MATCH_NAME;
+        matched += by_name ? m->members[i].p : 0;
+        again += by_name && i && !strcmp(m->members[i - 1].name, m->members[i].name);
+    }
     hira_text_printf(out, "%s with programs; closure %s, processor %s", isa_n(m->n_members, "package"),
                      closure_names[m->closure], m->cap == ISA_BEYOND ? "any" : isa_level_names[m->cap]);
     if (!m->weighted) {
@@ -321,6 +325,9 @@ void model_describe(const struct model *m, struct hira_text *out)
                      m->matched[MATCH_SOURCE], m->matched[MATCH_GIVEN], m->matched[MATCH_NONE]);
     hira_text_printf(out, "; %.1f %% of the file's weight matched by name\n",
                      m->popcon_weight > 0 ? 100 * matched / m->popcon_weight : 0);
+    if (again)
+        hira_text_printf(out, "%s %s the weight of another of the same name, counted beside it; scan one of each\n",
+                         isa_n(again, "package"), again == 1 ? "has" : "have");
     if (m->weight <= 0)
         hira_text_puts(out, "no package has a weight, so all that is weighted is 0: --popularity none counts all "
                             "alike, --missing-weight P assumes one\n");

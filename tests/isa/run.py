@@ -421,6 +421,14 @@ def test_first_hour(work):
     rows = put(os.path.join(work, "p"), b"1 true 9\n2 other 10\n")
     check(says not in run("importance", "--db", db, "--popularity", rows)[0], "a weight is matched")
     check(says in run("importance", "--db", db, "--popularity", put(rows, b"2 other 10\n"))[0], "no weight is matched")
+    # Two versions of a package have its weight twice, which is said.
+    versions = [put(os.path.join(work, version + ".deb"), deb("p", [("./usr/bin/tool", elf(b"\x90" * n + b"\xc3"))], version=version)) for n, version in enumerate(("1.0", "2.0", "3.0"))]
+    many = os.path.join(work, "versions.db")
+    run("scan", "--db", many, *versions)
+    put(rows, b"1 p 9\n2 other 10\n")
+    check("2 packages have the weight of another of the same name" in run("importance", "--db", many, "--popularity", rows)[0], "versions")
+    run("scan", "--db", many, versions[0])
+    check("of the same name" not in run("importance", "--db", many, "--popularity", rows)[0], "one version")
     # diff says what is A, and what B.
     out, _ = run("diff", db, base(work), "--popularity", "none")
     check("A: 1 package with" in out and f"B: {len(PROGRAMS)} packages with" in out, out[:600])
