@@ -3,10 +3,12 @@
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
+#include <fcntl.h>
 #include <math.h>
 #include <unistd.h>
 #include <uthash.h>
 
+#include "base/fd.h"
 #include "cmd.h"
 
 #define MATTERS 0.1   /* importance from which on a suite should have an instruction */
@@ -224,10 +226,14 @@ int cmd_diff(const struct options *o)
 
 /* ---- bench ---- */
 
-static bool is_database(const struct options *o)
+/* By its content, or by its name where it is not there. */
+static bool is_database(const char *path)
 {
-    size_t length = strlen(o->words[0]);
-    return o->n_words == 1 && length > 3 && !strcmp(o->words[0] + length - 3, ".db");
+    char head[8];
+    size_t length = strlen(path);
+    HIRA_AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t n = fd < 0 ? -1 : read(fd, head, sizeof head);
+    return n > 0 ? db_begins(head, (size_t)n) : length > 3 && !strcmp(path + length - 3, ".db");
 }
 
 /* The suite's own database: one that is named, or a temporary one that is made. Sets *ret_status when there is none. */
@@ -237,7 +243,7 @@ static struct model *open_suite(const struct options *o, const struct model *m, 
     *ret_status = ISA_FAILED;
     options.popularity = "none";
     options.database = o->words[0];
-    if (is_database(o)) {
+    if (is_database(o->words[0])) {
         struct model *suite = model_open(&options);
         if (suite && comparable(m, o->model.database, suite, o->words[0]))
             return suite;
@@ -263,9 +269,12 @@ static struct model *open_suite(const struct options *o, const struct model *m, 
     scan_options.n_sources = o->n_words;
     scan_options.machine = m->summary.machine;
     int status = scan(&scan_options, &result);
+    bool done = status == ISA_OK || status == ISA_SKIPPED, some = result.summary.packages;
     db_summary_fini(&result.summary);
     options.database = path;
-    struct model *suite = status == ISA_OK || status == ISA_SKIPPED ? model_open(&options) : NULL;
+    if (done && !some)
+        isa_note("there is no program in the suite");
+    struct model *suite = done && some ? model_open(&options) : NULL;
     if (status == ISA_INTERRUPTED)
         *ret_status = status;
     unlink(path);
@@ -305,7 +314,11 @@ int cmd_bench(const struct options *o)
     size_t n, suite_uses = 0, matter = 0, both = 0, seldom = 0;
     if (!o->n_words)
         return cmd_usage(o, "which suite? isapop bench SUITE.db, or its programs or folders");
-    if (is_database(o) && o->scan.threads)
+    for (size_t i = 0; i < o->n_words; i++) {
+        if (o->n_words > 1 && is_database(o->words[i]))
+            return cmd_usage(o, "%s is a database; a suite is one database, or programs and folders", o->words[i]);
+    }
+    if (is_database(o->words[0]) && o->scan.threads)
         return cmd_usage(o, "--threads is for scanning, and %s is a database already", o->words[0]);
     if (!cmd_begin(o, &m, &out))
         return ISA_FAILED;

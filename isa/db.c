@@ -561,6 +561,15 @@ void db_close(struct db *db)
     free(db);
 }
 
+bool db_begins(const void *head, size_t size)
+{
+    uint64_t magic;
+    if (size < sizeof magic)
+        return false;
+    memcpy(&magic, head, sizeof magic);
+    return magic == DB_MAGIC || magic == DB_MAGIC_OLD;
+}
+
 struct isa_forms *db_forms(struct db *db)
 {
     return db->forms;

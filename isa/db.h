@@ -73,6 +73,9 @@ struct db;
 struct db *db_open(const char *path, bool write);
 void db_close(struct db *db);
 
+/* Whether a file begins as databases do, of this isapop or an earlier one. */
+bool db_begins(const void *head, size_t size);
+
 struct isa_forms *db_forms(struct db *db);
 const struct db_summary *db_summary(const struct db *db); /* NULL: no scan of it was ever complete */
 

@@ -179,6 +179,8 @@ static void add_file(struct scan *s, const char *path, bool named)
         add_archive(s, path, size, named);
     } else if (named && is_index(path, head, n)) {
         add_index(s, path);
+    } else if (named && db_begins(head, n)) {
+        isa_skip(path, "a database of isapop, which is asked and not scanned; left out");
     } else if (named || (strlen(path) > 4 && !strcmp(path + strlen(path) - 4, ".deb"))) {
         isa_skip(path, "neither an ELF file nor a Debian package nor an index of them; left out");
     }

@@ -421,6 +421,16 @@ def test_first_hour(work):
     rows = put(os.path.join(work, "p"), b"1 true 9\n2 other 10\n")
     check(says not in run("importance", "--db", db, "--popularity", rows)[0], "a weight is matched")
     check(says in run("importance", "--db", db, "--popularity", put(rows, b"2 other 10\n"))[0], "no weight is matched")
+    # A database is a suite by itself, whatever its name; it is no source.
+    suite = os.path.join(work, "suite")
+    shutil.copy(db, suite)
+    run("bench", "--db", base(work), suite)
+    _, err = run("bench", "--db", base(work), "/bin/true", suite, status=2)
+    check("suite is a database; a suite is one database, or programs and folders" in err, err)
+    _, err = run("bench", "--db", base(work), os.path.join(work, "absent"), status=1)
+    check("there is no program in the suite" in err and "isapop-suite" not in err, err)
+    _, err = run("scan", "--db", db, "/bin/true", suite, status=3)
+    check("suite: a database of isapop, which is asked and not scanned" in err, err)
     # Two versions of a package have its weight twice, which is said.
     versions = [put(os.path.join(work, version + ".deb"), deb("p", [("./usr/bin/tool", elf(b"\x90" * n + b"\xc3"))], version=version)) for n, version in enumerate(("1.0", "2.0", "3.0"))]
     many = os.path.join(work, "versions.db")
