@@ -122,7 +122,7 @@ static void print_args(const struct machine *m)
     if (m->shared)
         fprintf(stderr, "hira vm: in the machine:    HIRA_SOCKET=vsock:%llu\n", (unsigned long long)m->port);
     else
-        fprintf(stderr, "hira vm: in the machine:    hira run --on vsock -- PROGRAM\n");
+        fprintf(stderr, "hira vm: in the machine:    the guest package's hira-relay.service, or: hira run --on vsock -- PROGRAM\n");
 }
 
 /* ---- the command line ---- */

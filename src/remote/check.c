@@ -65,7 +65,7 @@ static int say_hops(const struct relay_pipe *pipe, const struct relay_target *ta
          "start hirad --listen there; let nothing between close the port; is it the right one?"},
         {RELAY_AT_PREFACE, "version", "Hira answers, of the same version",
          "install the same Hira on both hosts; is --plain given on both or on neither? Is the port another service's?"},
-        {RELAY_AT_TLS, "keys", "both sides have shown who they are",
+        {RELAY_AT_TLS, "keys", "that side has shown who it is",
          "the key's line, or the certificate's authority, has to be the same on both hosts: docs/remote.md; hirad's "
          "log there says more"},
     };
@@ -118,7 +118,8 @@ static int ask(struct relay_pipe *pipe, const char *api, char *text, size_t size
     if (error) {
         relay_pipe_why(pipe, error, text, size);
         return say("fail", "keys", text,
-                   "the key's line, or the certificate's authority, has to be the same on both hosts: docs/remote.md");
+                   "the key's line, or the certificate's authority, has to be the same on both hosts: docs/remote.md; hirad's log "
+                   "there says more");
     }
     error = send_frame(pipe, RELAY_CONTROL, 1, &hello, sizeof hello);
     if (!error)

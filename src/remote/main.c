@@ -233,8 +233,10 @@ static int listen_for_guests(struct relay *b, bool private, char *error, size_t 
         snprintf(b->folder, sizeof b->folder, "%s/hira-on-XXXXXX",
                  tmp && *tmp == '/' && strlen(tmp) < 40 ? tmp : "/tmp");
         if (!mkdtemp(b->folder)) {
+            snprintf(error, size, "cannot make the folder %s for the socket: %s (TMPDIR names another place)", b->folder,
+                     strerror(errno));
             b->folder[0] = 0;
-            return snprintf(error, size, "cannot make a folder for the socket: %s", strerror(errno)), -1;
+            return -1;
         }
         snprintf(b->options.socket, sizeof b->options.socket, "%s/hirad.sock", b->folder);
     }

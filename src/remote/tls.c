@@ -294,10 +294,16 @@ static const char *why(gnutls_session_t tls, int code, char *text, size_t size)
         return text;
     }
     if (code == GNUTLS_E_FATAL_ALERT_RECEIVED) {
-        const char *alert = gnutls_alert_get_name(gnutls_alert_get(tls));
-        snprintf(text, size, "the other side refuses: %s", alert ? alert : "it does not say why");
+        gnutls_alert_description_t said_so = gnutls_alert_get(tls);
+        const char *alert = gnutls_alert_get_name(said_so);
+        const char *hint = said_so == GNUTLS_A_ILLEGAL_PARAMETER || said_so == GNUTLS_A_DECRYPT_ERROR
+                               ? ": is the key, under this name, known there?"
+                           : said_so == GNUTLS_A_CERTIFICATE_REQUIRED ? ": give --cert and --key" : "";
+        snprintf(text, size, "the other side refuses: %s%s", alert ? alert : "it does not say why", hint);
         return text;
     }
+    if (code == GNUTLS_E_RECEIVED_ILLEGAL_PARAMETER)
+        return "it knows no key of a name here, or another one";
     if (code == GNUTLS_E_PREMATURE_TERMINATION || code == GNUTLS_E_PULL_ERROR)
         return "the other side ends it: is the key, or the certificate, known there?";
     return gnutls_strerror(code);

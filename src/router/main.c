@@ -579,6 +579,17 @@ static int take_remote(struct router_options *o, int index, const char *value)
     return 0;
 }
 
+/* Keys are for guests of other hosts, who come by --listen. */
+static bool remote_makes_sense(const struct router_options *o)
+{
+    bool listens = !o->n_remote;
+    for (unsigned i = 0; i < o->n_remote; i++)
+        listens |= !strncmp(o->remote[i], "--listen", strlen("--listen"));
+    if (!listens)
+        fprintf(stderr, "hirad: %s is for guests of other hosts: --listen ADDRESS is missing\n", o->remote[0]);
+    return listens;
+}
+
 static int take_option(struct router *router, int option, int index, int *private_fd)
 {
     struct router_options *o = &router->options;
@@ -688,6 +699,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "hirad: it takes options only, not '%s'\n", argv[optind]);
         return usage_error();
     }
+    if (!remote_makes_sense(&router.options))
+        return 2;
     int status = read_config(&router, check);
     if (status || check)
         return status;

@@ -16,6 +16,7 @@ class Proxy:
         self.down = False
         self.pairs = []
         self.carried = 0
+        self.began = []  # with what each connection began, from the guest's side
         self.accepted = 0
         self.lock = threading.Lock()
         threading.Thread(target=self.accept, daemon=True).start()
@@ -55,6 +56,8 @@ class Proxy:
                     data = a.recv(65536)
                     if not data:
                         break
+                    if not size and len(self.began) < self.accepted and any(p[0] is a for p in self.pairs):
+                        self.began.append(data)
                     free = max(free, time.time()) + (len(data) / self.rate if self.rate else 0)
                     due.append((free + self.delay, data))
                     size += len(data)

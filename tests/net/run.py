@@ -309,6 +309,52 @@ def a_session_outlives_its_connection_over_tls(place):
 
 
 @test
+def a_session_s_name_is_of_no_use(place):
+    """Who has seen it on the way, without the key, neither gets a session nor ends its connection; on the host it cannot be seen."""
+    psk = place.path('keys', f'alice:{KEY}\n')
+    r = place.router('--psk', psk)
+    proxy = Proxy(r.port)
+    over, tried = threading.Event(), []
+
+    def disturb():
+        wait_for(lambda: r.status()['guests'], 'the guest to be served')
+        time.sleep(0.3)
+        proxy.cut(age=0.1)
+        wait_for(lambda: len(proxy.began) > 1, 'the next connection')
+        preface = proxy.began[1][:128]
+        name = preface[16:32]
+        assert any(name) and name.hex() not in open('/proc/net/unix').read(), preface
+        before = proxy.accepted
+        while not over.wait(0.05):
+            with socket.create_connection(('127.0.0.1', r.port)) as s:
+                s.sendall(preface)
+                time.sleep(0.05)
+                tried.append(proxy.accepted - before)
+    t = threading.Thread(target=disturb)
+    t.start()
+    place.same(proxy.port, 'memory/again_and_again', keys=('--psk', psk), timeout=120)
+    over.set()
+    t.join()
+    proxy.close()
+    assert tried and tried[-1] <= 1, tried
+
+
+@test
+def silent_programs(place):
+    """A relay's place is not for who says nothing."""
+    p = subprocess.Popen([RELAY, '--on', '127.0.0.1:1', '--plain', '--socket', place.path('relay.sock')], stderr=subprocess.PIPE, text=True)
+    try:
+        assert 'listens on' in p.stderr.readline()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+            s.connect(place.path('relay.sock'))
+            s.settimeout(15)
+            assert s.recv(1) == b''
+    finally:
+        p.terminate()
+        p.wait(10)
+
+
+@test
 def cut_for_a_while(place):
     r = place.router('--plain')
     proxy = Proxy(r.port)
