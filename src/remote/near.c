@@ -28,14 +28,16 @@ static bool again(void *context, struct relay_pipe *pipe)
     struct relay_session *s = context;
     char error[RELAY_ERROR_MAX];
     uint64_t end = hira_now_ns() + s->options->grace_ms * 1000000ull;
-    while (!atomic_load(&s->ending) && hira_now_ns() < end) {
+    do { /* once at least: keys that are used up are no lost connection */
+        if (atomic_load(&s->ending))
+            return false;
         int ret = relay_pipe_connect(pipe, &target, &s->options->keys, s->link.session, error, sizeof error);
         if (ret == 0)
             return true;
         if (ret == -ENOENT) /* it is not known there any more */
             return false;
         usleep(RELAY_RETRY_MS * 1000);
-    }
+    } while (hira_now_ns() < end);
     return false;
 }
 
