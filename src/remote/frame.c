@@ -27,9 +27,10 @@ int relay_frame_check(const struct relay_frame *f)
         [RELAY_REPLY] = {sizeof(struct relay_progress) + sizeof(struct hira_reply),
                          sizeof(struct relay_progress) + HIRA_REPLY_SIZE},
         [RELAY_PROGRESS] = {sizeof(struct relay_progress), sizeof(struct relay_progress)},
+        [RELAY_PACKED] = {sizeof(uint32_t) + 1, RELAY_PIECE},
     };
     bool counted = f->type != RELAY_SESSION && f->type != RELAY_ACK;
-    if (f->type < RELAY_SESSION || f->type > RELAY_PROGRESS || f->size < sizes[f->type].least ||
+    if (f->type < RELAY_SESSION || f->type > RELAY_PACKED || f->size < sizes[f->type].least ||
         f->size > sizes[f->type].most || counted != (f->number != 0))
         return -EBADMSG;
     return 0;

@@ -19,7 +19,7 @@
 #include "wire/handshake.h"
 
 #define RELAY_MAGIC 0x4e524948u /* "HIRN" */
-#define RELAY_VERSION 1u        /* of what is described here; that of the records in it is HIRA_PROTOCOL_VERSION */
+#define RELAY_VERSION 2u        /* of what is described here; that of the records in it is HIRA_PROTOCOL_VERSION */
 #define RELAY_SESSION_SIZE 16
 
 enum { RELAY_PLAIN, RELAY_TLS };
@@ -45,6 +45,7 @@ enum relay_frame_type {
     RELAY_CELL,        /* the completion word before the block at offset `argument` becomes `lane` */
     RELAY_REPLY,       /* on a lane, to the record of sequence `argument`: struct relay_progress, then the reply */
     RELAY_PROGRESS,    /* on a lane: struct relay_progress */
+    RELAY_PACKED,      /* as DATA, compressed (pack.h): may be sent in its place, also when it was not the first time */
 };
 
 struct relay_frame {

@@ -113,7 +113,9 @@ static void put(struct relay_link *l, struct relay_frame *head, const void *payl
     const struct iovec parts[] = {{head, sizeof *head}, {(void *)payload, head->size}};
     uint64_t begin = hira_now_ns();
     write_all(l, parts, 2);
-    atomic_fetch_add_explicit(&l->count.bulk_ns, hira_now_ns() - begin, memory_order_relaxed);
+    uint64_t took = hira_now_ns() - begin;
+    atomic_fetch_add_explicit(&l->count.bulk_ns, took, memory_order_relaxed);
+    relay_pack_sent(&l->pack, head->size, took, head->type == RELAY_PACKED);
 }
 
 static struct relay_kept *keep(const struct iovec *parts, int n, unsigned how)
@@ -151,8 +153,8 @@ static void take_turn_with_room(struct relay_link *l)
     pthread_mutex_unlock(&l->lock);
 }
 
-/* Its number, and its place behind all others. Whether it goes at once: not while there is no connection, nor before what
- * the new one is to bring again. */
+/* Its number, and its place behind all others. Whether it goes at once: not while there is no connection, nor before
+ * what the new one is to bring again. */
 static bool append(struct relay_link *l, struct relay_kept *k)
 {
     pthread_mutex_lock(&l->lock);
@@ -179,6 +181,30 @@ void relay_link_send(struct relay_link *l, uint16_t type, uint16_t lane, uint64_
     take_turn_with_room(l);
     if (append(l, k))
         put(l, &k->head, k->payload, how);
+    give_turn(l);
+}
+
+/* What is kept is the piece itself, which costs no memory: where it is sent again, that is. */
+void relay_link_send_data(struct relay_link *l, uint64_t offset, const void *data, size_t size, void *scratch,
+                          unsigned how)
+{
+    const struct iovec part = {(void *)data, size};
+    struct relay_kept *k = keep(&part, 1, RELAY_STAYS);
+    if (!k)
+        l->owner->over(l->context, "out of memory");
+    k->head.type = RELAY_DATA;
+    k->head.argument = offset;
+    size_t packed =
+        scratch && size >= RELAY_PACK_LEAST && relay_pack_may(&l->pack) ? relay_pack(&l->pack, data, size, scratch) : 0;
+    take_turn_with_room(l);
+    if (append(l, k)) {
+        struct relay_frame head = k->head;
+        if (packed) {
+            head.type = RELAY_PACKED;
+            head.size = (uint32_t)packed;
+        }
+        put(l, &head, packed ? scratch : data, how);
+    }
     give_turn(l);
 }
 
@@ -316,6 +342,13 @@ static int read_data(struct relay_link *l, const struct relay_frame *f, char *sc
     return error;
 }
 
+static int unpack(struct relay_link *l, const struct relay_frame *f, const char *packed)
+{
+    uint32_t contents = relay_packed_size(packed, f->size);
+    void *to = contents && contents <= RELAY_PIECE ? l->owner->place(l->context, f->argument, contents) : NULL;
+    return to && relay_unpack(packed, f->size, to) ? 0 : -EBADMSG;
+}
+
 static void count(struct relay_link *l, const struct relay_frame *f)
 {
     atomic_store_explicit(&l->received, f->number, memory_order_release);
@@ -349,7 +382,9 @@ static int read_frame(struct relay_link *l, char *scratch)
         error = LOST;
     if (error || !f.number || f.number <= before)
         return error;
-    if (f.type != RELAY_DATA)
+    if (f.type == RELAY_PACKED)
+        error = unpack(l, &f, scratch);
+    else if (f.type != RELAY_DATA)
         error = l->owner->frame(l->context, &f, scratch);
     if (!error)
         count(l, &f);

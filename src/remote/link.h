@@ -7,8 +7,9 @@
  * kept: whoever sends it says that it stays where it is until it has come.
  *
  * Threads: any may send, one after the other. One reads, started here; it calls the owner, who must not wait for the
- * peer there. A third one sends again what a lost connection did not bring, and acknowledges what came where nothing goes
- * back. Nobody who reads ever sends, nor waits for somebody who does, so that two relays cannot wait for each other.
+ * peer there. A third one sends again what a lost connection did not bring, and acknowledges what came where nothing
+ * goes back. Nobody who reads ever sends, nor waits for somebody who does, so that two relays cannot wait for each
+ * other.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -18,6 +19,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "remote/pack.h"
 #include "remote/pipe.h"
 
 struct relay_kept;
@@ -34,7 +36,8 @@ struct relay_owner {
     __attribute__((noreturn)) void (*over)(void *context, const char *why);
 };
 
-/* What a session has cost so far. A call that waits while others do is under way with them: so much less of a round trip is its own. */
+/* What a session has cost so far. A call that waits while others do is under way with them: so much less of a round
+ * trip is its own. */
 struct relay_count {
     _Atomic uint64_t calls, ring_bytes;          /* records of this host's callers */
     _Atomic uint64_t waits, waiting, millionths; /* of them, that want a reply; now; round trips, in millionths */
@@ -45,6 +48,7 @@ struct relay_count {
 
 struct relay_link {
     struct relay_count count;
+    struct relay_pack pack;
     const struct relay_owner *owner;
     void *context;
     uint8_t session[RELAY_SESSION_SIZE];
@@ -86,6 +90,11 @@ int relay_link_start(struct relay_link *link, struct relay_pipe *pipe, const uin
 /* Any thread but the reader. May wait, for as long as the peer takes nothing. */
 void relay_link_send(struct relay_link *link, uint16_t type, uint16_t lane, uint64_t argument,
                      const struct iovec *parts, int n, unsigned how);
+
+/* The same of a piece of the arena's contents, which stays where it is. `scratch` has room for as much; NULL: it is not
+ * to be packed. */
+void relay_link_send_data(struct relay_link *link, uint64_t offset, const void *data, size_t size, void *scratch,
+                          unsigned how);
 
 /* Sends what waits for others. */
 void relay_link_flush(struct relay_link *link);

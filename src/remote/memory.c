@@ -21,10 +21,10 @@ bool relay_memory_valid(const struct relay_memory *m, const struct hira_record_m
 void relay_memory_send(struct relay_memory *m, uint64_t offset, uint64_t size)
 {
     char *at = hira_arena_at(&m->arena, offset, size);
+    HIRA_AUTOFREE char *scratch = size >= RELAY_PACK_LEAST ? malloc(HIRA_MIN(size, (uint64_t)RELAY_PIECE)) : NULL;
     for (uint64_t piece; at && size; at += piece, offset += piece, size -= piece) {
         piece = HIRA_MIN(size, (uint64_t)RELAY_PIECE);
-        const struct iovec part = {at, piece};
-        relay_link_send(m->link, RELAY_DATA, 0, offset, &part, 1, RELAY_STAYS | (size > piece ? 0 : RELAY_MORE));
+        relay_link_send_data(m->link, offset, at, piece, scratch, size > piece ? 0 : RELAY_MORE);
     }
 }
 

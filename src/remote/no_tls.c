@@ -10,7 +10,8 @@ int relay_keys_load(struct relay_keys *keys, bool server, char *error, size_t si
     (void)server;
     if (keys->plain && !keys->psk && !keys->cert && !keys->key && !keys->ca)
         return 0;
-    snprintf(error, size, "this hira-relay is a virtual machine's, and knows no encryption: it speaks vsock: and unix: only");
+    snprintf(error, size,
+             "this hira-relay is a virtual machine's, and knows no encryption: it speaks vsock: and unix: only");
     return -EINVAL;
 }
 

@@ -2,7 +2,8 @@
  * TLS by GnuTLS. See tls.h.
  *
  * Security. Until the handshake is done the peer is anybody; nothing is kept for it. What it says of itself counts only
- * as TLS has proven it: the name of a key, or the common name in a certificate of the authority that the operator named.
+ * as TLS has proven it: the name of a key, or the common name in a certificate of the authority that the operator
+ * named.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -298,7 +299,8 @@ static const char *why(gnutls_session_t tls, int code, char *text, size_t size)
         const char *alert = gnutls_alert_get_name(said_so);
         const char *hint = said_so == GNUTLS_A_ILLEGAL_PARAMETER || said_so == GNUTLS_A_DECRYPT_ERROR
                                ? ": is the key, under this name, known there?"
-                           : said_so == GNUTLS_A_CERTIFICATE_REQUIRED ? ": give --cert and --key" : "";
+                           : said_so == GNUTLS_A_CERTIFICATE_REQUIRED ? ": give --cert and --key"
+                                                                      : "";
         snprintf(text, size, "the other side refuses: %s%s", alert ? alert : "it does not say why", hint);
         return text;
     }
@@ -342,7 +344,8 @@ int relay_tls_begin(struct relay_tls **ret_tls, int fd, const struct relay_keys 
         return fail(error, size, -ENOMEM, "out of memory");
     memset(t, 0, offsetof(struct relay_tls, out));
     t->fd = fd;
-    int ret = gnutls_init(&t->session, (server ? GNUTLS_SERVER : GNUTLS_CLIENT | GNUTLS_FORCE_CLIENT_CERT) | GNUTLS_NO_SIGNAL | GNUTLS_NO_AUTO_REKEY);
+    int ret = gnutls_init(&t->session, (server ? GNUTLS_SERVER : GNUTLS_CLIENT | GNUTLS_FORCE_CLIENT_CERT) |
+                                           GNUTLS_NO_SIGNAL | GNUTLS_NO_AUTO_REKEY);
     if (!ret)
         ret = set_up(t->session, keys, server, host);
     if (ret) {

@@ -30,8 +30,8 @@ struct relay_keys {
 /* Reads the files. 0, or -EINVAL with a sentence. */
 int relay_keys_load(struct relay_keys *keys, bool server, char *error, size_t size);
 
-/* The host's side, for each connection: reads the file of shared keys anew, so that who is added may come. 0, or -EINVAL
- * with a sentence. */
+/* The host's side, for each connection: reads the file of shared keys anew, so that who is added may come. 0, or
+ * -EINVAL with a sentence. */
 int relay_keys_refresh(struct relay_keys *keys, char *error, size_t size);
 
 /* Something that tells nothing of what it is made from. False: not in this relay. */

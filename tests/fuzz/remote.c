@@ -193,7 +193,7 @@ static void end_frame(const struct relay_frame *f)
         return;
     if (f->number > now.highest)
         now.highest = f->number;
-    if (f->number >= NUMBERS_MAX || f->type == RELAY_DATA) /* memory may change until it is sent again */
+    if (f->number >= NUMBERS_MAX || f->type == RELAY_DATA || f->type == RELAY_PACKED) /* memory may change until it is sent again */
         return;
     uint64_t hash = now.hash ^ (uint64_t)f->type << 48 ^ (uint64_t)f->lane << 32 ^ f->argument;
     must(!now.hashes[f->number] || now.hashes[f->number] == hash);
@@ -322,6 +322,12 @@ static size_t make_payload(struct relay_frame *f, char *to)
     case RELAY_DATA:
         f->argument = some_offset();
         return 1 + (next() | (size_t)next() << 8);
+    case RELAY_PACKED: /* a block of literals, and how many there are said to be */
+        f->argument = some_offset();
+        size = next() % 15;
+        *(uint32_t *)to = next() % 4 ? (uint32_t)size : (uint32_t)next_word();
+        ((char *)to)[sizeof(uint32_t)] = (char)(size << 4 | (next() % 8 ? 0 : next()));
+        return sizeof(uint32_t) + 1 + size;
     case RELAY_CELL:
         f->argument = some_offset();
         f->lane = next() % 4;
@@ -345,6 +351,8 @@ static void speak(void)
         f.type = RELAY_RECORD;
     if (f.type == RELAY_BYE && numbers % 16)
         f.type = RELAY_DATA;
+    if (f.type == RELAY_DATA && numbers % 8 == 5)
+        f.type = RELAY_PACKED;
     size_t size = make_payload(&f, payload);
     f.size = (uint32_t)size;
     if (numbers == 255)

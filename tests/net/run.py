@@ -412,6 +412,25 @@ def an_emulated_network_is_cut_now_and_then(place):
 
 
 @test
+def bulk_data_is_compressed_where_it_pays(place):
+    """672 MiB that compress well, there, and 160 back, over a slow network: a fraction of that travels."""
+    r = place.router('--plain')
+    native = subprocess.run([NULL + '/null-native', 'threads/both_ways'], stdout=subprocess.PIPE, text=True, env=place.env)
+    count, door = place.path('count', ''), place.path('relay.sock')
+    p = subprocess.Popen([RELAY, '--on', '127.0.0.1:%d' % r.port, '--plain', '--socket', door, '--count', count, '--network', 'rate=1Gbit'], stderr=subprocess.PIPE, text=True)
+    try:
+        assert 'listens on' in p.stderr.readline()
+        out = subprocess.run([NULL + '/null-hira', 'threads/both_ways'], stdout=subprocess.PIPE, text=True, env=dict(place.env, HIRA_SOCKET=door, LD_LIBRARY_PATH=NULL), timeout=100)
+        assert (out.returncode, out.stdout) == (0, native.stdout), out
+        wait_for(lambda: open(count).read().endswith('\n'), 'the count')
+        counts = json.load(open(count))
+        assert counts['sent'] < 200e6 and counts['received'] < 200e6, counts
+    finally:
+        p.terminate()
+        p.wait(20)
+
+
+@test
 def networks_that_make_no_sense(place):
     for network, words in (('delay=30', 'a duration is a number'), ('rate=100MB', 'a rate is a number and kbit'), ('cut=10s', 'how often'), ('cut=10s/5s', 'how often'),
                            ('speed=3', 'are known'), ('delay', 'are known'), ('delay=-1ms', 'a duration'), ('delay=1e3ms', 'a duration'), ('rate=0Mbit', 'a rate')):
@@ -678,7 +697,7 @@ def cut_in_the_middle_of_work(place):
 SESSION, ACK, BYE, CONTROL, RECORD, DATA, CELL, REPLY, PROGRESS = range(1, 10)
 
 
-def preface(magic=0x4e524948, version=1, protocol=1, security=0, session=bytes(16)):
+def preface(magic=0x4e524948, version=2, protocol=1, security=0, session=bytes(16)):
     return struct.pack('<IHHHHI16s96s', magic, version, protocol, security, 0, 0, session, b'')
 
 
@@ -731,7 +750,7 @@ class Peer:
 @test
 def other_versions_are_told_so(place):
     r = place.router('--plain')
-    for what, word in ((preface(version=7), "version 1.1 of Hira's protocol, the guest's side 7.1"), (preface(protocol=9), 'side 1.9'),
+    for what, word in ((preface(version=7), "version 2.1 of Hira's protocol, the guest's side 7.1"), (preface(protocol=9), 'side 2.9'),
                        (preface(magic=1), "not Hira's"), (preface(security=1), 'without encryption only'), (preface(session=b'x' * 16), 'session is over')):
         p = Peer(r.port, what)
         error, text = p.answer()

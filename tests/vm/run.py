@@ -580,7 +580,7 @@ def answered(h, port):
     """The greeting of a relay that wants a session, and what it hears."""
     h.packet(REQUEST, port=port, to=RELAY)
     assert h.answers()[0][:2] == (RESPONSE, port)
-    h.packet(RW, struct.pack('<IHHHHI16s96s', 0x4e524948, 1, 1, 0, 0, 0, bytes(16), b''), port=port, to=RELAY)
+    h.packet(RW, struct.pack('<IHHHHI16s96s', 0x4e524948, 2, 1, 0, 0, 0, bytes(16), b''), port=port, to=RELAY)
     got = h.answers()
     data = b''.join(a[2] for a in got if a[:2] == (RW, port))
     assert len(data) == 128 and struct.unpack_from('<H', data, 10)[0] == 0, got
