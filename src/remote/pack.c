@@ -47,13 +47,15 @@ bool relay_pack_may(struct relay_pack *p)
 
 size_t relay_pack(struct relay_pack *p, const void *data, size_t size, void *to)
 {
-    uint64_t begin = hira_now_ns();
-    int n = LZ4_compress_default(data, (char *)to + HEAD, (int)size, (int)(size - size / 8 - HEAD));
-    learn(&p->cost, HIRA_MAX((hira_now_ns() - begin) * 1000 / size, 1u), 4);
-    learn(&p->left, n > 0 ? HIRA_MAX((uint64_t)n * 1024 / size, 1u) : 1024, 4);
-    uint32_t vain = pays(p) ? 0 : HIRA_MIN(get(&p->in_vain) + 1, 16u);
-    put(&p->in_vain, vain);
-    put(&p->rest, vain ? HIRA_MIN(REST_FIRST << vain, REST_MAX) : 0);
+    const uint32_t in_vain = get(&p->in_vain);
+    const uint64_t begin = hira_now_ns();
+    const int n = LZ4_compress_default(data, (char *)to + HEAD, (int)size, (int)(size - size / 8 - HEAD));
+    const uint64_t took = hira_now_ns() - begin;
+    learn(&p->cost, took * 1000 / size + 1, 4);
+    learn(&p->left, n > 0 ? (uint64_t)n * 1024 / size + 1 : 1024, 4);
+    const uint32_t rest = pays(p) ? 0 : HIRA_MIN(HIRA_MAX(2 * in_vain, REST_FIRST), REST_MAX);
+    put(&p->in_vain, rest);
+    put(&p->rest, rest);
     const uint32_t contents = (uint32_t)size;
     memcpy(to, &contents, HEAD);
     return n > 0 ? (size_t)n + HEAD : 0;

@@ -20,7 +20,7 @@ struct relay_pack {
     _Atomic uint32_t cost;    /* what compressing a byte takes, ps */
     _Atomic uint32_t left;    /* of 1,024 bytes */
     _Atomic uint32_t rest;    /* pieces until the next trial */
-    _Atomic uint32_t in_vain; /* trials, one after the other */
+    _Atomic uint32_t in_vain; /* what that was after the last one, if it was in vain */
 };
 
 /* Less is not worth a word of its own. */
