@@ -19,7 +19,8 @@ class Proxy:
         self.began = []  # with what each connection began, from the guest's side
         self.accepted = 0
         self.lock = threading.Lock()
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.acceptor = threading.Thread(target=self.accept, daemon=True)
+        self.acceptor.start()
 
     def accept(self):
         while True:
@@ -73,7 +74,8 @@ class Proxy:
             pass
 
     def cut(self, seconds=0, age=0):
-        """Every connection that is so old is lost, and for so long there is no other."""
+        """Every connection that is so old is lost, and for so long there is no other. Sockets are closed by the threads that use them: one
+        that waits for a number whose file is another by now (the pipe by which a program is started, say) keeps that open for good."""
         self.down = seconds > 0
         now = time.time()
         with self.lock:
@@ -85,11 +87,12 @@ class Proxy:
                     s.shutdown(socket.SHUT_RDWR)
                 except OSError:
                     pass
-                s.close()
         if seconds:
             time.sleep(seconds)
             self.down = False
 
     def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.acceptor.join()
         self.listener.close()
         self.cut()
