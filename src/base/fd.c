@@ -141,6 +141,13 @@ ssize_t hira_fd_receive(int sock, void *data, size_t size, int *fds, size_t *n_f
     return n;
 }
 
+uid_t hira_fd_peer_user(int sock)
+{
+    struct ucred who;
+    socklen_t size = sizeof who;
+    return getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 ? who.uid : (uid_t)-1;
+}
+
 void hira_fd_let_rights_pass(int sock, bool pass)
 {
 #ifdef SO_PASSRIGHTS

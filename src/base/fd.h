@@ -31,6 +31,9 @@ ssize_t hira_fd_receive(int sock, void *data, size_t size, int *fds, size_t *n_f
  * Connections have it from the socket that listens. Without effect before Linux 6.16. */
 void hira_fd_let_rights_pass(int sock, bool pass);
 
+/* Who connected or listens at the other end of a unix socket; (uid_t)-1, which nobody is, if that is not known. */
+uid_t hira_fd_peer_user(int sock);
+
 /* A memory file of `size` bytes whose size is sealed, so that no peer can make a mapping of it fault. fd or -errno. */
 int hira_fd_shared_memory(const char *name, size_t size);
 

@@ -22,6 +22,7 @@
 
 #include "base/fd.h"
 #include "remote/session.h"
+#include "remote/util.h"
 
 #define COMING_MAX 8u /* connections to one session that have not shown who they are */
 
@@ -67,9 +68,7 @@ static int open_door(uint32_t machine, const uint8_t *session)
 
 static bool of_this_user(int fd)
 {
-    struct ucred who;
-    socklen_t size = sizeof who;
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 && who.uid == geteuid();
+    return hira_fd_peer_user(fd) == geteuid();
 }
 
 /* Brings a connection to its session. 0, or -ENOENT: there is none. */
@@ -117,17 +116,14 @@ static void *prove(void *context)
 static void take_in(struct far *f, int fd)
 {
     struct coming *c = malloc(sizeof *c);
-    pthread_t thread;
     pthread_mutex_lock(&f->lock);
     bool room = c && f->n_coming < COMING_MAX;
     f->n_coming += room;
     pthread_mutex_unlock(&f->lock);
     if (room) {
         *c = (struct coming){f, fd};
-        if (pthread_create(&thread, NULL, prove, c) == 0) {
-            pthread_detach(thread);
+        if (relay_thread_start(prove, c))
             return;
-        }
         pthread_mutex_lock(&f->lock);
         f->n_coming--;
         pthread_mutex_unlock(&f->lock);
@@ -343,8 +339,7 @@ void relay_far(struct relay_options *options, int connection, const char *peer)
     }
     ret = relay_pipe_accept(&pipe, connection, &options->keys, error, sizeof error);
     memcpy(f.identity, pipe.identity, sizeof f.identity);
-    pthread_t keeper;
-    if (!ret && f.door >= 0 && pthread_create(&keeper, NULL, keep_door, &f))
+    if (!ret && f.door >= 0 && !relay_thread_start(keep_door, &f))
         ret = -EAGAIN;
     if (!ret)
         ret = relay_link_start(&f.session.link, &pipe, session, &owner, &f, error, sizeof error);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "remote/util.h"
 
 #define BUFFER_SIZE (2 * RELAY_PIECE) /* the largest frame but data, and the beginning of the next */
 #define UNSAID_BYTES (1u << 20)
@@ -118,18 +119,14 @@ static void put(struct relay_link *l, struct relay_frame *head, const void *payl
     relay_pack_sent(&l->pack, head->size, took, head->type == RELAY_PACKED);
 }
 
-static struct relay_kept *keep(const struct iovec *parts, int n, unsigned how)
+/* A frame whose payload stays where it is, or else has room in it. */
+static struct relay_kept *keep(struct relay_link *l, uint16_t type, uint64_t argument, const void *payload, size_t size)
 {
-    size_t size = 0, at = 0;
-    for (int i = 0; i < n; i++)
-        size += parts[i].iov_len;
-    struct relay_kept *k = malloc(sizeof *k + (how & RELAY_STAYS ? 0 : size));
+    struct relay_kept *k = malloc(sizeof *k + (payload ? 0 : size));
     if (!k)
-        return NULL;
-    *k = (struct relay_kept){.head.size = (uint32_t)size, .payload = how & RELAY_STAYS ? parts[0].iov_base : k->copy};
-    for (int i = 0; i < n && !(how & RELAY_STAYS); at += parts[i++].iov_len)
-        if (parts[i].iov_len)
-            memcpy(k->copy + at, parts[i].iov_base, parts[i].iov_len);
+        l->owner->over(l->context, "out of memory");
+    *k = (struct relay_kept){.head = {.size = (uint32_t)size, .type = type, .argument = argument}};
+    k->payload = payload ? payload : k->copy;
     return k;
 }
 
@@ -169,43 +166,43 @@ static bool append(struct relay_link *l, struct relay_kept *k)
     return now;
 }
 
+/* `packed`: what goes in its place this time, NULL: nothing. */
+static void send_kept(struct relay_link *l, struct relay_kept *k, const void *packed, size_t size, unsigned how)
+{
+    take_turn_with_room(l);
+    if (append(l, k)) {
+        struct relay_frame head = k->head;
+        if (packed) {
+            head.type = RELAY_PACKED;
+            head.size = (uint32_t)size;
+        }
+        put(l, &head, packed ? packed : k->payload, how);
+    }
+    give_turn(l);
+}
+
 void relay_link_send(struct relay_link *l, uint16_t type, uint16_t lane, uint64_t argument, const struct iovec *parts,
                      int n, unsigned how)
 {
-    struct relay_kept *k = keep(parts, n, how);
-    if (!k)
-        l->owner->over(l->context, "out of memory");
-    k->head.type = type;
+    size_t size = 0, at = 0;
+    for (int i = 0; i < n; i++)
+        size += parts[i].iov_len;
+    struct relay_kept *k = keep(l, type, argument, NULL, size);
     k->head.lane = lane;
-    k->head.argument = argument;
-    take_turn_with_room(l);
-    if (append(l, k))
-        put(l, &k->head, k->payload, how);
-    give_turn(l);
+    for (int i = 0; i < n; at += parts[i++].iov_len)
+        if (parts[i].iov_len)
+            memcpy(k->copy + at, parts[i].iov_base, parts[i].iov_len);
+    send_kept(l, k, NULL, 0, how);
 }
 
 /* What is kept is the piece itself, which costs no memory: where it is sent again, that is. */
 void relay_link_send_data(struct relay_link *l, uint64_t offset, const void *data, size_t size, void *scratch,
                           unsigned how)
 {
-    const struct iovec part = {(void *)data, size};
-    struct relay_kept *k = keep(&part, 1, RELAY_STAYS);
-    if (!k)
-        l->owner->over(l->context, "out of memory");
-    k->head.type = RELAY_DATA;
-    k->head.argument = offset;
-    size_t packed =
-        scratch && size >= RELAY_PACK_LEAST && relay_pack_may(&l->pack) ? relay_pack(&l->pack, data, size, scratch) : 0;
-    take_turn_with_room(l);
-    if (append(l, k)) {
-        struct relay_frame head = k->head;
-        if (packed) {
-            head.type = RELAY_PACKED;
-            head.size = (uint32_t)packed;
-        }
-        put(l, &head, packed ? scratch : data, how);
-    }
-    give_turn(l);
+    struct relay_kept *k = keep(l, RELAY_DATA, offset, data, size);
+    bool try = scratch && size >= RELAY_PACK_LEAST && relay_pack_may(&l->pack);
+    size_t packed = try ? relay_pack(&l->pack, data, size, scratch) : 0;
+    send_kept(l, k, packed ? scratch : NULL, packed, how);
 }
 
 void relay_link_flush(struct relay_link *l)
@@ -477,15 +474,6 @@ static void *read_all(void *context)
     return NULL;
 }
 
-static bool start_thread(void *(*run)(void *), void *context)
-{
-    pthread_t thread;
-    bool ok = context && pthread_create(&thread, NULL, run, context) == 0;
-    if (ok)
-        pthread_detach(thread);
-    return ok;
-}
-
 int relay_link_start(struct relay_link *l, struct relay_pipe *pipe, const uint8_t *session,
                      const struct relay_owner *owner, void *context, char *error, size_t size)
 {
@@ -512,7 +500,7 @@ int relay_link_start(struct relay_link *l, struct relay_pipe *pipe, const uint8_
         return ret;
     }
     *r = (struct reader){l, session != NULL};
-    if (start_thread(read_all, r) && start_thread(catch_up, l))
+    if (relay_thread_start(read_all, r) && relay_thread_start(catch_up, l))
         return 0;
     snprintf(error, size, "no thread for the session");
     return -EAGAIN;

@@ -77,10 +77,7 @@ struct relay_link {
     size_t begin, end;
 };
 
-enum {
-    RELAY_MORE = 1,  /* something else is sent at once: this may wait for it */
-    RELAY_STAYS = 2, /* the payload, one part, stays where it is until the peer has it */
-};
+#define RELAY_MORE 1u /* how: something else is sent at once, this may wait for it */
 
 /* Begins with a connection (taken over); `session` is the host's side's to choose, NULL: the guest's side is told. 0,
  * or -errno with a sentence. */
@@ -91,8 +88,8 @@ int relay_link_start(struct relay_link *link, struct relay_pipe *pipe, const uin
 void relay_link_send(struct relay_link *link, uint16_t type, uint16_t lane, uint64_t argument,
                      const struct iovec *parts, int n, unsigned how);
 
-/* The same of a piece of the arena's contents, which stays where it is. `scratch` has room for as much; NULL: it is not
- * to be packed. */
+/* The same of a piece of the arena's contents, which stays where it is until the peer has it. `scratch` has room for as
+ * much; NULL: it is not to be packed. */
 void relay_link_send_data(struct relay_link *link, uint64_t offset, const void *data, size_t size, void *scratch,
                           unsigned how);
 

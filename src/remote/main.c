@@ -162,14 +162,6 @@ static _Noreturn void become_child(struct relay *b, int fd)
     relay_far(&b->options, fd, peer);
 }
 
-static uid_t user_of(int fd)
-{
-    struct ucred who = {.uid = NOBODY};
-    socklen_t size = sizeof who;
-    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size);
-    return who.uid;
-}
-
 /* Three quarters are the most for one user: others find a place. */
 static bool too_many_of(const struct relay *b, uid_t user)
 {
@@ -187,7 +179,7 @@ static void on_connection(struct relay *b)
             usleep(100000);
         return;
     }
-    uid_t user = b->near ? user_of(fd) : 0;
+    uid_t user = b->near ? hira_fd_peer_user(fd) : 0;
     if (!make_room(b) || (b->system && too_many_of(b, user))) {
         if (b->near)
             hira_refuse(fd, EAGAIN, "%u programs use that host already", RELAY_SESSIONS_MAX);

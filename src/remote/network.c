@@ -17,6 +17,7 @@
 
 #include "base/fd.h"
 #include "base/quantity.h"
+#include "remote/util.h"
 
 #define PIECE_MAX 65536u
 #define PIECE_MIN 1448u /* what a packet carries */
@@ -212,7 +213,6 @@ static bool start(struct connection *c, int from, int to)
 {
     const struct relay_network *n = &c->network;
     struct direction *d = calloc(1, sizeof *d);
-    pthread_t thread;
     if (!d)
         return false;
     double on_the_way = (double)n->rate * 2e-9 * (double)(n->delay + n->jitter);
@@ -224,12 +224,10 @@ static bool start(struct connection *c, int from, int to)
                             .piece = n->rate ? HIRA_MAX(HIRA_MIN(n->rate / PIECES_A_SECOND, PIECE_MAX), PIECE_MIN)
                                              : PIECE_MAX,
                             .random = (uint32_t)from * 2654435761u | 1};
-    if (pthread_create(&thread, NULL, carry, d)) {
+    bool ok = relay_thread_start(carry, d);
+    if (!ok)
         free(d);
-        return false;
-    }
-    pthread_detach(thread);
-    return true;
+    return ok;
 }
 
 int relay_network_enter(const struct relay_network *n, int connection)

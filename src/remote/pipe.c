@@ -22,15 +22,7 @@
 
 #include "base/fd.h"
 #include "base/text.h"
-
-HIRA_PRINTF(4, 5) static int fail(char *error, size_t size, int code, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(error, size, format, args);
-    va_end(args);
-    return code;
-}
+#include "remote/util.h"
 
 /* ---- addresses ---- */
 
@@ -67,9 +59,9 @@ static int find(const char *address, int flags, struct addrinfo **ret, char *hos
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = flags};
     const char *port;
     if (split(address, host, host_size, &port) < 0)
-        return fail(error, size, -EINVAL, "'%s' is no HOST[:PORT]", address);
+        return relay_fail(error, size, -EINVAL, "'%s' is no HOST[:PORT]", address);
     int ret_code = getaddrinfo(host, port, &hints, ret);
-    return ret_code ? fail(error, size, -EHOSTUNREACH, "%s: %s", address, gai_strerror(ret_code)) : 0;
+    return ret_code ? relay_fail(error, size, -EHOSTUNREACH, "%s: %s", address, gai_strerror(ret_code)) : 0;
 }
 
 int relay_address_check(const char *address, struct relay_keys *keys, char *error, size_t size)
@@ -79,11 +71,11 @@ int relay_address_check(const char *address, struct relay_keys *keys, char *erro
     struct relay_place place;
     int ret = relay_place_parse(&place, address, false);
     if (ret == -EINVAL)
-        return fail(error, size, ret, "'%s' is no vsock:PORT, no vsock:CID:PORT and no unix:/PATH", address);
+        return relay_fail(error, size, ret, "'%s' is no vsock:PORT, no vsock:CID:PORT and no unix:/PATH", address);
     if (!ret && (keys->psk || keys->cert || keys->key || keys->ca))
-        return fail(error, size, -EINVAL, "%s: the channel is the host's own, and has no keys", address);
+        return relay_fail(error, size, -EINVAL, "%s: the channel is the host's own, and has no keys", address);
     keys->plain |= !ret;
-    return ret && split(address, host, sizeof host, &port) < 0 ? fail(error, size, -EINVAL, "'%s' is no HOST[:PORT]", address) : 0;
+    return ret && split(address, host, sizeof host, &port) < 0 ? relay_fail(error, size, -EINVAL, "'%s' is no HOST[:PORT]", address) : 0;
 }
 
 /* Whether what is said there stays in this machine, or between it and its host. */
@@ -147,13 +139,13 @@ static int dial_through(const struct relay_target *t, const struct relay_keys *k
     int fd = -EHOSTUNREACH;
     for (const struct addrinfo *a = t->all; a; a = a->ai_next) {
         if (keys->plain && !keys->anywhere && !is_ours(a->ai_addr)) {
-            fd = fail(error, size, -EACCES, "%s: %s", t->address, no_plain);
+            fd = relay_fail(error, size, -EACCES, "%s: %s", t->address, no_plain);
             continue;
         }
         fd = connect_within(a, RELAY_HANDSHAKE_MS);
         if (fd >= 0)
             break;
-        fail(error, size, 0, "%s: %s", t->address, strerror(-fd));
+        relay_fail(error, size, 0, "%s: %s", t->address, strerror(-fd));
     }
     if (fd >= 0)
         tune(fd);
@@ -168,11 +160,11 @@ static int dial(const struct relay_target *t, const struct relay_keys *keys, cha
         return dial_through(t, keys, error, size);
     const struct timespec there_and_back = {(time_t)(2 * n->delay / 1000000000u), (long)(2 * n->delay % 1000000000u)};
     if (!relay_network_is_up(n))
-        return fail(error, size, -ENETUNREACH, "%s: the emulated network is cut", t->address);
+        return relay_fail(error, size, -ENETUNREACH, "%s: the emulated network is cut", t->address);
     nanosleep(&there_and_back, NULL);
     int connection = dial_through(t, keys, error, size);
     int fd = connection < 0 ? connection : relay_network_enter(n, connection);
-    return connection < 0 || fd >= 0 ? fd : fail(error, size, fd, "%s: %s", t->address, strerror(-fd));
+    return connection < 0 || fd >= 0 ? fd : relay_fail(error, size, fd, "%s: %s", t->address, strerror(-fd));
 }
 
 int relay_listen(const char *address, const struct relay_keys *keys, char *error, size_t size)
@@ -183,20 +175,20 @@ int relay_listen(const char *address, const struct relay_keys *keys, char *error
     const int on = 1;
     if (relay_place_parse(&place, address, true) == 0) {
         int fd = relay_place_listen(&place);
-        return fd < 0 ? fail(error, size, fd, "cannot listen on %s: %s", address, strerror(-fd)) : fd;
+        return fd < 0 ? relay_fail(error, size, fd, "cannot listen on %s: %s", address, strerror(-fd)) : fd;
     }
     int ret = find(address, AI_PASSIVE, &all, host, sizeof host, error, size);
     if (ret < 0 || !all)
         return ret;
     HIRA_AUTOCLOSE int fd = -1;
     if (keys->plain && !keys->anywhere && !is_ours(all->ai_addr)) {
-        ret = fail(error, size, -EACCES, "%s: %s", address, no_plain);
+        ret = relay_fail(error, size, -EACCES, "%s: %s", address, no_plain);
     } else {
         fd = socket(all->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd >= 0)
             setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
         if (fd < 0 || bind(fd, all->ai_addr, all->ai_addrlen) < 0 || listen(fd, 128) < 0)
-            ret = fail(error, size, -errno, "cannot listen on %s: %s", address, strerror(errno));
+            ret = relay_fail(error, size, -errno, "cannot listen on %s: %s", address, strerror(errno));
     }
     freeaddrinfo(all);
     return ret ? ret : HIRA_STEAL_FD(fd);
@@ -239,28 +231,28 @@ static int take_answer(int fd, const char *address, char *error, size_t size)
     struct relay_preface answer;
     int ret = read_within(fd, &answer, sizeof answer, RELAY_HANDSHAKE_MS);
     if (ret)
-        return fail(error, size, ret, "%s: %s", address,
+        return relay_fail(error, size, ret, "%s: %s", address,
                     ret == -ETIMEDOUT ? "nothing is said there" : "the connection ends at once");
     if (answer.magic != RELAY_MAGIC || !memchr(answer.text, 0, sizeof answer.text))
-        return fail(error, size, -EPROTO, "%s: somebody else than Hira answers there", address);
+        return relay_fail(error, size, -EPROTO, "%s: somebody else than Hira answers there", address);
     if (answer.error) {
         hira_text_tame(answer.text);
-        return fail(error, size, answer.error < 4096 ? -answer.error : -EPROTO, "%s: %s", address, answer.text);
+        return relay_fail(error, size, answer.error < 4096 ? -answer.error : -EPROTO, "%s: %s", address, answer.text);
     }
     ret = relay_preface_check(&answer);
-    return ret ? fail(error, size, ret, "%s: another version of Hira answers there (%u)", address, answer.version) : 0;
+    return ret ? relay_fail(error, size, ret, "%s: another version of Hira answers there (%u)", address, answer.version) : 0;
 }
 
 int relay_pipe_greet(int fd, struct relay_preface *p, char *error, size_t size)
 {
     int ret = read_within(fd, p, sizeof *p, RELAY_HANDSHAKE_MS);
     if (ret)
-        return fail(error, size, ret, ret == -ETIMEDOUT ? "it is silent" : "it left");
+        return relay_fail(error, size, ret, ret == -ETIMEDOUT ? "it is silent" : "it left");
     ret = relay_preface_check(p);
     if (ret == -EPROTONOSUPPORT)
-        return fail(error, size, ret, "this host speaks version %u.%u of Hira's protocol, the guest's side %u.%u",
+        return relay_fail(error, size, ret, "this host speaks version %u.%u of Hira's protocol, the guest's side %u.%u",
                     RELAY_VERSION, HIRA_PROTOCOL_VERSION, p->version, p->protocol);
-    return ret ? fail(error, size, ret, "what it says is not Hira's") : 0;
+    return ret ? relay_fail(error, size, ret, "what it says is not Hira's") : 0;
 }
 
 void relay_pipe_refuse(int fd, int error, const char *text)
@@ -298,7 +290,7 @@ int relay_pipe_connect(struct relay_pipe *pipe, const struct relay_target *targe
         return pipe->fd;
     int ret = hira_fd_write_all(pipe->fd, &mine, sizeof mine);
     if (ret)
-        fail(error, size, 0, "%s: %s", target->address, strerror(-ret));
+        relay_fail(error, size, 0, "%s: %s", target->address, strerror(-ret));
     pipe->stage = RELAY_AT_PREFACE;
     if (!ret)
         ret = take_answer(pipe->fd, target->address, error, size);
@@ -318,7 +310,7 @@ int relay_pipe_accept(struct relay_pipe *pipe, int fd, const struct relay_keys *
     tune(fd);
     int ret = hira_fd_write_all(fd, &mine, sizeof mine);
     if (ret)
-        fail(error, size, 0, "it left");
+        relay_fail(error, size, 0, "it left");
     if (!ret)
         ret = secure(pipe, keys, NULL, error, size);
     if (!ret)

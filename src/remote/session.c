@@ -13,7 +13,7 @@
 /* For the last words to arrive, and what was sent before them to be done. Who hangs up sooner, with answers unread, has the system take
  * back what the peer has not read yet. */
 #define FAREWELL_US 5000000
-#define LAST_S 15
+#define LAST_S 15 /* of a peer that reads nothing, all of that */
 #define TAKEN_MS 500       /* for a message to be passed on that came just before the peer's last words */
 
 int relay_session_init(struct relay_session *s, const struct relay_options *options)
@@ -133,7 +133,7 @@ int relay_session_add_sink(struct relay_session *s, uint32_t index, int fd, bool
 void relay_session_end(struct relay_session *s, const char *why)
 {
     if (!atomic_exchange(&s->ending, true)) {
-        alarm(LAST_S + (unsigned)(3 * s->options->network.delay / 1000000000u)); /* a peer that reads nothing */
+        alarm(LAST_S + (unsigned)(3 * s->options->network.delay / 1000000000u));
         relay_link_bye(&s->link, why);
         usleep(FAREWELL_US + (useconds_t)(3 * s->options->network.delay / 1000)); /* the peer's hang-up ends it sooner */
     }

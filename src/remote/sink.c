@@ -15,6 +15,7 @@
 
 #include "base/futex.h"
 #include "remote/lanes.h"
+#include "remote/util.h"
 
 #define NAP_NS 2000000ull /* how long progress may stay untold: a lane's window is not used up in that time */
 #define NAPS_MAX 50u      /* without anything to tell: then the lane's thread sleeps until something comes */
@@ -233,14 +234,10 @@ static void *serve(void *context)
 
 int relay_sink_start(struct relay_sink *s, struct relay_memory *memory, uint16_t index, bool settles)
 {
-    pthread_t thread;
     s->memory = memory;
     s->index = index;
     s->settles = settles;
     s->last = &s->first;
     pthread_mutex_init(&s->lock, NULL);
-    if (pthread_create(&thread, NULL, serve, s))
-        return -EAGAIN;
-    pthread_detach(thread);
-    return 0;
+    return relay_thread_start(serve, s) ? 0 : -EAGAIN;
 }

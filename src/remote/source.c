@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "remote/lanes.h"
+#include "remote/util.h"
 
 /* The record's memories, taken off its end. Their number, or -1: no guest library writes that. */
 static int take_memories(struct hira_record *record, const struct hira_record_memory **ret)
@@ -103,17 +104,13 @@ static void *serve(void *context)
 
 int relay_source_start(struct relay_source *s, struct relay_memory *memory, uint16_t index, bool settles)
 {
-    pthread_t thread;
     s->memory = memory;
     s->index = index;
     s->settles = settles;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->room, NULL);
     hira_spin_init(&s->callee.spin, 0, 0); /* the network takes longer than waking does, and others need the core */
-    if (pthread_create(&thread, NULL, serve, s))
-        return -EAGAIN;
-    pthread_detach(thread);
-    return 0;
+    return relay_thread_start(serve, s) ? 0 : -EAGAIN;
 }
 
 int relay_source_progress(struct relay_source *s, const struct relay_progress *p)

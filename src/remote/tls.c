@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 
 #include "base/text.h"
+#include "remote/util.h"
 
 #define PSKS_MAX (1u << 20) /* some ten thousand names */
 #define TLS_RECORD 16384u
@@ -51,15 +52,6 @@ struct relay_tls {
     char out[RELAY_PIECE], in[RELAY_PIECE];
 };
 
-HIRA_PRINTF(4, 5) static int fail(char *error, size_t size, int code, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(error, size, format, args);
-    va_end(args);
-    return code;
-}
-
 /* ---- keys ---- */
 
 /* The first line NAME:KEY of a file. */
@@ -78,11 +70,11 @@ static int load_psk(const struct relay_keys *k, char *error, size_t size)
         if (!ret)
             ret = gnutls_psk_set_client_credentials(c->psk_client, line, &datum, GNUTLS_PSK_KEY_HEX);
         if (ret)
-            fail(error, size, 0, "%s: the key is no key: %s", k->psk, gnutls_strerror(ret));
+            relay_fail(error, size, 0, "%s: the key is no key: %s", k->psk, gnutls_strerror(ret));
     } else if (ret) {
-        fail(error, size, 0, "%s: %s", k->psk, strerror(-ret));
+        relay_fail(error, size, 0, "%s: %s", k->psk, strerror(-ret));
     } else {
-        ret = fail(error, size, -1, "%s: its first line is not NAME:KEY", k->psk);
+        ret = relay_fail(error, size, -1, "%s: its first line is not NAME:KEY", k->psk);
     }
     if (text.data)
         gnutls_memset(text.data, 0, text.size);
@@ -99,7 +91,7 @@ int relay_keys_refresh(struct relay_keys *k, char *error, size_t size)
         gnutls_memset(c->psks.data, 0, c->psks.size);
     hira_text_fini(&c->psks);
     int ret = hira_text_read_file(&c->psks, k->psk, PSKS_MAX);
-    return ret ? fail(error, size, -EINVAL, "%s: %s", k->psk, strerror(-ret)) : 0;
+    return ret ? relay_fail(error, size, -EINVAL, "%s: %s", k->psk, strerror(-ret)) : 0;
 }
 
 /* The line of this name: its key, in hex. */
@@ -141,18 +133,20 @@ static int load_certificates(const struct relay_keys *k, bool server, char *erro
     struct relay_credentials *c = k->credentials;
     int ret = gnutls_certificate_allocate_credentials(&c->certificates);
     if (ret)
-        return fail(error, size, -EINVAL, "%s", gnutls_strerror(ret));
+        return relay_fail(error, size, -EINVAL, "%s", gnutls_strerror(ret));
     if (server && (!k->cert || !k->key || !k->ca))
-        return fail(error, size, -EINVAL,
-                    "certificates: a certificate, its key, and the authority of who may come are needed together");
+        return relay_fail(
+            error, size, -EINVAL,
+            "certificates: a certificate, its key, and the authority of who may come are needed together");
     if (!k->cert != !k->key)
-        return fail(error, size, -EINVAL, "a certificate needs its key, and a key its certificate");
+        return relay_fail(error, size, -EINVAL, "a certificate needs its key, and a key its certificate");
     if (k->cert && (ret = gnutls_certificate_set_x509_key_file(c->certificates, k->cert, k->key, GNUTLS_X509_FMT_PEM)))
-        return fail(error, size, -EINVAL, "%s, %s: %s", k->cert, k->key, gnutls_strerror(ret));
+        return relay_fail(error, size, -EINVAL, "%s, %s: %s", k->cert, k->key, gnutls_strerror(ret));
     ret = k->ca ? gnutls_certificate_set_x509_trust_file(c->certificates, k->ca, GNUTLS_X509_FMT_PEM)
                 : gnutls_certificate_set_x509_system_trust(c->certificates);
     if (ret <= 0 && k->ca)
-        return fail(error, size, -EINVAL, "%s: %s", k->ca, ret ? gnutls_strerror(ret) : "no certificate is in it");
+        return relay_fail(error, size, -EINVAL, "%s: %s", k->ca,
+                          ret ? gnutls_strerror(ret) : "no certificate is in it");
     return 0;
 }
 
@@ -160,15 +154,15 @@ int relay_keys_load(struct relay_keys *k, bool server, char *error, size_t size)
 {
     bool certificates = k->cert || k->key || k->ca;
     if (k->plain && (k->psk || certificates))
-        return fail(error, size, -EINVAL, "plain connections have no keys");
+        return relay_fail(error, size, -EINVAL, "plain connections have no keys");
     if (k->plain)
         return 0;
     if (!k->psk && !certificates)
-        return fail(error, size, -EINVAL,
-                    "connections are encrypted: a key (--psk) or certificates (--cert, --key, --ca) are missing");
+        return relay_fail(error, size, -EINVAL,
+                          "connections are encrypted: a key (--psk) or certificates (--cert, --key, --ca) are missing");
     k->credentials = calloc(1, sizeof *k->credentials);
     if (!k->credentials)
-        return fail(error, size, -EINVAL, "out of memory");
+        return relay_fail(error, size, -EINVAL, "out of memory");
     int ret = !k->psk ? 0 : server ? load_psks(k, error, size) : load_psk(k, error, size);
     return ret || !certificates ? ret : load_certificates(k, server, error, size);
 }
@@ -237,7 +231,7 @@ static int take_identity(char *identity, const char *name, char *error, size_t s
             return 0;
     }
     identity[0] = 0;
-    return fail(error, size, -EACCES, "who it is cannot be a tenant's name");
+    return relay_fail(error, size, -EACCES, "who it is cannot be a tenant's name");
 }
 
 static int certificate_identity(gnutls_session_t tls, char *identity, char *error, size_t size)
@@ -249,13 +243,13 @@ static int certificate_identity(gnutls_session_t tls, char *identity, char *erro
     size_t length = sizeof name;
     int ret = n ? gnutls_x509_crt_init(&crt) : -1;
     if (ret < 0)
-        return fail(error, size, -EACCES, "it has no certificate");
+        return relay_fail(error, size, -EACCES, "it has no certificate");
     ret = gnutls_x509_crt_import(crt, chain, GNUTLS_X509_FMT_DER);
     if (!ret)
         ret = gnutls_x509_crt_get_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, 0, name, &length);
     gnutls_x509_crt_deinit(crt);
     if (ret)
-        return fail(error, size, -EACCES, "its certificate has no name");
+        return relay_fail(error, size, -EACCES, "its certificate has no name");
     return take_identity(identity, name, error, size);
 }
 
@@ -330,7 +324,7 @@ static int shake_hands(gnutls_session_t tls, char *error, size_t size)
     gnutls_handshake_set_timeout(tls, GNUTLS_INDEFINITE_TIMEOUT);
     if (ret >= 0)
         return 0;
-    fail(error, size, 0, "TLS: %s", why(tls, ret, text, sizeof text));
+    relay_fail(error, size, 0, "TLS: %s", why(tls, ret, text, sizeof text));
     gnutls_alert_send_appropriate(tls, ret);
     return ret == GNUTLS_E_TIMEDOUT ? -ETIMEDOUT : -EACCES;
 }
@@ -341,7 +335,7 @@ int relay_tls_begin(struct relay_tls **ret_tls, int fd, const struct relay_keys 
     struct relay_tls *t = malloc(sizeof *t);
     identity[0] = 0;
     if (!t)
-        return fail(error, size, -ENOMEM, "out of memory");
+        return relay_fail(error, size, -ENOMEM, "out of memory");
     memset(t, 0, offsetof(struct relay_tls, out));
     t->fd = fd;
     int ret = gnutls_init(&t->session, (server ? GNUTLS_SERVER : GNUTLS_CLIENT | GNUTLS_FORCE_CLIENT_CERT) |
@@ -350,7 +344,7 @@ int relay_tls_begin(struct relay_tls **ret_tls, int fd, const struct relay_keys 
         ret = set_up(t->session, keys, server, host);
     if (ret) {
         relay_tls_end(t);
-        return fail(error, size, -EPROTO, "TLS: %s", gnutls_strerror(ret));
+        return relay_fail(error, size, -EPROTO, "TLS: %s", gnutls_strerror(ret));
     }
     gnutls_session_set_ptr(t->session, keys->credentials);
     gnutls_transport_set_int(t->session, fd);

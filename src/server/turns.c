@@ -207,8 +207,8 @@ static void collect(struct device *d, uint64_t now)
         d->n_flying += now - HIRA_MIN(HIRA_MAX(c->began, d->last_running), now) <= TURNS_STUCK_NS;
     if (!d->n_flying && !d->idle_since)
         d->idle_since = now;
-    bool free = atomic_load_explicit(&d->free, memory_order_relaxed); /* then most pass unseen */
-    if (!d->n_flying && !d->n_closed && !d->nothing_since && !free)
+    bool unseen = atomic_load_explicit(&d->free, memory_order_relaxed); /* most commands are */
+    if (!d->n_flying && !d->n_closed && !d->nothing_since && !unseen)
         d->nothing_since = now;
 }
 

@@ -732,9 +732,7 @@ static int hand_over(const struct child *child, int router)
 /* Who listens there must be whom hirad ran as: descriptors of guests are handed to nobody else. */
 static bool is_router(int fd)
 {
-    struct ucred who;
-    socklen_t size = sizeof who;
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 && who.uid == geteuid();
+    return hira_fd_peer_user(fd) == geteuid();
 }
 
 /* hirad says which guest a child gets before it gives it, and may have been killed in between: such a child waits for a

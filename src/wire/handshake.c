@@ -148,9 +148,8 @@ int hira_socket_path(char *path, size_t size)
 /* Whether this user or root listens there. Whoever serves a guest could do as it likes in it. */
 static bool is_own(int fd)
 {
-    struct ucred who;
-    socklen_t size = sizeof who;
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 && (who.uid == geteuid() || who.uid == 0);
+    uid_t who = hira_fd_peer_user(fd);
+    return who == geteuid() || who == 0;
 }
 
 static int connect_to(const char *path, int flags)
