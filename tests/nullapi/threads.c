@@ -305,6 +305,11 @@ static void *carrier(void *context)
 static void both_ways(void)
 {
     pthread_t t[4];
+    /* A server's lanes are given the same memory one after the other. The guest is what orders them, a process that the sanitizer
+       does not see, and it takes a report for every eight bytes, suppressed or not. */
+#ifdef __SANITIZE_THREAD__
+    t_skip("memory that goes from lane to lane through the guest looks like races");
+#endif
     for (uintptr_t i = 0; i < 4; i++)
         t[i] = t_thread(carrier, (void *)i);
     for (int i = 0; i < 4; i++)
