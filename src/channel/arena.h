@@ -104,6 +104,7 @@ struct hira_block {
     uint64_t offset, size;   /* the allocator's */
     uint64_t next;           /* offset of another block, or HIRA_ARENA_NONE */
     uint64_t user[3];
+    _Atomic uint64_t flow;   /* so many bytes of it are there: between a guest and a relay, see HIRA_MEMORY_FLOWS */
 };
 _Static_assert(sizeof(struct hira_block) <= HIRA_CELL_BEFORE, "stands before the block");
 

@@ -211,6 +211,11 @@ int hira_caller_wait_reply(struct hira_caller *c)
     return error;
 }
 
+int hira_caller_sleep(struct hira_caller *c, bool (*test)(void *context), void *context)
+{
+    return sleep_for(&c->map, &c->map.control->caller_sleeps, HIRA_WANTS_REPLY, test, context, c->alive, c->context);
+}
+
 static struct hira_record *callee_record(const struct hira_callee *c)
 {
     return (struct hira_record *)(c->map.ring + (c->head & (HIRA_RING_SIZE - 1)));

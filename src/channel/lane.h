@@ -170,6 +170,8 @@ void hira_lane_woken(struct hira_lane_map *map, _Atomic uint32_t *sleeps);
 void hira_caller_wake(struct hira_caller *c);
 int hira_caller_wait_room(struct hira_caller *c);
 int hira_caller_wait_reply(struct hira_caller *c);
+/* Sleeps until test() holds, which is asked again whenever the other side wakes who waits for a reply. 0 or -EPIPE. */
+int hira_caller_sleep(struct hira_caller *c, bool (*test)(void *context), void *context);
 /* Has records made in `scratch` (HIRA_RECORD_MAX + HIRA_LINE bytes), if the ring is mapped once. 0 or -ENOMEM. */
 int hira_caller_init(struct hira_caller *c);
 struct hira_record *hira_caller_put(struct hira_caller *c, const struct hira_record *record);

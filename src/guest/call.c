@@ -254,7 +254,7 @@ static struct hira_temp *new_temp(struct hira_call *c, void *to, uint64_t size)
     if (rows)
         memcpy((char *)hira_arena_at(arena(), block, size + more) + HIRA_ALIGN_UP(size, 8ul), &c->rows, sizeof c->rows);
     struct hira_temp *t = &c->temps[c->n_temps++];
-    *t = (struct hira_temp){block, to, size, rows, !to};
+    *t = (struct hira_temp){.block = block, .to = to, .size = size, .rows = rows, .in = !to};
     return t;
 }
 
@@ -282,6 +282,21 @@ static bool hopeless(const struct hira_call *c)
     return hira_unlikely(c->failed || c->invalid);
 }
 
+/* Whether large memory is copied while a relay carries it, for the copy and the network to overlap. A window as between processes would
+ * not do: what a lost connection did not bring is sent again from where it lies. */
+static bool flows(const struct hira_call *c, uint64_t size)
+{
+    return hira_unlikely(hira_connection.remote) && size >= HIRA_STREAM_LEAST && !c->async && !c->until_done && !c->rows.width;
+}
+
+static _Atomic uint64_t *begin_flow(struct hira_temp *t)
+{
+    _Atomic uint64_t *flow = &hira_arena_block(arena(), t->block)->flow;
+    t->flows = true;
+    atomic_store_explicit(flow, 0, memory_order_relaxed); /* the record's stamp publishes it */
+    return flow;
+}
+
 static void copy_in(struct hira_call *c, char *to, const void *data, uint64_t size)
 {
     if (c->rows.width)
@@ -304,7 +319,11 @@ void hira_put_in(struct hira_call *c, const void *data, uint64_t size, bool payl
     }
     struct hira_temp *t = payload && size > HIRA_INLINE_MAX ? new_temp(c, NULL, size) : NULL;
     uint64_t *p = NULL;
-    if (t) {
+    if (t && flows(c, size)) {
+        begin_flow(t);
+        t->from = data;
+        put_block(c, t);
+    } else if (t) {
         copy_in(c, hira_arena_at(arena(), t->block, size), data, size);
         put_block(c, t);
     } else {
@@ -348,10 +367,15 @@ void hira_put_out(struct hira_call *c, void *data, uint64_t size, bool payload)
         c->rows.width = 0;
         return;
     }
-    if (reply_inline(c, data, size))
+    bool flow = flows(c, size);
+    if (reply_inline(c, data, size)) {
         hira_put_word(c, HIRA_MEM_WORD(HIRA_MEM_INLINE, size));
-    else
-        put_block(c, &c->temps[c->n_temps - 1]);
+        return;
+    }
+    struct hira_temp *t = &c->temps[c->n_temps - 1];
+    if (flow)
+        begin_flow(t);
+    put_block(c, t);
 }
 
 /* Sets a stream up, if it is worth one and there is a window to be had. */
@@ -367,7 +391,7 @@ static bool put_stream(struct hira_call *c, void *data, uint64_t size, bool stre
     struct hira_stream *s = hira_arena_at(arena(), block, HIRA_STREAM_SIZE);
     atomic_store_explicit(&s->produced, 0, memory_order_relaxed);
     atomic_store_explicit(&s->consumed, 0, memory_order_relaxed);
-    c->stream = (struct hira_temp){block, data, size, false, false};
+    c->stream = (struct hira_temp){.block = block, .to = data, .size = size};
     c->stream_out = out;
     hira_put_word(c, HIRA_MEM_WORD(HIRA_MEM_STREAM, size));
     hira_put_word(c, block);
@@ -404,6 +428,59 @@ static void run_stream(struct hira_call *c)
         hira_stream_consume_from(s, 0, c->stream.to, c->stream.size, stream_ended, caller);
     else
         hira_stream_produce_from(s, 0, c->stream.to, c->stream.size, stream_ended, caller);
+}
+
+/* Fills what the relay is already sending. */
+static void run_flows(struct hira_call *c)
+{
+    for (struct hira_temp *t = c->temps; t < c->temps + c->n_temps; t++) {
+        char *at = hira_arena_at(arena(), t->block, t->size);
+        for (uint64_t done = 0, piece; t->from && done < t->size; done += piece) {
+            piece = HIRA_MIN(HIRA_STREAM_PIECE, t->size - done);
+            memcpy(at + done, (const char *)t->from + done, piece);
+            atomic_store_explicit(&hira_arena_block(arena(), t->block)->flow, done + piece, memory_order_release);
+        }
+    }
+}
+
+static bool flowed(void *context)
+{
+    const struct hira_temp *t = context;
+    return atomic_load_explicit(&hira_arena_block(arena(), t->block)->flow, memory_order_acquire) > t->taken;
+}
+
+/* What has come of an out memory, `taken` of it so far. False: nothing more will. */
+static bool take_flow(struct hira_call *c, struct hira_temp *t, uint64_t *ret_end)
+{
+    HIRA_UNCANCELLED;
+    if (!flowed(t) && hira_caller_sleep(&c->lane->caller, flowed, t) < 0) {
+        atomic_store_explicit(&hira_connection.dead, true, memory_order_relaxed);
+        return false;
+    }
+    *ret_end = HIRA_MIN(atomic_load_explicit(&hira_arena_block(arena(), t->block)->flow, memory_order_acquire), t->size);
+    return true;
+}
+
+/* Copies the bytes that are valid as they come. */
+static uint64_t copy_flow(struct hira_call *c, struct hira_temp *t, char *to, uint64_t valid)
+{
+    const char *at = hira_arena_at(arena(), t->block, t->size);
+    for (uint64_t end, piece; t->taken < valid; t->taken += piece) {
+        if (!take_flow(c, t, &end))
+            return t->taken;
+        piece = HIRA_MIN(end, valid) - t->taken;
+        hira_stream_copy_out(to + t->taken, at + t->taken, piece);
+    }
+    return valid;
+}
+
+/* A block is not free before all has come that goes into it. */
+static void end_flows(struct hira_call *c)
+{
+    for (struct hira_temp *t = c->temps; t < c->temps + c->n_temps; t++)
+        for (uint64_t end; t->flows && t->to && t->taken < t->size; t->taken = end)
+            if (!take_flow(c, t, &end))
+                return;
 }
 
 void hira_put_inout(struct hira_call *c, void *data, uint64_t size, bool payload)
@@ -527,7 +604,8 @@ static uint64_t *put_memories(const struct hira_call *c, uint64_t *p)
         p = put_memory(p, c->spill, HIRA_MEMORY_IN | c->record->words[1]);
     for (unsigned i = 0; i < c->n_temps; i++) {
         const struct hira_temp *t = &c->temps[i];
-        p = put_memory(p, t->block, t->size | cell | (t->in ? HIRA_MEMORY_IN : 0) | (t->to ? HIRA_MEMORY_OUT : 0));
+        p = put_memory(p, t->block, t->size | cell | (t->in ? HIRA_MEMORY_IN : 0) | (t->to ? HIRA_MEMORY_OUT : 0) |
+                                        (t->flows ? HIRA_MEMORY_FLOWS : 0));
     }
     if (p == begin)
         return NULL;
@@ -657,6 +735,8 @@ bool hira_call_sync(struct hira_call *c)
     publish(c, c->quiet ? HIRA_RECORD_SYNC | HIRA_RECORD_QUIET : HIRA_RECORD_SYNC);
     if (hira_unlikely(c->stream.block != HIRA_ARENA_NONE))
         run_stream(c);
+    if (hira_unlikely(hira_connection.remote))
+        run_flows(c);
     if (hira_unlikely(!wait_reply(c)))
         return give_up(c);
     if (hira_unlikely(c->spill != HIRA_ARENA_NONE)) {
@@ -693,6 +773,8 @@ void hira_call_end(struct hira_call *c, bool ok)
             hira_pending_add(&c->temps[i]);
         c->n_temps = 0;
     }
+    if (hira_unlikely(hira_connection.remote) && c->status == HIRA_REPLY_OK)
+        end_flows(c);
     free_temps(c);
     hira_arena_free(arena(), c->stream.block);
     c->stream.block = HIRA_ARENA_NONE;
@@ -740,6 +822,8 @@ uint64_t hira_take_out(struct hira_call *c, void *data, uint64_t size, bool stor
         return valid;
     }
     struct hira_temp *t = temp_of(c, data);
+    if (t && store && t->flows)
+        return copy_flow(c, t, data, valid);
     if (t && store && !c->until_done)
         hira_block_copy_out(t->block, data, t->rows ? t->size : valid, t->rows);
     return valid;

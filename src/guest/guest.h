@@ -112,6 +112,9 @@ struct hira_temp {
     uint64_t size;
     bool rows;        /* a struct hira_rows stands behind the block's contents: only they are filled */
     bool in;          /* what is there goes with the record */
+    bool flows;       /* it moves while the relay carries it */
+    const void *from; /* of an in memory that flows: what is to be copied into it when the record is on its way */
+    uint64_t taken;   /* of an out memory that flows: so many bytes were copied to the application */
 };
 
 /* What is read of an in memory, or written of an out memory, in bytes; pitches of 0 are those of packed rows. */

@@ -19,7 +19,7 @@
 #include "wire/handshake.h"
 
 #define RELAY_MAGIC 0x4e524948u /* "HIRN" */
-#define RELAY_VERSION 2u        /* of what is described here; that of the records in it is HIRA_PROTOCOL_VERSION */
+#define RELAY_VERSION 3u        /* of what is described here; that of the records in it is HIRA_PROTOCOL_VERSION */
 #define RELAY_SESSION_SIZE 16
 
 enum { RELAY_PLAIN, RELAY_TLS };

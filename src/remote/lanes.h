@@ -8,7 +8,8 @@
  *
  * Memory. Arenas have the same offsets on both hosts. What a record reads is sent before it; what it has written before
  * its reply, or, where a completion word says when, before anything that may tell the guest that the command has ended
- * (struct relay_memory).
+ * (struct relay_memory). Large memory of a call that waits *flows* instead: the guest fills it while its relay sends what is there
+ * already, and what the call has written comes behind its reply, while the guest copies; both by hira_block.flow.
  *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
@@ -28,10 +29,25 @@ struct relay_memory {
     pthread_mutex_t lock;     /* what follows */
     struct relay_block *blocks;
     _Atomic uint32_t n_blocks;
+    struct relay_flow *flows; /* on the guest's host: what is to come behind a reply */
+    _Atomic uint32_t n_flows;
 };
 
-/* Sends what is there. Any thread. */
-void relay_memory_send(struct relay_memory *m, uint64_t offset, uint64_t size);
+/* Memories that a call which is not answered yet writes. */
+struct relay_outs {
+    struct relay_outs *next; /* of the call around it, on the same lane */
+    int n;
+    struct hira_record_memory memories[];
+};
+
+/* Sends what is there. `how`: RELAY_MORE, if a frame follows at once. Any thread. */
+void relay_memory_send(struct relay_memory *m, uint64_t offset, uint64_t size, unsigned how);
+/* Sends what the caller is about to fill; waits for it. The record follows. */
+void relay_memory_send_flow(struct relay_memory *m, uint64_t offset, uint64_t size);
+/* Such memory is about to come; who takes it is the caller of that lane. False: out of memory. */
+bool relay_memory_expect(struct relay_memory *m, const struct hira_record_memory *memory, const struct hira_lane_map *map);
+/* So many bytes have come. */
+void relay_memory_arrived(struct relay_memory *m, uint64_t offset, uint64_t size);
 /* Watches a block. False: there are too many. */
 bool relay_memory_watch(struct relay_memory *m, const struct hira_record_memory *memory);
 /* Sends what commands have written that have ended, and that they have. When it returns, all that had ended before is
@@ -42,6 +58,11 @@ int relay_memory_mark(struct relay_memory *m, uint64_t offset, uint32_t value);
 /* Whether a record may name it. */
 bool relay_memory_valid(const struct relay_memory *m, const struct hira_record_memory *memory);
 
+/* A call begins: what of these it writes by its reply. False: out of memory. */
+bool relay_outs_push(struct relay_outs **outs, const struct hira_record_memory *memories, int n);
+/* The innermost call is answered, unless that brings a callback: NULL. The result is the caller's to free. */
+struct relay_outs *relay_outs_pop(struct relay_outs **outs, uint16_t status);
+
 struct relay_source {
     struct relay_memory *memory;
     uint16_t index;
@@ -50,6 +71,7 @@ struct relay_source {
     pthread_mutex_t lock;
     pthread_cond_t room;
     uint64_t sent, consumed; /* bytes of the sink's ring */
+    struct relay_outs *outs;
 };
 
 /* Serves a lane; it is mapped already. 0 or -errno. */

@@ -343,7 +343,10 @@ static int unpack(struct relay_link *l, const struct relay_frame *f, const char 
 {
     uint32_t contents = relay_packed_size(packed, f->size);
     void *to = contents && contents <= RELAY_PIECE ? l->owner->place(l->context, f->argument, contents) : NULL;
-    return to && relay_unpack(packed, f->size, to) ? 0 : -EBADMSG;
+    if (!to || !relay_unpack(packed, f->size, to))
+        return -EBADMSG;
+    l->owner->arrived(l->context, f->argument, contents);
+    return 0;
 }
 
 static void count(struct relay_link *l, const struct relay_frame *f)
@@ -381,7 +384,9 @@ static int read_frame(struct relay_link *l, char *scratch)
         return error;
     if (f.type == RELAY_PACKED)
         error = unpack(l, &f, scratch);
-    else if (f.type != RELAY_DATA)
+    else if (f.type == RELAY_DATA)
+        l->owner->arrived(l->context, f.argument, f.size);
+    else
         error = l->owner->frame(l->context, &f, scratch);
     if (!error)
         count(l, &f);

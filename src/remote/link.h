@@ -30,6 +30,8 @@ struct relay_owner {
     int (*frame)(void *context, const struct relay_frame *frame, const void *payload);
     /* Where so many bytes at this offset of the arena are to go; NULL: nowhere, the peer breaks the rules. */
     void *(*place)(void *context, uint64_t offset, uint64_t size);
+    /* So much more of the arena's contents has come. */
+    void (*arrived)(void *context, uint64_t offset, uint64_t size);
     /* The connection is lost: another one, or false: the session is over. May wait. */
     bool (*again)(void *context, struct relay_pipe *pipe);
     /* The session is over, `why` in a sentence. Does not return. */

@@ -68,7 +68,7 @@ __attribute__((noreturn)) static void over(void *context, const char *why)
     _exit(0);
 }
 
-static const struct relay_owner owner = {relay_session_frame, relay_session_place, again, over};
+static const struct relay_owner owner = {relay_session_frame, relay_session_place, relay_session_arrived, again, over};
 
 /* ---- control messages ---- */
 

@@ -85,6 +85,12 @@ void *relay_session_place(void *context, uint64_t offset, uint64_t size)
     return hira_arena_at(&s->memory.arena, offset, size);
 }
 
+void relay_session_arrived(void *context, uint64_t offset, uint64_t size)
+{
+    struct relay_session *s = context;
+    relay_memory_arrived(&s->memory, offset, size);
+}
+
 size_t relay_session_control(struct relay_session *s)
 {
     eventfd_t n;

@@ -44,6 +44,7 @@ int relay_session_init(struct relay_session *s, const struct relay_options *opti
 
 int relay_session_frame(void *context, const struct relay_frame *f, const void *payload);
 void *relay_session_place(void *context, uint64_t offset, uint64_t size);
+void relay_session_arrived(void *context, uint64_t offset, uint64_t size);
 
 /* The control message that came, once the event can be read; its size, 0: there is none. It is there until
  * control_taken(). */

@@ -26,12 +26,6 @@ struct relay_queued {
     _Alignas(8) char record[]; /* struct hira_record */
 };
 
-struct relay_outs {
-    struct relay_outs *next;
-    int n;
-    struct hira_record_memory memories[];
-};
-
 /* ---- records ---- */
 
 static bool wants_reply(const struct hira_record *record)
@@ -103,19 +97,6 @@ static void rouse(struct relay_sink *s)
     hira_futex_wake(&s->caller.map.control->caller_sleeps, 1);
 }
 
-static bool push_outs(struct relay_sink *s, const struct hira_record_memory *memories, int n)
-{
-    struct relay_outs *outs = malloc(sizeof *outs + (size_t)n * sizeof *memories);
-    if (!outs)
-        return false;
-    *outs = (struct relay_outs){.next = s->outs};
-    for (int i = 0; i < n; i++)
-        if ((memories[i].size_and_how & (HIRA_MEMORY_OUT | HIRA_MEMORY_CELL)) == HIRA_MEMORY_OUT)
-            outs->memories[outs->n++] = memories[i];
-    s->outs = outs;
-    return true;
-}
-
 int relay_sink_take(struct relay_sink *s, const struct relay_frame *frame, const void *payload)
 {
     const struct hira_record_memory *memories = payload;
@@ -133,7 +114,7 @@ int relay_sink_take(struct relay_sink *s, const struct relay_frame *frame, const
     if (record->flags & HIRA_RECORD_SYNC)
         atomic_fetch_add_explicit(&s->memory->link->count.callbacks, 1, memory_order_relaxed);
     pthread_mutex_lock(&s->lock);
-    bool ok = !(record->flags & HIRA_RECORD_SYNC) || push_outs(s, memories, (int)n);
+    bool ok = !(record->flags & HIRA_RECORD_SYNC) || relay_outs_push(&s->outs, memories, (int)n);
     if (ok && !s->first && has_room(s))
         publish(s, record, size);
     else if (ok)
@@ -154,13 +135,13 @@ static struct relay_progress progress(const struct relay_sink *s)
                                    HIRA_MIN(tail, s->caller.head)};
 }
 
-/* The call that is answered is the innermost; one that brings a callback goes on. */
-static struct relay_outs *pop_outs(struct relay_sink *s, uint16_t status)
+/* What a call has written: before its reply, or what flows, behind it. */
+static void send_outs(struct relay_sink *s, const struct relay_outs *outs, uint64_t flows)
 {
-    struct relay_outs *outs = status == HIRA_REPLY_CALLBACK ? NULL : s->outs;
-    if (outs)
-        s->outs = outs->next;
-    return outs;
+    for (int i = 0; i < outs->n; i++)
+        if ((outs->memories[i].size_and_how & HIRA_MEMORY_FLOWS) == flows)
+            relay_memory_send(s->memory, outs->memories[i].offset, HIRA_MEMORY_SIZE(outs->memories[i].size_and_how),
+                              flows ? 0 : RELAY_MORE);
 }
 
 static void send_reply(struct relay_sink *s, uint64_t stamp)
@@ -175,15 +156,18 @@ static void send_reply(struct relay_sink *s, uint64_t stamp)
     if (reply->status != HIRA_REPLY_CALLBACK) /* it is done, though the callee says so a moment later */
         p.retired = HIRA_MAX(p.retired, stamp);
     s->told = HIRA_MAX(s->told, p.retired);
-    HIRA_AUTOFREE struct relay_outs *outs = pop_outs(s, reply->status);
+    HIRA_AUTOFREE struct relay_outs *outs = relay_outs_pop(&s->outs, reply->status);
     bool quiet = s->quiet && stamp == s->asked;
     pthread_mutex_unlock(&s->lock);
     if (s->settles && !quiet)
         relay_memory_settle(s->memory);
-    for (int i = 0; outs && reply->status == HIRA_REPLY_OK && i < outs->n; i++)
-        relay_memory_send(s->memory, outs->memories[i].offset, HIRA_MEMORY_SIZE(outs->memories[i].size_and_how));
+    bool ok = outs && reply->status == HIRA_REPLY_OK;
+    if (ok)
+        send_outs(s, outs, 0);
     const struct iovec parts[] = {{&p, sizeof p}, {reply, size}};
     relay_link_send(s->memory->link, RELAY_REPLY, s->index, stamp, parts, 2, 0);
+    if (ok)
+        send_outs(s, outs, HIRA_MEMORY_FLOWS);
     pthread_mutex_lock(&s->lock);
 }
 

@@ -13,7 +13,7 @@
 #include "remote/util.h"
 
 /* The record's memories, taken off its end. Their number, or -1: no guest library writes that. */
-static int take_memories(struct hira_record *record, const struct hira_record_memory **ret)
+static int take_memories(struct hira_record *record, struct hira_record_memory **ret)
 {
     uint64_t words = (record->size - sizeof *record) / 8, n;
     if (!(record->flags & HIRA_RECORD_MEMORY))
@@ -23,7 +23,7 @@ static int take_memories(struct hira_record *record, const struct hira_record_me
     words -= 1 + 2 * n;
     record->flags &= (uint16_t)~HIRA_RECORD_MEMORY;
     record->size = (uint32_t)(sizeof *record + words * 8);
-    *ret = (const struct hira_record_memory *)(record->words + words);
+    *ret = (struct hira_record_memory *)(record->words + words);
     return (int)n;
 }
 
@@ -64,10 +64,31 @@ static void count(struct relay_count *c, uint64_t bytes, bool waits)
     atomic_fetch_add_explicit(&c->millionths, 1000000 / (others + 1), memory_order_relaxed);
 }
 
+/* What the record reads goes before it, as it is being filled. */
+static void send_memory(struct relay_source *s, struct hira_record_memory *memory)
+{
+    uint64_t how = memory->size_and_how, size = HIRA_MEMORY_SIZE(how);
+    if (!relay_memory_valid(s->memory, memory))
+        s->memory->link->owner->over(s->memory->link->context, "a record is malformed");
+    if (how & HIRA_MEMORY_IN && how & HIRA_MEMORY_FLOWS)
+        relay_memory_send_flow(s->memory, memory->offset, size);
+    else if (how & HIRA_MEMORY_IN)
+        relay_memory_send(s->memory, memory->offset, size, RELAY_MORE);
+}
+
+static void remember_outs(struct relay_source *s, const struct hira_record_memory *memories, int n)
+{
+    pthread_mutex_lock(&s->lock);
+    bool ok = relay_outs_push(&s->outs, memories, n);
+    pthread_mutex_unlock(&s->lock);
+    if (!ok)
+        s->memory->link->owner->over(s->memory->link->context, "out of memory");
+}
+
 static void send_record(struct relay_source *s, struct hira_record *record)
 {
     struct relay_link *link = s->memory->link;
-    const struct hira_record_memory *memories = NULL;
+    struct hira_record_memory *memories = NULL;
     int n = take_memories(record, &memories);
     if (n < 0)
         link->owner->over(link->context, "a record is malformed");
@@ -77,13 +98,11 @@ static void send_record(struct relay_source *s, struct hira_record *record)
     wait_for_room(s, ring_bytes(record->size));
     if (s->settles)
         relay_memory_settle(s->memory);
-    for (int i = 0; i < n; i++) {
-        if (!relay_memory_valid(s->memory, &memories[i]))
-            link->owner->over(link->context, "a record is malformed");
-        if (memories[i].size_and_how & HIRA_MEMORY_IN)
-            relay_memory_send(s->memory, memories[i].offset, HIRA_MEMORY_SIZE(memories[i].size_and_how));
-    }
-    const struct iovec parts[] = {{(void *)memories, (size_t)n * sizeof *memories}, {record, record->size}};
+    for (int i = 0; i < n; i++)
+        send_memory(s, &memories[i]);
+    if (record->flags & HIRA_RECORD_SYNC)
+        remember_outs(s, memories, n);
+    const struct iovec parts[] = {{memories, (size_t)n * sizeof *memories}, {record, record->size}};
     relay_link_send(link, RELAY_RECORD, s->index, (uint64_t)n, parts, 2, more ? RELAY_MORE : 0);
 }
 
@@ -128,12 +147,27 @@ int relay_source_progress(struct relay_source *s, const struct relay_progress *p
     return ok ? 0 : -EBADMSG;
 }
 
+/* A call is answered: what of its memory flows is about to come. */
+static int expect_outs(struct relay_source *s, uint16_t status)
+{
+    pthread_mutex_lock(&s->lock);
+    HIRA_AUTOFREE struct relay_outs *outs = relay_outs_pop(&s->outs, status);
+    pthread_mutex_unlock(&s->lock);
+    for (int i = 0; outs && status == HIRA_REPLY_OK && i < outs->n; i++)
+        if (outs->memories[i].size_and_how & HIRA_MEMORY_FLOWS &&
+            !relay_memory_expect(s->memory, &outs->memories[i], &s->callee.map))
+            return -ENOMEM;
+    return 0;
+}
+
 int relay_source_reply(struct relay_source *s, const struct relay_frame *frame, const void *payload)
 {
     const struct hira_reply *from = (const struct hira_reply *)((const char *)payload + sizeof(struct relay_progress));
     struct hira_reply *reply = s->callee.map.reply;
     uint32_t size = (uint32_t)(frame->size - sizeof(struct relay_progress));
     int error = relay_source_progress(s, payload);
+    if (!error)
+        error = expect_outs(s, from->status);
     if (error)
         return error;
     _Atomic uint64_t *waiting = &s->memory->link->count.waiting;

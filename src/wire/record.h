@@ -56,7 +56,8 @@ struct hira_record_memory {
 #define HIRA_MEMORY_IN (1ull << 63)   /* the server reads it */
 #define HIRA_MEMORY_OUT (1ull << 62)  /* and writes it: by its reply, or, */
 #define HIRA_MEMORY_CELL (1ull << 61) /* where it has a completion word, until that is set */
-#define HIRA_MEMORY_SIZE(word) ((word) & ~(HIRA_MEMORY_IN | HIRA_MEMORY_OUT | HIRA_MEMORY_CELL))
+#define HIRA_MEMORY_FLOWS (1ull << 60) /* in: the caller fills it behind the record; out: it comes behind the reply. hira_block.flow */
+#define HIRA_MEMORY_SIZE(word) ((word) & ~(HIRA_MEMORY_IN | HIRA_MEMORY_OUT | HIRA_MEMORY_CELL | HIRA_MEMORY_FLOWS))
 
 enum { HIRA_MEM_NULL, HIRA_MEM_INLINE, HIRA_MEM_ARENA, HIRA_MEM_BLOCK, HIRA_MEM_STREAM, HIRA_MEM_LATER };
 #define HIRA_MEM_KIND(word) ((unsigned)((word) & 7))

@@ -649,7 +649,7 @@ __attribute__((noreturn)) static void on_over(void *context, const char *why)
     longjmp(now.over, 1);
 }
 
-static const struct relay_owner owner = {on_frame, relay_session_place, connect_again, on_over};
+static const struct relay_owner owner = {on_frame, relay_session_place, relay_session_arrived, connect_again, on_over};
 
 /* ---- a run ---- */
 

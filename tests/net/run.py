@@ -659,37 +659,59 @@ def run_counted(place, r, near, name, cut=None):
     return counted, calls_served(place, r) - before
 
 
-@test
-def cut_in_the_middle_of_work(place):
-    """The same results, and each call that the guest made is served, once."""
-    r = place.router('--plain', '--grace', '2')  # where the last words are lost the server goes then
+def cut_often_in_the_middle(place, name, times, seconds, draw):
+    """Runs of a program, each of whose connection is cut somewhere for so long: how many needed another."""
+    # Where the last words are lost the server goes when the grace is over.
+    r = place.router('--plain', '--grace', str(seconds + 3))
     proxy = Proxy(r.port, rate=300e6)
     near = {'socket': place.path('near.sock'), 'count': place.path('count', '')}
     relay = subprocess.Popen([RELAY, '--on', '127.0.0.1:%d' % proxy.port, '--plain', '--socket', near['socket'], '--count', near['count']],
                              stderr=subprocess.PIPE, env=place.env, text=True)
     relay.stderr.readline()
-    draw = random.Random(4772)
-    n = 100 if SOAK else 5
-    cuts, whole = 0, {}
-    for name in WORK:
-        whole[name], _ = run_counted(place, r, near, name)
-    for i in range(n):
-        name = WORK[i % len(WORK)]
-        at = proxy.carried + draw.random() * 0.9 * (whole[name]['sent'] + whole[name]['received'])
+    whole, _ = run_counted(place, r, near, name)
+    cuts = 0
+    for i in range(times):
+        at = proxy.carried + draw.random() * 0.9 * (whole['sent'] + whole['received'])
 
         def cut(over):
             while proxy.carried < at and not over.is_set():
                 time.sleep(0.0002)
-            proxy.cut()
+            proxy.cut(seconds)
         counted, served = run_counted(place, r, near, name, cut)
         cuts += counted['connections'] > 1
         # What no call of the guest's waits for any more when it ends need not be served: only what all wait for is served to the last.
         assert served == counted['calls'] or (counted['waits'] < counted['calls'] and 0 < counted['calls'] - served < 16), (i, name, served, counted)
-    print(f'# {n} runs of {n}, of which {cuts} went on by another connection', flush=True)
-    assert cuts > n / 2, cuts
     relay.terminate()
     relay.wait(5)
     proxy.close()
+    return cuts
+
+
+@test
+def cut_in_the_middle_of_work(place):
+    """The same results, and each call that the guest made is served, once. The long form cuts for ten seconds, five programs beside each other."""
+    n, seconds = (100, 10) if SOAK else (5, 0)
+    draw = random.Random(4772)
+    cuts, problems = [], []
+
+    def of_one(name, draw):
+        mine = Place(place.path(name.replace('/', '-')))
+        os.mkdir(mine.base)
+        try:
+            cuts.append(cut_often_in_the_middle(mine, name, n // len(WORK), seconds, draw))
+        except BaseException as e:
+            problems.append((name, repr(e)))
+        place.routers.extend(mine.routers)
+    threads = [threading.Thread(target=of_one, args=(name, random.Random(draw.random()))) for name in WORK]
+    for t in threads:
+        t.start()
+        if not SOAK:
+            t.join()
+    for t in threads:
+        t.join()
+    assert not problems, problems
+    print(f'# {n} runs of {n}, of which {sum(cuts)} went on by another connection', flush=True)
+    assert sum(cuts) > n / 2, cuts
 
 
 # ---- peers that break rules ----
@@ -697,7 +719,7 @@ def cut_in_the_middle_of_work(place):
 SESSION, ACK, BYE, CONTROL, RECORD, DATA, CELL, REPLY, PROGRESS = range(1, 10)
 
 
-def preface(magic=0x4e524948, version=2, protocol=1, security=0, session=bytes(16)):
+def preface(magic=0x4e524948, version=3, protocol=1, security=0, session=bytes(16)):
     return struct.pack('<IHHHHI16s96s', magic, version, protocol, security, 0, 0, session, b'')
 
 

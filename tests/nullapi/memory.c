@@ -67,6 +67,34 @@ static void partly(void)
     CALL(nullPattern(NULL, 4, &filled));
 }
 
+/* Large enough to move while the call is under way: what the vendor did not write stays as it was. */
+static void partly_large(void)
+{
+    const uint32_t counts[] = {524287, 524288, 1500000};
+    const size_t size = 3000000;
+    uint32_t filled = 0;
+    uint16_t *data = malloc(size);
+    nullQueue queue = t_queue();
+    nullBuffer buffer = t_buffer(queue, 64);
+    CHECK(data);
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        memset(data, 0x77, size);
+        CALL(nullPattern(data, counts[i], &filled));
+        say("%u of %u %016lx", filled, counts[i], t_sum(data, size));
+        memset(data, 0x77, size);
+        CALL(nullPattern(data, counts[i], NULL));
+        say("%016lx", t_sum(data, size));
+    }
+    memset(data, 0x55, size);
+    CALL(nullRead(queue, buffer, true, 32, size, data, 0, NULL, NULL));
+    say("refused: %016lx", t_sum(data, size));
+    OK(nullGetDeviceEntries((uint32_t)(size / sizeof(nullDeviceEntry)), (nullDeviceEntry *)data, &filled));
+    say("%u entries", filled);
+    for (size_t i = filled * sizeof(nullDeviceEntry); i < size; i++)
+        CHECK(((unsigned char *)data)[i] == 0x55);
+    free(data);
+}
+
 static void lists(void)
 {
     static int32_t list[10001];
@@ -310,7 +338,7 @@ static void strings_of_objects(void)
 }
 
 const struct t_test memory_tests[] = {{"reads", reads},   {"writes", writes}, {"both", both},
-                                      {"nulls", nulls},   {"partly", partly}, {"lists", lists},
+                                      {"nulls", nulls},   {"partly", partly}, {"partly_large", partly_large}, {"lists", lists},
                                       {"rests", rests},   {"again_and_again", again_and_again}, {"rectangles", rectangles},
                                       {"maps", maps},     {"shared", shared}, {"lengths_not_said", lengths_not_said},
                                       {"strings_of_objects", strings_of_objects}, {NULL, NULL}};
