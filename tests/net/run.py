@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 from harness import Skip, run_all
 from hosts import FIRST, Hosts
 from proxy import Proxy
-from wire import Router, be_subreaper, hello, refused, wait_for
+from wire import Router, be_subreaper, command_line, descendants, hello, refused, wait_for
 
 TESTS = []
 BUILD = os.path.abspath(sys.argv[1])
@@ -220,6 +220,51 @@ def who_is_added_to_the_keys_may_come_at_once(place):
     place.refused(r.port, 'TLS: ', keys=keys)
 
 
+@test
+def what_no_restart_mends_ends_hirad_at_start(place):
+    """Status 2 and the relay's own words, nothing is started; what is to be checked as well."""
+    missing, key = place.path('missing'), place.path('keys', f'alice:{KEY}\n')
+    other, empty = place.path('other', '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n'), place.path('empty', '# none yet\n')
+    conf = place.path('hirad.conf', 'tenant team {\n  peers = {"alice"}\n}\n')
+
+    def hirad(*args):
+        return subprocess.run([BUILD + '/src/router/hirad', '--socket', place.path('h.sock'), '--server-dir', NULL, '--work-dir', place.base, *args], env=place.env,
+                              stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, timeout=20)
+    for words, *args in (('missing: No such file', '127.0.0.1:0', '--psk', missing), ('other: none of its lines is NAME:KEY', '127.0.0.1:0', '--psk', other),
+                         ('other, ', '127.0.0.1:0', '--cert', other, '--key', other, '--ca', other), ('needed together', '127.0.0.1:0', '--cert', other, '--key', other),
+                         ('plain connections have no keys', '127.0.0.1:0', '--plain', '--psk', key), ('connections are encrypted', '127.0.0.1:0'),
+                         ("--grace: 'long' makes no sense", '127.0.0.1:0', '--plain', '--grace', 'long'), ("--plain: 'all' makes", '127.0.0.1:0', '--plain=all'),
+                         ("'127.0.0.1:x' is no HOST", '127.0.0.1:x', '--plain'), ('is no vsock:PORT', 'vsock:x'),
+                         ('only addresses of this machine', '0.0.0.0:0', '--plain'), ('only addresses of this machine', '[::]:0', '--plain')):
+        p = hirad('--listen', *args)
+        assert p.returncode == 2 and 'hira-relay: ' in p.stderr and words in p.stderr and 'listens on' not in p.stderr, (args, p)
+    assert not os.path.exists(place.path('h.sock'))
+    p = hirad('--check', '--config', conf, '--listen', '127.0.0.1:0', '--psk', missing)
+    assert p.returncode == 2 and 'No such file' in p.stderr, p
+    p = hirad('--check', '--config', conf, '--listen', '127.0.0.1:0', '--psk', key)
+    assert p.returncode == 0 and not p.stderr, p
+    place.router('--psk', empty)  # to be filled while it runs
+
+
+@test
+def what_may_be_mended_is_tried_again(place):
+    """A port that is taken when hirad starts; a key that is gone when the relay is started again: hirad stays, and says so once."""
+    with socket.create_server(('127.0.0.1', 0)) as s:
+        port, key = s.getsockname()[1], place.path('keys', f'alice:{KEY}\n')
+        r = Router(BUILD + '/src/router/hirad', place.base, NULL, '--listen', f'127.0.0.1:{port}', '--psk', key, env=place.env)
+        place.routers.append(r)
+        wait_for(lambda: r.log().count('hira-relay ended (status 1)') > 1, 'a second try')
+        assert r.log().count('Address already in use') == 1, r.log()
+    wait_for(lambda: 'come by port' in r.log(), 'the port to be free')
+    relay = next(p for p in descendants() if command_line(p)[:1] == [b'hira-relay'])
+    os.unlink(key)
+    os.kill(relay, signal.SIGKILL)
+    wait_for(lambda: 'status 2' in r.log(), 'the relay to find no key')
+    assert 'keys: No such file' in r.log() and 'in 30000 ms, and until that is mended' in r.log(), r.log()
+    time.sleep(0.5)
+    assert r.answers() and r.log().count('No such file') == 1 and not [p for p in descendants() if command_line(p)[:1] == [b'hira-relay']], r.log()
+
+
 # ---- tenants ----
 
 @test
@@ -268,9 +313,9 @@ def somebody_else_there(place):
 @test
 def only_this_machine_without_encryption(place):
     p = subprocess.run([RELAY, '--listen', '0.0.0.0:0', '--plain', '--socket', place.path('x')], stderr=subprocess.PIPE, text=True, timeout=10)
-    assert p.returncode == 1 and 'without encryption only addresses of this machine' in p.stderr, p.stderr
+    assert p.returncode == 2 and 'without encryption only addresses of this machine' in p.stderr, p.stderr
     p = subprocess.run([RELAY, '--listen', '127.0.0.1:0', '--socket', place.path('x')], stderr=subprocess.PIPE, text=True, timeout=10)
-    assert p.returncode == 1 and 'connections are encrypted' in p.stderr, p.stderr
+    assert p.returncode == 2 and 'connections are encrypted' in p.stderr, p.stderr
 
 
 def cut_often(place, name, every, times, keys=('--plain',), args=('--plain',)):
@@ -928,8 +973,8 @@ def over_a_unix_socket(place):
     over(place, 'unix:' + relay.path, 'structs/nested')
     assert relay.stop() == 0 and not os.path.exists(relay.path)
     file = place.path('file', 'kept')
-    for words, status in ((['--listen', 'unix:relative'], 1), (['--listen', 'unix:' + file], 1), (['--listen', 'vsock:x'], 1), (['--listen', 'vsock:1:2:3'], 1),
-                          (['--listen', 'vsock', '--psk', '/x'], 1), (['--listen', 'vsock', '--machine', '2'], 2), (['--on', 'vsock:4294967295', '--socket', '/x'], 1)):
+    for words, status in ((['--listen', 'unix:relative'], 2), (['--listen', 'unix:' + file], 1), (['--listen', 'vsock:x'], 2), (['--listen', 'vsock:1:2:3'], 2),
+                          (['--listen', 'vsock', '--psk', '/x'], 2), (['--listen', 'vsock', '--machine', '2'], 2), (['--on', 'vsock:4294967295', '--socket', '/x'], 2)):
         p = subprocess.run([RELAY, *words], capture_output=True, text=True, timeout=10)
         assert p.returncode == status and p.stderr and not p.stdout, (words, p)
     assert os.path.exists(file)
