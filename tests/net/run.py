@@ -532,7 +532,7 @@ def hosts_have_names(place):
     psk = place.path('keys', f'alice:{KEY}\n')
     r = place.router('--psk', psk)
     hosts_file(place, f'# mine\nhost lab {{\n  address = "127.0.0.1"\n  port = {r.port}\n  psk = "{psk}"\n}}\n'
-                      f'host "other-one" {{\n  address = "::1"\n  plain = "local"\n}}\n')
+                      f'host "other-one" {{\n  address = "::1"\n  plain = "local"\n}}\nhost near {{\n  address = "fe80::1%eth0"\n  plain = "anywhere"\n}}\n')
     p = subprocess.run([HIRA, 'run', '--on', 'lab', '--lib-dir', NULL, '--api', 'null', '--', NULL + '/null-hira', 'scalars/widths'],
                        env=dict(place.env, HOME=place.base), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     native = subprocess.run([NULL + '/null-native', 'scalars/widths'], stdout=subprocess.PIPE, text=True)
@@ -545,6 +545,14 @@ def hosts_have_names(place):
 def mistakes_in_hosts_have_their_line(place):
     whole = 'host a {\n  address = "x"\n  plain = "local"\n}\n'
     for text, words in (('host lab {\n  address = "a b"\n}\n', ':2: address: a name or an address'),
+                        ('host lab {\n  address = "192.0.2.7:4773"\n}\n', ':2: address: \'192.0.2.7:4773\' is to be written address = "192.0.2.7" and port = 4773\n'),
+                        ('host lab {\n  address = "vsock:5"\n}\n', 'address = "vsock" and port = 5\n'),
+                        ('host lab {\n  address = "[2001:db8::7]:4773"\n}\n', 'address = "2001:db8::7" and port = 4773\n'),
+                        ('host lab {\n  address = "[::1]"\n}\n', 'is to be written address = "::1"\n'),
+                        ('host lab {\n  address = "[a]:1"\n}\n', ':2: address: a name or an address'),
+                        ('host lab {\n  address = "a:b"\n}\n', ':2: address: a name or an address'),
+                        ('host lab {\n  address = "vsock:2:5"\n}\n', ':2: address: a name or an address'),
+                        ('host lab {\n  address = "::1::2"\n}\n', ':2: address: a name or an address'),
                         ('host lab {\n  address = "a"\n  port = 70000\n}\n', ':3: port: a number from 1 to 65535'),
                         ('host lab {\n  address = "a"\n}\n', ':3: host lab: psk, or cert and key, or plain is missing'),
                         ('host lab {\n  plain = "local"\n}\n', ':3: host lab: an address is missing'),
