@@ -603,6 +603,35 @@ def the_doctor_names_the_hop(place):
     alone.wait(5)
 
 
+@test
+def the_doctor_takes_the_library_that_is_named(place):
+    """As hira run does: it is the first hop, and its API, by the folder's name, the one to ask for."""
+    r = place.router('--plain')
+    here, empty = ('--on', f'127.0.0.1:{r.port}', '--plain'), place.base + '/empty'
+    named = place.base + '/lib/hira/null'
+    os.makedirs(empty)
+    os.makedirs(os.path.dirname(named))
+    os.symlink(NULL, place.base + '/elsewhere')
+    os.makedirs(named)
+    os.symlink(NULL + '/libnull.so.1', named + '/libnull.so.1')
+
+    def parts(*args, api=()):
+        p = subprocess.run([HIRA, 'doctor', '--json', *api, *here, *args], env=dict(place.env, HOME=place.base), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE, text=True, timeout=60)
+        return p.returncode, [(f['part'], f['state'], f['text']) for f in json.loads(p.stdout)['findings']]
+    status, found = parts('--lib-dir', NULL, api=('--api', 'null'))
+    assert status == 0 and found[0] == ('null: guest library', 'ok', os.path.realpath(NULL) + '/libnull.so.1') and found[-1][:2] == ('null', 'ok'), found
+    assert found[1][0] == 'null: loader' and 'hira run' in found[1][2] and found[2][0] == 'name', found
+    status, found = parts('--lib-dir', named)
+    assert status == 0 and found[0][:2] == ('null: guest library', 'ok') and found[-1][:2] == ('null', 'ok'), found
+    assert not [f for f in found if 'opencl' in f[0]], found
+    status, found = parts('--lib-dir', place.base + '/elsewhere')
+    assert status == 0 and found[0][:2] == ('programs: guest library', 'ok') and found[-1][:2] == ('device', 'warn'), found
+    for folder in (empty, '/none'):
+        status, found = parts('--lib-dir', folder, api=('--api', 'null'))
+        assert status == 1 and found == [('null: guest library', 'fail', 'not found in ' + folder)], found
+
+
 # ---- two hosts ----
 
 def on_two_hosts(place, hosts, *args):
