@@ -189,6 +189,50 @@ def over_tls_with_certificates(place):
 
 
 @test
+def the_certificates_of_the_documentation(place):
+    """Each line of docs/remote.md, with this machine's names in the place of its."""
+    openssl('version')
+    with open(os.path.dirname(os.path.abspath(__file__)) + '/../../docs/remote.md') as f:
+        section = re.search(r'^## 4\. Certificates.*?^## 5\.', f.read(), re.M | re.S)[0]
+    text = '\n'.join(line[4:] for line in section.splitlines() if line.startswith('    '))
+    for there, here in (('accel.example', 'localhost'), ('192.0.2.7', '127.0.0.1')):
+        assert there in text
+        text = text.replace(there, here)
+    lines = text.replace('\\\n', '').splitlines()
+    made, (hirad, hira) = [line for line in lines if not line.startswith('hira')], [line.split() for line in lines if line.startswith('hira')]
+    p = subprocess.run(['sh', '-ec', '\n'.join(made)], cwd=place.base, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert p.returncode == 0, p.stdout
+    mode = {name: os.stat(f'{place.base}/{name}').st_mode & 0o777 for name in os.listdir(place.base)}
+    assert mode['host.key'] == mode['carol.key'] == mode['ca.key'] == 0o600 and mode['host.pem'] == mode['carol.pem'] == mode['ca.pem'] == 0o644, mode
+
+    def absolute(words):
+        return [f'{place.base}/{w}' if w.endswith(('.pem', '.key')) else w for w in words]
+    assert hirad[:3] == ['hirad', '--listen', '127.0.0.1'] and hira[:4] == ['hira', 'run', '--on', 'localhost'] and hira[-2] == '--', (hirad, hira)
+    conf = place.path('hirad.conf', 'tenant team {\n  peers = {"carol"}\n}\ndefault {\n  refuse = true\n}\n')
+    r = place.router('--config', conf, *absolute(hirad[3:]))
+    keys = absolute(hira[4:-2])
+    place.same(r.port, 'scalars/widths', keys=keys)  # by the address, which is in the certificate as well
+
+    def by_name(port):
+        command = [f'localhost:{port}' if w == f'127.0.0.1:{port}' else w for w in place.command(port, NULL + '/null-hira', 'scalars/widths', keys=keys)]
+        return subprocess.run(command, env=dict(place.env, HIRA_DEBUG='1'), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+    p = by_name(r.port)
+    assert p.returncode == 0 and p.stdout == subprocess.run([NULL + '/null-native', 'scalars/widths'], stdout=subprocess.PIPE, text=True).stdout, p.stderr
+    assert r.log().count('carol from 127.0.0.1:') == 2, r.log()
+    # A guest's certificate is no host's, whatever name it was given.
+    sh = next(line for line in made if 'carol.csr -CA' in line)
+    p = subprocess.run(['sh', '-ec', f'{next(line for line in made if "CN=carol" in line)}\n{sh}'.replace('carol', 'false').replace('CN=false', 'CN=localhost')],
+                       cwd=place.base, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert p.returncode == 0, p.stdout
+    false = subprocess.Popen([RELAY, '--listen', '127.0.0.1:0', *absolute(['--cert', 'false.pem', '--key', 'false.key', '--ca', 'ca.pem', '--socket']),
+                              r.path], stderr=subprocess.PIPE, text=True)
+    p = by_name(int(false.stderr.readline().split()[-1]))
+    false.terminate()
+    false.communicate(timeout=10)
+    assert 'The name in the certificate does not match' in p.stderr, p
+
+
+@test
 def each_connection_is_confined(place):
     """On both hosts: a filter of system calls, no new rights, no core; whoever listens reads nothing of anybody."""
     r = place.router('--psk', place.path('keys', f'alice:{KEY}\n'))
