@@ -2,6 +2,7 @@
 # Guests of other hosts: hirad --listen, hira-relay, hira run --on; over TLS and not, over a network that fails, beside peers that break rules. TAP.
 # usage: run.py BUILD_FOLDER [TEST...]
 # Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+import fcntl
 import json
 import os
 import random
@@ -11,6 +12,7 @@ import socket
 import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 
@@ -18,7 +20,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 from harness import Skip, run_all
 from hosts import FIRST, Hosts
 from proxy import Proxy
-from wire import Router, be_subreaper, command_line, descendants, hello, refused, wait_for
+from wire import Router, alive, be_subreaper, command_line, descendants, hello, refused, stat_of, wait_for
 
 TESTS = []
 BUILD = os.path.abspath(sys.argv[1])
@@ -1092,6 +1094,36 @@ def over_a_unix_socket_nothing_is_waited_for(place):
         s.close()
     p.kill()
     p.wait()
+
+
+@test
+def a_peer_that_takes_nothing_outlives_no_server(place):
+    """It asks and does not read what it is told until whoever tells it waits; when the server has ended so does that, all the same."""
+    r = place.router('--plain')
+    relay = Relay(place, 'relay', '--socket', r.path)
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    s.settimeout(15)
+    s.connect(relay.path)
+    p = Peer.__new__(Peer)
+    p.s, p.number = s, 0
+    p.begin()
+    p.frame(CONTROL, hello(b'null'))
+    p.exactly(32 + 40)
+    unread = lambda: struct.unpack('i', fcntl.ioctl(s, termios.FIONREAD, bytes(4)))[0]
+    told, now, asked = -1, 0, 0
+    while now > told and asked < 5000:
+        p.frame(CONTROL, struct.pack('<IHHIIQQ', 0x41524948, 1, 7, 32, 0, 4096, 0))
+        told, asked, end = now, asked + 1, time.time() + 2
+        while (now := unread()) == told and time.time() < end:
+            time.sleep(0.001)
+    assert now == told and asked < 5000, (now, asked)
+    child = [q for q in descendants() if stat_of(q) and stat_of(q)[1] == relay.p.pid]
+    assert len(child) == 1 and alive(child[0]), child
+    os.kill(r.status()['guests'][0]['server'], signal.SIGKILL)
+    wait_for(lambda: not alive(child[0]), 'what waits for the peer to end', 25)
+    over(place, 'unix:' + relay.path, 'scalars/widths')
+    s.close()
+    assert relay.stop() == 0
 
 
 @test
