@@ -154,7 +154,7 @@ static bool is_library(const char *name)
     return !strncmp(name, "lib", 3) && so && !strchr(so + 4, '.') && strspn(so + 4, "0123456789") == strlen(so + 4);
 }
 
-static void check_guest_library(struct doctor *d, const char *api)
+static void check_guest_library(struct doctor *d, const char *api, enum state missing)
 {
     char folder[HIRA_PATH_MAX], part[100];
     unsigned n = 0;
@@ -170,7 +170,8 @@ static void check_guest_library(struct doctor *d, const char *api)
     if (dir)
         closedir(dir);
     if (!n)
-        find(d, WARN, part, "needed where guests run: install it, or name its folder with --lib-dir", "not found");
+        find(d, missing, part, "needed where guests run: install it, or name its folder with --lib-dir",
+             "not found%s%s", d->lib_dir ? " in " : "", d->lib_dir ? d->lib_dir : "");
 }
 
 /* ---- the server's side ---- */
@@ -261,7 +262,7 @@ static void check_apis(struct doctor *d)
     for (char *api; rest && (api = strsep(&rest, ":"));) {
         if (!*api)
             continue;
-        check_guest_library(d, api);
+        check_guest_library(d, api, WARN);
         check_server(d, api);
         check_sandbox(d, api);
     }
@@ -346,6 +347,44 @@ static bool take_hop(struct doctor *d, char *line, const char *seen)
     return false;
 }
 
+/* Whose guest library a folder holds, by its name, which is the API's in an installation and in a build (paths.h).
+ * False: its name does not say. */
+static bool name_api(const char *folder, char *api, size_t size)
+{
+    HIRA_AUTOFREE char *path = realpath(folder, NULL);
+    char *name = path ? strrchr(path, '/') : NULL;
+    if (!name || strlen(name + 1) >= size)
+        return false;
+    *name++ = 0;
+    const char *parent = strrchr(path, '/');
+    if (!parent || (strcmp(parent, "/hira") && strcmp(parent, "/specs")) || !hira_api_name_valid(name))
+        return false;
+    strcpy(api, name);
+    return true;
+}
+
+/* What programs are given here is hira run's choice: the folder that is named, else each API's that is installed. */
+static void find_guest_apis(struct doctor *d)
+{
+    char api[HIRA_API_NAME_MAX];
+    if (!d->lib_dir)
+        hira_path_each_guest_library(add_api, d);
+    else if (name_api(d->lib_dir, api, sizeof api))
+        add_api(d, api);
+}
+
+/* The first hop is here, where one was named; without it the way leads nowhere. */
+static bool check_named_library(struct doctor *d)
+{
+    char api[HIRA_API_NAME_MAX] = "";
+    if (!d->lib_dir)
+        return true;
+    if (!d->api)
+        name_api(d->lib_dir, api, sizeof api);
+    check_guest_library(d, d->api ? d->api : *api ? api : "programs", FAIL);
+    return d->worst != FAIL;
+}
+
 static void check_host_with(struct doctor *d, const char *api, struct hira_text *seen)
 {
     char said[8192], *rest = said;
@@ -379,7 +418,7 @@ static void check_host(struct doctor *d)
     }
     if (d->remote.n == CLI_RELAY_OPTIONS_MAX)
         return;
-    hira_path_each_guest_library(add_api, d);
+    find_guest_apis(d);
     char *rest = d->apis.data;
     if (d->api)
         check_host_with(d, d->api, &seen);
@@ -390,7 +429,8 @@ static void check_host(struct doctor *d)
         }
     if (!d->api && !n) {
         check_host_with(d, "", &seen);
-        find(d, WARN, "device", "name an API: hira doctor --on HOST --api NAME", "no guest library is installed here, so no device was asked for");
+        find(d, WARN, "device", "name an API: hira doctor --on HOST --api NAME", "%s, so no device was asked for",
+             d->lib_dir ? "the name of --lib-dir is no API's" : "no guest library is installed here");
     }
     hira_text_fini(&seen);
 }
@@ -517,7 +557,8 @@ static int diagnose(struct doctor *d, bool json)
     signal(SIGCHLD, SIG_DFL);
     d->findings = json_array();
     if (d->on) {
-        check_host(d);
+        if (check_named_library(d))
+            check_host(d);
     } else {
         check_apis(d);
         if (is_in_machine(d))

@@ -6,6 +6,7 @@
  */
 #include "cli/hosts.h"
 
+#include <arpa/inet.h>
 #include <confuse.h>
 #include <errno.h>
 #include <pwd.h>
@@ -56,11 +57,45 @@ static bool is_name(const char *s)
     return *s && strlen(s) <= 63 && !s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")];
 }
 
+static bool is_ipv6(const char *s, size_t length)
+{
+    char text[INET6_ADDRSTRLEN + 1];
+    struct in6_addr address;
+    if (memchr(s, '%', length)) /* the interface of a link's own address */
+        length = strcspn(s, "%");
+    if (length >= sizeof text)
+        return false;
+    memcpy(text, s, length);
+    text[length] = 0;
+    return inet_pton(AF_INET6, text, &address) == 1;
+}
+
+/* HOST:PORT, [V6] and [V6]:PORT are what --on takes; here the port has a line of its own, and nothing needs brackets.
+ * How long the address of it is, and its port, NULL: it has none. False: it is something else. */
+static bool is_on_address(const char *s, const char **ret_address, size_t *ret_length, const char **ret_port)
+{
+    const char *end = *s == '[' ? strchr(s, ']') : strchr(s, ':');
+    *ret_address = s + (*s == '[');
+    *ret_length = end ? (size_t)(end - *ret_address) : 0;
+    if (!*ret_length || (*s == '[' && !is_ipv6(*ret_address, *ret_length)))
+        return false;
+    end += *s == '[';
+    *ret_port = *end ? end + 1 : NULL;
+    return !*end || (*end == ':' && end[1] && strspn(end + 1, "0123456789") == strlen(end + 1));
+}
+
 static int check_address(cfg_t *cfg, cfg_opt_t *opt)
 {
-    const char *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
-    if (value && *value && strlen(value) < 250 && !strpbrk(value, " \t\n[]/"))
+    const char *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1), *address, *port;
+    size_t length;
+    if (value && *value && strlen(value) < 250 && !strpbrk(value, " \t\n[]/") &&
+        (!strchr(value, ':') || is_ipv6(value, strlen(value))))
         return 0;
+    if (value && strlen(value) < 250 && !strpbrk(value, " \t\n/") && is_on_address(value, &address, &length, &port)) {
+        cfg_error(cfg, "address: '%s' is to be written address = \"%.*s\"%s%s", value, (int)length, address,
+                  port ? " and port = " : "", port ? port : "");
+        return -1;
+    }
     cfg_error(cfg, "address: a name or an address, without a port, not '%s'", value ? value : "");
     return -1;
 }

@@ -222,6 +222,7 @@ static void on_server(struct relay_session *s)
         error = on_segment(s, &m.segment, fd);
     if (error)
         relay_session_end(s, "this host has no memory left for it");
+    /* May wait for the peer, who holds up nobody but itself so: each has a process. relay_session_watch() bounds it. */
     relay_session_send_control(s, &m, (size_t)n);
 }
 
@@ -278,6 +279,8 @@ static void introduce(struct far *f, size_t size)
     if (s->local >= 0 && hira_fd_send(s->local, &behalf, sizeof behalf, NULL, 0) == 0)
         hira_fd_send(s->local, s->control, size, NULL, 0);
     relay_session_control_taken(s);
+    if (s->local >= 0 && !relay_session_watch(s))
+        relay_session_end(s, "this host has no thread left for it");
     if (s->local < 0) {
         const struct hira_refused refused = {.head = hira_message_head(HIRA_MSG_REFUSED, sizeof refused),
                                              .error = ENOENT,

@@ -12,6 +12,9 @@
  * killed. Before a child reads anything it gives up all but some fifty system calls (confine.c): one that a peer breaks
  * into opens no file, starts no program, and reaches what its half connects to anyway: see docs/threat-model.md.
  *
+ * Exit status: 2 when options, keys or certificates are wrong, which no other try would change (hirad does not start
+ * with such ones); 1 for what may be another way next time.
+ *
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
  */
 #include <arpa/inet.h>
@@ -37,6 +40,8 @@
 
 #define RELAY_UID 1879048191 /* nobody else's: hirad's servers have those above */
 #define NOBODY 65534
+
+enum { RELAY_FAILED = 1, RELAY_MISUSED = 2 };
 
 struct child {
     pid_t pid;
@@ -260,6 +265,21 @@ static void settle_grace(struct relay *b)
         b->options.grace_ms = own_channel(b) != AF_UNSPEC ? RELAY_GRACE_OWN_MS : RELAY_GRACE_MS;
 }
 
+/* Whether what was asked for can be done at all: what no other try would change. 0, or -1 with a sentence. */
+static int prepare(struct relay *b, char *error, size_t size)
+{
+    struct relay_keys *keys = &b->options.keys;
+    if (relay_address_check(b->options.address, keys, error, size) < 0 ||
+        relay_keys_load(keys, !b->near, error, size) < 0)
+        return -1;
+    settle_grace(b);
+    if (b->network && !b->near)
+        return snprintf(error, size, "--network: a network is emulated on the guest's side"), -1;
+    if (b->network && relay_network_parse(&b->options.network, b->network, error, size) < 0)
+        return -1;
+    return b->near ? 0 : relay_listen_check(b->options.address, keys, error, size);
+}
+
 static int start(struct relay *b, char *error, size_t size)
 {
     sigset_t set;
@@ -272,13 +292,6 @@ static int start(struct relay *b, char *error, size_t size)
     b->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (b->signals < 0 || pipe2(b->proven, O_CLOEXEC | O_NONBLOCK) < 0)
         return snprintf(error, size, "%s", strerror(errno)), -1;
-    if (relay_address_check(b->options.address, &b->options.keys, error, size) < 0 || relay_keys_load(&b->options.keys, !b->near, error, size) < 0)
-        return -1;
-    settle_grace(b);
-    if (b->network && !b->near)
-        return snprintf(error, size, "--network: a network is emulated on the guest's side"), -1;
-    if (b->network && relay_network_parse(&b->options.network, b->network, error, size) < 0)
-        return -1;
     if (b->near)
         return listen_for_guests(b, b->line >= 0, error, size);
     b->listener = relay_listen(b->options.address, &b->options.keys, error, size);
@@ -396,7 +409,8 @@ static const char help_text[] =
     "  --machine N   who comes by the unix socket is the virtual machine of this vsock address, for logs\n"
     "  --network WHAT   of the guest's side: a network that is emulated, for trials: delay=30ms,jitter=2ms,rate=100Mbit,cut=10s/60s\n"
     "  --count FILE     of the guest's side: a line of JSON for each session, of what it has cost\n"
-    "  --check[=API]    looks at each hop of the way to a host, and to a server there: see hira doctor --on\n"
+    "  --check[=API]    of the guest's side: looks at each hop of the way to a host, and to a server there: see hira doctor --on\n"
+    "  --check          of the other: looks at options, keys and certificates, says what is wrong, and ends\n"
     "  --no-confine  keeps its rights and system calls: for debuggers\n"
     "  --version\n";
 
@@ -472,7 +486,15 @@ static int take_option(struct relay *b, int option, const char *value)
 static int usage_error(void)
 {
     fputs("hira-relay --help lists the options\n", stderr);
-    return 2;
+    return RELAY_MISUSED;
+}
+
+/* Of those that getopt took: about the others it has said something. */
+static void say_wrong_value(int option, const char *value)
+{
+    for (const struct option *o = options; o->name; o++)
+        if (o->val == option)
+            fprintf(stderr, "hira-relay: --%s: '%s' makes no sense\n", o->name, value ? value : "");
 }
 
 static int check(struct relay *b)
@@ -497,16 +519,23 @@ int main(int argc, char **argv)
             fputs(c == OPT_HELP ? help_text : "hira-relay " HIRA_VERSION "\n", stdout);
             return 0;
         }
-        if (take_option(&b, c, optarg) < 0)
+        if (take_option(&b, c, optarg) < 0) {
+            say_wrong_value(c, optarg);
             return usage_error();
+        }
     }
-    if (optind != argc || !b.options.address || (b.near && b.line < 0 && !b.options.socket[0] && !b.check) || (b.check && !b.near))
+    if (optind != argc || !b.options.address || (b.near && b.line < 0 && !b.options.socket[0] && !b.check) ||
+        (b.check && *b.check && !b.near))
         return usage_error();
-    if (b.check)
+    if (b.check && b.near)
         return check(&b);
     if (!b.near && !b.options.socket[0] && hira_socket_path(b.options.socket, sizeof b.options.socket) < 0)
         return usage_error();
-    int ret = start(&b, error, sizeof error);
+    int ret = prepare(&b, error, sizeof error) < 0 ? RELAY_MISUSED : 0;
+    if (!ret && b.check)
+        return 0;
+    if (!ret && start(&b, error, sizeof error) < 0)
+        ret = RELAY_FAILED;
     if (ret) {
         dprintf(b.line >= 0 ? b.line : STDERR_FILENO, "%s%s\n", b.line >= 0 ? "FAILED " : "hira-relay: ", error);
     } else {
@@ -519,5 +548,5 @@ int main(int argc, char **argv)
         unlink(strchr(b.options.address, '/'));
     if (b.folder[0])
         rmdir(b.folder);
-    return ret ? 1 : 0;
+    return ret;
 }

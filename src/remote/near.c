@@ -202,6 +202,8 @@ void relay_near(const struct relay_options *options, int guest)
         hira_refuse(guest, -ret, "%s", error);
         _exit(1);
     }
+    if (!relay_session_watch(&s))
+        relay_session_end(&s, "no thread for the session");
     relay_session_send_control(&s, hello, (size_t)n);
     serve(&s);
     _exit(0);

@@ -167,6 +167,19 @@ static int dial(const struct relay_target *t, const struct relay_keys *keys, cha
     return connection < 0 || fd >= 0 ? fd : relay_fail(error, size, fd, "%s: %s", t->address, strerror(-fd));
 }
 
+int relay_listen_check(const char *address, const struct relay_keys *keys, char *error, size_t size)
+{
+    struct addrinfo *all = NULL;
+    struct relay_place place;
+    char host[256];
+    if (!keys->plain || keys->anywhere || relay_place_parse(&place, address, true) == 0 ||
+        find(address, AI_PASSIVE | AI_NUMERICHOST, &all, host, sizeof host, error, size) < 0 || !all)
+        return 0;
+    int ret = is_ours(all->ai_addr) ? 0 : relay_fail(error, size, -EACCES, "%s: %s", address, no_plain);
+    freeaddrinfo(all);
+    return ret;
+}
+
 int relay_listen(const char *address, const struct relay_keys *keys, char *error, size_t size)
 {
     struct addrinfo *all = NULL;

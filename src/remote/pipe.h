@@ -67,6 +67,10 @@ void relay_pipe_close(struct relay_pipe *pipe);
  * sentence. */
 int relay_address_check(const char *address, struct relay_keys *keys, char *error, size_t size);
 
+/* Whether connections may come there: without encryption only those of this machine. What a name stands for may change,
+ * and is looked at when somebody listens. 0, or -EACCES with a sentence. */
+int relay_listen_check(const char *address, const struct relay_keys *keys, char *error, size_t size);
+
 /* Listens at ADDRESS[:PORT], or at a place. Descriptor, or -errno with a sentence. */
 int relay_listen(const char *address, const struct relay_keys *keys, char *error, size_t size);
 

@@ -3,12 +3,14 @@
 #include "remote/session.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/text.h"
+#include "remote/util.h"
 
 /* For the last words to arrive, and what was sent before them to be done. Who hangs up sooner, with answers unread, has the system take
  * back what the peer has not read yet. */
@@ -136,10 +138,35 @@ int relay_session_add_sink(struct relay_session *s, uint32_t index, int fd, bool
     return error;
 }
 
+static void limit_life(const struct relay_session *s)
+{
+    alarm(LAST_S + (unsigned)(3 * s->options->network.delay / 1000000000u));
+}
+
+/* Who passes control messages on waits for room in the link, for as long as the peer takes nothing: TCP gives such a
+ * one up, but not one that reads and acknowledges nothing, and other channels give up nobody. Meanwhile nobody sees
+ * that the process here has ended, and a peer that had its server end could keep this one for ever, and have more of
+ * them than hirad has guests. */
+static void *watch(void *context)
+{
+    struct relay_session *s = context;
+    struct pollfd p = {s->local, 0, 0};
+    while (poll(&p, 1, -1) <= 0)
+        ;
+    if (!atomic_load(&s->ending)) /* then that has a limit already, and began before */
+        limit_life(s);
+    return NULL;
+}
+
+bool relay_session_watch(struct relay_session *s)
+{
+    return relay_thread_start(watch, s);
+}
+
 void relay_session_end(struct relay_session *s, const char *why)
 {
     if (!atomic_exchange(&s->ending, true)) {
-        alarm(LAST_S + (unsigned)(3 * s->options->network.delay / 1000000000u));
+        limit_life(s);
         relay_link_bye(&s->link, why);
         usleep(FAREWELL_US + (useconds_t)(3 * s->options->network.delay / 1000)); /* the peer's hang-up ends it sooner */
     }

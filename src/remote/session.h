@@ -56,6 +56,10 @@ void relay_session_send_control(struct relay_session *s, const void *message, si
 int relay_session_add_source(struct relay_session *s, uint32_t index, int fd, bool settles);
 int relay_session_add_sink(struct relay_session *s, uint32_t index, int fd, bool settles);
 
+/* From now on the end of the process here ends this one, within a time, whatever its threads wait for. False: no
+ * thread. */
+bool relay_session_watch(struct relay_session *s);
+
 /* Says that it is over and ends this process. */
 _Noreturn void relay_session_end(struct relay_session *s, const char *why);
 

@@ -120,12 +120,36 @@ static int on_psk(gnutls_session_t tls, const char *name, gnutls_datum_t *key)
     return gnutls_hex_decode2(&hex, key) < 0 ? -1 : 0;
 }
 
+/* Whether a line is NAME:KEY; one that is not, among others that are, costs nobody else. */
+static bool is_psk(const char *line, size_t length)
+{
+    const char *colon = memchr(line, ':', length);
+    size_t digits = colon ? length - (size_t)(colon + 1 - line) : 0;
+    return colon && colon != line && digits && digits % 2 == 0 && strspn(colon + 1, "0123456789abcdefABCDEF") >= digits;
+}
+
+/* Keys may be added later; but what has lines and not one of them a key's is another file, a certificate say. */
+static bool are_psks(const struct hira_text *text)
+{
+    bool none = true;
+    for (const char *line = text->data; line && *line; line += *line == '\n') {
+        size_t length = strcspn(line, "\r\n");
+        if (is_psk(line, length))
+            return true;
+        none &= !length || *line == '#';
+        line += strcspn(line, "\n");
+    }
+    return none;
+}
+
 static int load_psks(struct relay_keys *k, char *error, size_t size)
 {
     struct relay_credentials *c = k->credentials;
     gnutls_psk_allocate_server_credentials(&c->psk_server);
     gnutls_psk_set_server_credentials_function(c->psk_server, on_psk);
-    return relay_keys_refresh(k, error, size);
+    int ret = relay_keys_refresh(k, error, size);
+    return ret || are_psks(&c->psks) ? ret
+                                     : relay_fail(error, size, -EINVAL, "%s: none of its lines is NAME:KEY", k->psk);
 }
 
 static int load_certificates(const struct relay_keys *k, bool server, char *error, size_t size)

@@ -458,7 +458,7 @@ static const char help_text[] =
     "  --config FILE         who the tenants are and what each may use: see hirad.conf(5) (default: "
     "/etc/hira/hirad.conf\n"
     "                        for root, if there is one)\n"
-    "  --check               reads the configuration, says what is wrong, and ends\n"
+    "  --check               reads the configuration, and with --listen its keys, says what is wrong, and ends\n"
     "  --listen ADDRESS[:PORT]\n"
     "                        serves guests of other hosts as well, over TLS: see hira-relay(8), also for --psk, --cert,\n"
     "                        --key, --ca, --plain, --grace; vsock: those of virtual machines, by the kernel's vhost-vsock\n"
@@ -702,14 +702,17 @@ int main(int argc, char **argv)
     if (!remote_makes_sense(&router.options))
         return 2;
     int status = read_config(&router, check);
-    if (status || check)
+    if (status)
         return status;
-    if (!sandbox_variable_is_right())
-        return 2;
     if (!router.options.socket[0] && hira_socket_path(router.options.socket, sizeof router.options.socket) < 0) {
         fputs("hirad: HIRA_SOCKET is too long\n", stderr);
         return 2;
     }
+    status = router_remote_check(&router.options);
+    if (status || check)
+        return status;
+    if (!sandbox_variable_is_right())
+        return 2;
     fill_standard_descriptors();
     signal(SIGPIPE, SIG_IGN);
     clean_library_path();

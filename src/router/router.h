@@ -486,6 +486,10 @@ void router_unlisten(struct router *router);
 void router_doors_open(struct router *router);
 void router_doors_close(struct router *router);
 
+/* Whether hira-relay can do what its options ask for, keys and certificates included; it says itself what is wrong. 0,
+ * or what to exit with. */
+int router_remote_check(const struct router_options *options);
+
 /* Has other hosts' guests listened for, if that is wanted. 0 or -ENOMEM; what fails later is logged, and tried again. */
 int router_remote_start(struct router *router);
 void router_remote_stop(struct router *router);

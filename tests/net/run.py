@@ -2,6 +2,7 @@
 # Guests of other hosts: hirad --listen, hira-relay, hira run --on; over TLS and not, over a network that fails, beside peers that break rules. TAP.
 # usage: run.py BUILD_FOLDER [TEST...]
 # Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0
+import fcntl
 import json
 import os
 import random
@@ -11,6 +12,7 @@ import socket
 import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 
@@ -18,7 +20,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 from harness import Skip, run_all
 from hosts import FIRST, Hosts
 from proxy import Proxy
-from wire import Router, be_subreaper, hello, refused, wait_for
+from wire import Router, alive, be_subreaper, command_line, descendants, hello, refused, stat_of, wait_for
 
 TESTS = []
 BUILD = os.path.abspath(sys.argv[1])
@@ -189,6 +191,50 @@ def over_tls_with_certificates(place):
 
 
 @test
+def the_certificates_of_the_documentation(place):
+    """Each line of docs/remote.md, with this machine's names in the place of its."""
+    openssl('version')
+    with open(os.path.dirname(os.path.abspath(__file__)) + '/../../docs/remote.md') as f:
+        section = re.search(r'^## 4\. Certificates.*?^## 5\.', f.read(), re.M | re.S)[0]
+    text = '\n'.join(line[4:] for line in section.splitlines() if line.startswith('    '))
+    for there, here in (('accel.example', 'localhost'), ('192.0.2.7', '127.0.0.1')):
+        assert there in text
+        text = text.replace(there, here)
+    lines = text.replace('\\\n', '').splitlines()
+    made, (hirad, hira) = [line for line in lines if not line.startswith('hira')], [line.split() for line in lines if line.startswith('hira')]
+    p = subprocess.run(['sh', '-ec', '\n'.join(made)], cwd=place.base, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert p.returncode == 0, p.stdout
+    mode = {name: os.stat(f'{place.base}/{name}').st_mode & 0o777 for name in os.listdir(place.base)}
+    assert mode['host.key'] == mode['carol.key'] == mode['ca.key'] == 0o600 and mode['host.pem'] == mode['carol.pem'] == mode['ca.pem'] == 0o644, mode
+
+    def absolute(words):
+        return [f'{place.base}/{w}' if w.endswith(('.pem', '.key')) else w for w in words]
+    assert hirad[:3] == ['hirad', '--listen', '127.0.0.1'] and hira[:4] == ['hira', 'run', '--on', 'localhost'] and hira[-2] == '--', (hirad, hira)
+    conf = place.path('hirad.conf', 'tenant team {\n  peers = {"carol"}\n}\ndefault {\n  refuse = true\n}\n')
+    r = place.router('--config', conf, *absolute(hirad[3:]))
+    keys = absolute(hira[4:-2])
+    place.same(r.port, 'scalars/widths', keys=keys)  # by the address, which is in the certificate as well
+
+    def by_name(port):
+        command = [f'localhost:{port}' if w == f'127.0.0.1:{port}' else w for w in place.command(port, NULL + '/null-hira', 'scalars/widths', keys=keys)]
+        return subprocess.run(command, env=dict(place.env, HIRA_DEBUG='1'), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+    p = by_name(r.port)
+    assert p.returncode == 0 and p.stdout == subprocess.run([NULL + '/null-native', 'scalars/widths'], stdout=subprocess.PIPE, text=True).stdout, p.stderr
+    assert r.log().count('carol from 127.0.0.1:') == 2, r.log()
+    # A guest's certificate is no host's, whatever name it was given.
+    sh = next(line for line in made if 'carol.csr -CA' in line)
+    p = subprocess.run(['sh', '-ec', f'{next(line for line in made if "CN=carol" in line)}\n{sh}'.replace('carol', 'false').replace('CN=false', 'CN=localhost')],
+                       cwd=place.base, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert p.returncode == 0, p.stdout
+    false = subprocess.Popen([RELAY, '--listen', '127.0.0.1:0', *absolute(['--cert', 'false.pem', '--key', 'false.key', '--ca', 'ca.pem', '--socket']),
+                              r.path], stderr=subprocess.PIPE, text=True)
+    p = by_name(int(false.stderr.readline().split()[-1]))
+    false.terminate()
+    false.communicate(timeout=10)
+    assert 'The name in the certificate does not match' in p.stderr, p
+
+
+@test
 def each_connection_is_confined(place):
     """On both hosts: a filter of system calls, no new rights, no core; whoever listens reads nothing of anybody."""
     r = place.router('--psk', place.path('keys', f'alice:{KEY}\n'))
@@ -218,6 +264,51 @@ def who_is_added_to_the_keys_may_come_at_once(place):
     place.same(r.port, 'scalars/widths', keys=keys)
     place.path('keys', f'alice:{KEY}\n')
     place.refused(r.port, 'TLS: ', keys=keys)
+
+
+@test
+def what_no_restart_mends_ends_hirad_at_start(place):
+    """Status 2 and the relay's own words, nothing is started; what is to be checked as well."""
+    missing, key = place.path('missing'), place.path('keys', f'alice:{KEY}\n')
+    other, empty = place.path('other', '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n'), place.path('empty', '# none yet\n')
+    conf = place.path('hirad.conf', 'tenant team {\n  peers = {"alice"}\n}\n')
+
+    def hirad(*args):
+        return subprocess.run([BUILD + '/src/router/hirad', '--socket', place.path('h.sock'), '--server-dir', NULL, '--work-dir', place.base, *args], env=place.env,
+                              stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, timeout=20)
+    for words, *args in (('missing: No such file', '127.0.0.1:0', '--psk', missing), ('other: none of its lines is NAME:KEY', '127.0.0.1:0', '--psk', other),
+                         ('other, ', '127.0.0.1:0', '--cert', other, '--key', other, '--ca', other), ('needed together', '127.0.0.1:0', '--cert', other, '--key', other),
+                         ('plain connections have no keys', '127.0.0.1:0', '--plain', '--psk', key), ('connections are encrypted', '127.0.0.1:0'),
+                         ("--grace: 'long' makes no sense", '127.0.0.1:0', '--plain', '--grace', 'long'), ("--plain: 'all' makes", '127.0.0.1:0', '--plain=all'),
+                         ("'127.0.0.1:x' is no HOST", '127.0.0.1:x', '--plain'), ('is no vsock:PORT', 'vsock:x'),
+                         ('only addresses of this machine', '0.0.0.0:0', '--plain'), ('only addresses of this machine', '[::]:0', '--plain')):
+        p = hirad('--listen', *args)
+        assert p.returncode == 2 and 'hira-relay: ' in p.stderr and words in p.stderr and 'listens on' not in p.stderr, (args, p)
+    assert not os.path.exists(place.path('h.sock'))
+    p = hirad('--check', '--config', conf, '--listen', '127.0.0.1:0', '--psk', missing)
+    assert p.returncode == 2 and 'No such file' in p.stderr, p
+    p = hirad('--check', '--config', conf, '--listen', '127.0.0.1:0', '--psk', key)
+    assert p.returncode == 0 and not p.stderr, p
+    place.router('--psk', empty)  # to be filled while it runs
+
+
+@test
+def what_may_be_mended_is_tried_again(place):
+    """A port that is taken when hirad starts; a key that is gone when the relay is started again: hirad stays, and says so once."""
+    with socket.create_server(('127.0.0.1', 0)) as s:
+        port, key = s.getsockname()[1], place.path('keys', f'alice:{KEY}\n')
+        r = Router(BUILD + '/src/router/hirad', place.base, NULL, '--listen', f'127.0.0.1:{port}', '--psk', key, env=place.env)
+        place.routers.append(r)
+        wait_for(lambda: r.log().count('hira-relay ended (status 1)') > 1, 'a second try')
+        assert r.log().count('Address already in use') == 1, r.log()
+    wait_for(lambda: 'come by port' in r.log(), 'the port to be free')
+    relay = next(p for p in descendants() if command_line(p)[:1] == [b'hira-relay'])
+    os.unlink(key)
+    os.kill(relay, signal.SIGKILL)
+    wait_for(lambda: 'status 2' in r.log(), 'the relay to find no key')
+    assert 'keys: No such file' in r.log() and 'in 30000 ms, and until that is mended' in r.log(), r.log()
+    time.sleep(0.5)
+    assert r.answers() and r.log().count('No such file') == 1 and not [p for p in descendants() if command_line(p)[:1] == [b'hira-relay']], r.log()
 
 
 # ---- tenants ----
@@ -268,9 +359,9 @@ def somebody_else_there(place):
 @test
 def only_this_machine_without_encryption(place):
     p = subprocess.run([RELAY, '--listen', '0.0.0.0:0', '--plain', '--socket', place.path('x')], stderr=subprocess.PIPE, text=True, timeout=10)
-    assert p.returncode == 1 and 'without encryption only addresses of this machine' in p.stderr, p.stderr
+    assert p.returncode == 2 and 'without encryption only addresses of this machine' in p.stderr, p.stderr
     p = subprocess.run([RELAY, '--listen', '127.0.0.1:0', '--socket', place.path('x')], stderr=subprocess.PIPE, text=True, timeout=10)
-    assert p.returncode == 1 and 'connections are encrypted' in p.stderr, p.stderr
+    assert p.returncode == 2 and 'connections are encrypted' in p.stderr, p.stderr
 
 
 def cut_often(place, name, every, times, keys=('--plain',), args=('--plain',)):
@@ -487,7 +578,7 @@ def hosts_have_names(place):
     psk = place.path('keys', f'alice:{KEY}\n')
     r = place.router('--psk', psk)
     hosts_file(place, f'# mine\nhost lab {{\n  address = "127.0.0.1"\n  port = {r.port}\n  psk = "{psk}"\n}}\n'
-                      f'host "other-one" {{\n  address = "::1"\n  plain = "local"\n}}\n')
+                      f'host "other-one" {{\n  address = "::1"\n  plain = "local"\n}}\nhost near {{\n  address = "fe80::1%eth0"\n  plain = "anywhere"\n}}\n')
     p = subprocess.run([HIRA, 'run', '--on', 'lab', '--lib-dir', NULL, '--api', 'null', '--', NULL + '/null-hira', 'scalars/widths'],
                        env=dict(place.env, HOME=place.base), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     native = subprocess.run([NULL + '/null-native', 'scalars/widths'], stdout=subprocess.PIPE, text=True)
@@ -500,6 +591,14 @@ def hosts_have_names(place):
 def mistakes_in_hosts_have_their_line(place):
     whole = 'host a {\n  address = "x"\n  plain = "local"\n}\n'
     for text, words in (('host lab {\n  address = "a b"\n}\n', ':2: address: a name or an address'),
+                        ('host lab {\n  address = "192.0.2.7:4773"\n}\n', ':2: address: \'192.0.2.7:4773\' is to be written address = "192.0.2.7" and port = 4773\n'),
+                        ('host lab {\n  address = "vsock:5"\n}\n', 'address = "vsock" and port = 5\n'),
+                        ('host lab {\n  address = "[2001:db8::7]:4773"\n}\n', 'address = "2001:db8::7" and port = 4773\n'),
+                        ('host lab {\n  address = "[::1]"\n}\n', 'is to be written address = "::1"\n'),
+                        ('host lab {\n  address = "[a]:1"\n}\n', ':2: address: a name or an address'),
+                        ('host lab {\n  address = "a:b"\n}\n', ':2: address: a name or an address'),
+                        ('host lab {\n  address = "vsock:2:5"\n}\n', ':2: address: a name or an address'),
+                        ('host lab {\n  address = "::1::2"\n}\n', ':2: address: a name or an address'),
                         ('host lab {\n  address = "a"\n  port = 70000\n}\n', ':3: port: a number from 1 to 65535'),
                         ('host lab {\n  address = "a"\n}\n', ':3: host lab: psk, or cert and key, or plain is missing'),
                         ('host lab {\n  plain = "local"\n}\n', ':3: host lab: an address is missing'),
@@ -548,6 +647,35 @@ def the_doctor_names_the_hop(place):
     fails_at('hirad', 'no hirad answers', '--on', f'127.0.0.1:{port}', '--plain')
     alone.terminate()
     alone.wait(5)
+
+
+@test
+def the_doctor_takes_the_library_that_is_named(place):
+    """As hira run does: it is the first hop, and its API, by the folder's name, the one to ask for."""
+    r = place.router('--plain')
+    here, empty = ('--on', f'127.0.0.1:{r.port}', '--plain'), place.base + '/empty'
+    named = place.base + '/lib/hira/null'
+    os.makedirs(empty)
+    os.makedirs(os.path.dirname(named))
+    os.symlink(NULL, place.base + '/elsewhere')
+    os.makedirs(named)
+    os.symlink(NULL + '/libnull.so.1', named + '/libnull.so.1')
+
+    def parts(*args, api=()):
+        p = subprocess.run([HIRA, 'doctor', '--json', *api, *here, *args], env=dict(place.env, HOME=place.base), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE, text=True, timeout=60)
+        return p.returncode, [(f['part'], f['state'], f['text']) for f in json.loads(p.stdout)['findings']]
+    status, found = parts('--lib-dir', NULL, api=('--api', 'null'))
+    assert status == 0 and found[0] == ('null: guest library', 'ok', os.path.realpath(NULL) + '/libnull.so.1') and found[-1][:2] == ('null', 'ok'), found
+    assert found[1][0] == 'null: loader' and 'hira run' in found[1][2] and found[2][0] == 'name', found
+    status, found = parts('--lib-dir', named)
+    assert status == 0 and found[0][:2] == ('null: guest library', 'ok') and found[-1][:2] == ('null', 'ok'), found
+    assert not [f for f in found if 'opencl' in f[0]], found
+    status, found = parts('--lib-dir', place.base + '/elsewhere')
+    assert status == 0 and found[0][:2] == ('programs: guest library', 'ok') and found[-1][:2] == ('device', 'warn'), found
+    for folder in (empty, '/none'):
+        status, found = parts('--lib-dir', folder, api=('--api', 'null'))
+        assert status == 1 and found == [('null: guest library', 'fail', 'not found in ' + folder)], found
 
 
 # ---- two hosts ----
@@ -978,8 +1106,8 @@ def over_a_unix_socket(place):
     over(place, 'unix:' + relay.path, 'structs/nested')
     assert relay.stop() == 0 and not os.path.exists(relay.path)
     file = place.path('file', 'kept')
-    for words, status in ((['--listen', 'unix:relative'], 1), (['--listen', 'unix:' + file], 1), (['--listen', 'vsock:x'], 1), (['--listen', 'vsock:1:2:3'], 1),
-                          (['--listen', 'vsock', '--psk', '/x'], 1), (['--listen', 'vsock', '--machine', '2'], 2), (['--on', 'vsock:4294967295', '--socket', '/x'], 1)):
+    for words, status in ((['--listen', 'unix:relative'], 2), (['--listen', 'unix:' + file], 1), (['--listen', 'vsock:x'], 2), (['--listen', 'vsock:1:2:3'], 2),
+                          (['--listen', 'vsock', '--psk', '/x'], 2), (['--listen', 'vsock', '--machine', '2'], 2), (['--on', 'vsock:4294967295', '--socket', '/x'], 2)):
         p = subprocess.run([RELAY, *words], capture_output=True, text=True, timeout=10)
         assert p.returncode == status and p.stderr and not p.stdout, (words, p)
     assert os.path.exists(file)
@@ -1016,6 +1144,36 @@ def over_a_unix_socket_nothing_is_waited_for(place):
         s.close()
     p.kill()
     p.wait()
+
+
+@test
+def a_peer_that_takes_nothing_outlives_no_server(place):
+    """It asks and does not read what it is told until whoever tells it waits; when the server has ended so does that, all the same."""
+    r = place.router('--plain')
+    relay = Relay(place, 'relay', '--socket', r.path)
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    s.settimeout(15)
+    s.connect(relay.path)
+    p = Peer.__new__(Peer)
+    p.s, p.number = s, 0
+    p.begin()
+    p.frame(CONTROL, hello(b'null'))
+    p.exactly(32 + 40)
+    unread = lambda: struct.unpack('i', fcntl.ioctl(s, termios.FIONREAD, bytes(4)))[0]
+    told, now, asked = -1, 0, 0
+    while now > told and asked < 5000:
+        p.frame(CONTROL, struct.pack('<IHHIIQQ', 0x41524948, 1, 7, 32, 0, 4096, 0))
+        told, asked, end = now, asked + 1, time.time() + 2
+        while (now := unread()) == told and time.time() < end:
+            time.sleep(0.001)
+    assert now == told and asked < 5000, (now, asked)
+    child = [q for q in descendants() if stat_of(q) and stat_of(q)[1] == relay.p.pid]
+    assert len(child) == 1 and alive(child[0]), child
+    os.kill(r.status()['guests'][0]['server'], signal.SIGKILL)
+    wait_for(lambda: not alive(child[0]), 'what waits for the peer to end', 25)
+    over(place, 'unix:' + relay.path, 'scalars/widths')
+    s.close()
+    assert relay.stop() == 0
 
 
 @test

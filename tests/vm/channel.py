@@ -298,6 +298,59 @@ def unpack_guest_package(place):
     return tree
 
 
+def fake_tools(folder, log, status):
+    """Tools that say what they were asked for; beside what a script of the package needs and nothing else."""
+    os.makedirs(folder)
+    for name in ('systemctl', 'udevadm'):
+        with open(f'{folder}/{name}', 'w') as f:
+            f.write(f'#!/bin/sh\necho "{name} $*" >>{log}\nexit {status}\n')
+        os.chmod(f'{folder}/{name}', 0o755)
+    return folder
+
+
+@test
+def the_guest_package_sets_the_machine_up(place):
+    """Tells systemd and udev where they run, once more if it is asked to once more, and fails no installation."""
+    if not shutil.which('dpkg-deb'):
+        raise Skip('dpkg-deb is not installed')
+    unpack_guest_package(place)
+    made, control, log = place.base + '/made', place.base + '/control', place.base + '/asked'
+    package = f'{made}/{[n for n in os.listdir(made) if n.endswith(".deb")][0]}'
+    subprocess.run(['dpkg-deb', '--control', package, control], check=True)
+    tools, failing = fake_tools(place.base + '/tools', log, 0), fake_tools(place.base + '/failing', log, 1)
+
+    def asked(script, *args, path=tools, systemd=True, env={}):
+        """What it asks of whom, in a mount namespace of its own, in which systemd runs or does not."""
+        open(log, 'w').close()
+        run = f'mount -t tmpfs none /run && {"mkdir -p /run/systemd/system && " if systemd else ""}PATH={path} && exec /bin/sh {control}/{script} "$@"'
+        p = subprocess.run(['unshare', *([] if os.geteuid() == 0 else ['-r']), '-m', 'sh', '-c', run, 'sh', *args], env=dict(os.environ, **env), capture_output=True, text=True)
+        if 'unshare' in p.stderr or 'mount' in p.stderr:
+            raise Skip('this system makes no mount namespaces: ' + p.stderr.strip())
+        assert p.returncode == 0 and not p.stderr, (script, args, p)
+        return open(log).read().splitlines()
+    udev = ['udevadm control --reload', 'udevadm trigger --action=add --subsystem-match=pci --attr-match=device=0x1110',
+            'udevadm trigger --action=add --subsystem-match=misc --sysname-match=mmapper']
+    first, again = [['systemctl daemon-reload', f'systemctl {word} hira-relay.service'] for word in ('start', 'restart')]
+    assert asked('postinst', 'configure', '') == udev + first
+    assert asked('postinst', 'configure', '0.0.9') == udev + again == asked('postinst', 'configure', '0.0.9', path=failing)
+    assert asked('postinst', 'configure', '', systemd=False) == udev and asked('postinst', 'triggered', 'x') == []
+    assert asked('postinst', 'configure', '', path='/nowhere') == [] == asked('postinst', 'configure', '', env={'DPKG_ROOT': place.base})
+    assert asked('prerm', 'remove') == ['systemctl stop hira-relay.service'] == asked('prerm', 'remove', path=failing)
+    assert asked('prerm', 'upgrade', '9') == [] == asked('prerm', 'remove', systemd=False)
+    assert asked('postrm', 'remove') == udev[:1] + first[:1] == asked('postrm', 'remove', path=failing) and asked('postrm', 'purge') == []
+    if os.geteuid():
+        return
+    # dpkg itself: installed, once more, removed, into a folder.
+    root = place.base + '/root'
+    os.makedirs(root + '/var/lib/dpkg')
+    open(root + '/var/lib/dpkg/status', 'w').close()
+    for what in (['--install', package], ['--install', package], ['--purge', 'hira-guest']):
+        p = subprocess.run(['dpkg', '--root=' + root, '--force-script-chrootless', '--force-depends', '--log=/dev/null', *what], capture_output=True, text=True)
+        assert p.returncode == 0, p
+        there = what[0] == '--install'
+        assert [os.path.exists(root + name) for name in ('/usr/bin/hira-guest-check', '/usr/lib/hira')] == [there, there]
+
+
 @test
 def the_guest_package(place):
     """Has what a machine needs, and nothing else is needed."""
