@@ -928,7 +928,7 @@ class Peer:
 @test
 def other_versions_are_told_so(place):
     r = place.router('--plain')
-    for what, word in ((preface(version=7), "version 2.1 of Hira's protocol, the guest's side 7.1"), (preface(protocol=9), 'side 2.9'),
+    for what, word in ((preface(version=7), "version 3.1 of Hira's protocol, the guest's side 7.1"), (preface(protocol=9), 'side 3.9'),
                        (preface(magic=1), "not Hira's"), (preface(security=1), 'without encryption only'), (preface(session=b'x' * 16), 'session is over')):
         p = Peer(r.port, what)
         error, text = p.answer()
