@@ -280,6 +280,16 @@ static bool comes_at_once(const struct hira_callee *c)
     return false;
 }
 
+bool hira_spin(const struct hira_spin *spin, bool (*test)(void *context), void *context)
+{
+    return spin_for(hira_ticks(), spin->limit, test, context);
+}
+
+void hira_spin_learn(struct hira_spin *spin, uint64_t waited)
+{
+    learn(spin, waited);
+}
+
 int hira_callee_wait(struct hira_callee *c)
 {
     if (!c->beside && comes_at_once(c)) {

@@ -91,6 +91,9 @@ struct relay_sink {
     uint64_t asked;          /* of the last record that wants one */
     bool quiet;              /* that tells of no command */
     bool dormant;            /* the thread sleeps until it is woken */
+    struct hira_spin spin;   /* the thread's, for a reply */
+    uint64_t spun;           /* `asked` of the reply that it has spun for last, and */
+    uint64_t since;          /* from when on, in ticks */
     uint64_t told;           /* progress sent */
     struct relay_outs *outs; /* of calls not answered, the innermost first */
     char reply[HIRA_REPLY_SIZE];

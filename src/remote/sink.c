@@ -87,10 +87,16 @@ static uint32_t wants(struct relay_sink *s)
     return HIRA_WANTS_ROOM;
 }
 
-/* A thread that naps sees by itself what has come. */
+static bool awaits_reply(const struct relay_sink *s)
+{
+    return s->asked > s->answered && s->asked > s->spun;
+}
+
+/* A thread that naps sees by itself what has come. For a reply that may come soon it is woken while the callee is: were it woken by
+ * the reply, the caller would wait for one wake-up after the other. */
 static void rouse(struct relay_sink *s)
 {
-    if (!s->dormant && !s->first)
+    if (!s->dormant && !s->first && !awaits_reply(s))
         return;
     s->dormant = false;
     atomic_store_explicit(&s->caller.map.control->caller_sleeps, HIRA_AWAKE, memory_order_seq_cst);
@@ -152,6 +158,8 @@ static void send_reply(struct relay_sink *s, uint64_t stamp)
     memcpy(s->reply, slot, size);
     struct hira_reply *reply = (struct hira_reply *)s->reply;
     s->answered = stamp;
+    if (stamp == s->spun)
+        hira_spin_learn(&s->spin, hira_ticks() - s->since);
     struct relay_progress p = progress(s);
     if (reply->status != HIRA_REPLY_CALLBACK) /* it is done, though the callee says so a moment later */
         p.retired = HIRA_MAX(p.retired, stamp);
@@ -191,6 +199,25 @@ static bool step(struct relay_sink *s)
     return true;
 }
 
+static bool test_reply(void *context)
+{
+    const struct relay_sink *s = context;
+    return atomic_load_explicit(&s->caller.map.reply->stamp, memory_order_acquire) != s->answered;
+}
+
+/* True: a reply is there. */
+static bool spin(struct relay_sink *s)
+{
+    if (!awaits_reply(s))
+        return false;
+    s->spun = s->asked;
+    s->since = hira_ticks();
+    pthread_mutex_unlock(&s->lock);
+    bool there = hira_spin(&s->spin, test_reply, s); /* `answered` is this thread's */
+    pthread_mutex_lock(&s->lock);
+    return there;
+}
+
 static void *serve(void *context)
 {
     struct relay_sink *s = context;
@@ -198,7 +225,7 @@ static void *serve(void *context)
     unsigned naps = 0;
     pthread_mutex_lock(&s->lock);
     for (;;) {
-        while (step(s))
+        while (step(s) || spin(s))
             naps = 0;
         uint32_t mine = wants(s);
         s->dormant = naps++ >= NAPS_MAX && !s->first && HIRA_MAX(s->told, s->answered) == s->caller.sequence;
@@ -222,6 +249,7 @@ int relay_sink_start(struct relay_sink *s, struct relay_memory *memory, uint16_t
     s->index = index;
     s->settles = settles;
     s->last = &s->first;
+    hira_spin_init(&s->spin, HIRA_SPIN_LEAST_NS, HIRA_SPIN_MOST_NS);
     pthread_mutex_init(&s->lock, NULL);
     return relay_thread_start(serve, s) ? 0 : -EAGAIN;
 }
