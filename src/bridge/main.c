@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <libgen.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -221,10 +222,27 @@ static void on_signal(struct bridge_watch *watch, uint32_t events)
 }
 
 /* Listens on --vm; a socket that a dead bridge left is replaced. */
+/* Who owns the folder decides who listens there. It is made where there is none: `hira vm` has one of its own for all machines. */
+static int find_folder(const char *socket)
+{
+    char path[sizeof ((struct sockaddr_un *)0)->sun_path];
+    struct stat st;
+    strcpy(path, socket);
+    const char *folder = dirname(path);
+    if (mkdir(folder, 0700) < 0 && errno != EEXIST)
+        return -errno;
+    if (stat(folder, &st) < 0)
+        return -errno;
+    return st.st_uid == 0 || st.st_uid == geteuid() ? 0 : -EPERM;
+}
+
 static int listen_for_vm(struct bridge *b)
 {
     struct stat st;
     b->address.sun_family = AF_UNIX;
+    int error = find_folder(b->address.sun_path);
+    if (error)
+        return error;
     HIRA_AUTOCLOSE int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (lstat(b->address.sun_path, &st) == 0) {
         if (!S_ISSOCK(st.st_mode))

@@ -44,6 +44,7 @@ static bool is_name(const char *name)
            !name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")];
 }
 
+/* The bridge's is in a folder beside hirad's: into that, containers see. */
 static int find_sockets(struct machine *m, const char *socket)
 {
     char folder[sizeof m->hirad];
@@ -55,7 +56,7 @@ static int find_sockets(struct machine *m, const char *socket)
         return cli_usage("vm", "'%s': a whole path without spaces, commas and quotes, please", socket);
     memmove(m->hirad, socket, strlen(socket) + 1);
     strcpy(folder, m->hirad);
-    if ((size_t)snprintf(m->vsock, sizeof m->vsock, "%s/vm-%s.sock", dirname(folder), m->name) >= 108 - sizeof ".relay")
+    if ((size_t)snprintf(m->vsock, sizeof m->vsock, "%s-vm/%s.sock", dirname(folder), m->name) >= 108 - sizeof ".relay")
         return cli_usage("vm", "the name of the socket is too long");
     return CLI_OK;
 }

@@ -283,6 +283,17 @@ static int peer_identity(gnutls_session_t tls, char *identity, char *error, size
     return psk ? take_identity(identity, psk, error, size) : certificate_identity(tls, identity, error, size);
 }
 
+/* The peer's certificate is to be of this authority, for this name if it is a host's, and for what it is used for. The list has to last as
+ * long as the session: one process has one peer. */
+static void verify_peer(gnutls_session_t tls, bool server, const char *host)
+{
+    static gnutls_typed_vdata_st wanted[2];
+    wanted[0] = (gnutls_typed_vdata_st){GNUTLS_DT_KEY_PURPOSE_OID,
+                                        (unsigned char *)(server ? GNUTLS_KP_TLS_WWW_CLIENT : GNUTLS_KP_TLS_WWW_SERVER), 0};
+    wanted[1] = (gnutls_typed_vdata_st){GNUTLS_DT_DNS_HOSTNAME, (unsigned char *)host, 0};
+    gnutls_session_set_verify_cert2(tls, wanted, server || !host ? 1 : 2, 0);
+}
+
 static int set_up(gnutls_session_t tls, const struct relay_keys *k, bool server, const char *host)
 {
     const struct relay_credentials *c = k->credentials;
@@ -295,7 +306,7 @@ static int set_up(gnutls_session_t tls, const struct relay_keys *k, bool server,
     if (!ret && c->certificates) {
         if (server)
             gnutls_certificate_server_set_request(tls, k->psk ? GNUTLS_CERT_REQUEST : GNUTLS_CERT_REQUIRE);
-        gnutls_session_set_verify_cert(tls, server ? NULL : host, 0);
+        verify_peer(tls, server, host);
     }
     return ret;
 }

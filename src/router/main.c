@@ -645,7 +645,7 @@ static int read_config(struct router *router, bool check)
     if (!o->config && !router->private && geteuid() == 0 && access(usual, F_OK) == 0)
         o->config = usual;
     if (!o->config)
-        return check ? (fputs("hirad: no configuration: --config FILE names one\n", stderr), 2) : 0;
+        return check && !o->n_remote ? (fputs("hirad: no configuration: --config FILE names one\n", stderr), 2) : 0;
     if (config_read(o->config, &router->config, error, sizeof error) < 0) {
         fputs(error, stderr);
         return 1;

@@ -221,7 +221,9 @@ def the_certificates_of_the_documentation(place):
     p = by_name(r.port)
     assert p.returncode == 0 and p.stdout == subprocess.run([NULL + '/null-native', 'scalars/widths'], stdout=subprocess.PIPE, text=True).stdout, p.stderr
     assert r.log().count('carol from 127.0.0.1:') == 2, r.log()
-    # A guest's certificate is no host's, whatever name it was given.
+    # A host's certificate is no guest's, and a guest's no host's, whatever name it was given.
+    error = place.refused(r.port, keys=absolute(['--cert', 'host.pem', '--key', 'host.key', '--ca', 'ca.pem']))
+    assert 'certificate' in error.lower(), error
     sh = next(line for line in made if 'carol.csr -CA' in line)
     p = subprocess.run(['sh', '-ec', f'{next(line for line in made if "CN=carol" in line)}\n{sh}'.replace('carol', 'false').replace('CN=false', 'CN=localhost')],
                        cwd=place.base, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

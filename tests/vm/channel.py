@@ -273,12 +273,12 @@ def a_machine_that_writes_over_its_memory(place):
 def what_hira_vm_says(place):
     """User-Mode Linux by its words; words that make no sense."""
     path, bridge = hira_vm('args', '--uml', '--name', 'x.1', '--socket', '/run/h/hirad.sock'), hira_vm('bridge', '--name', 'x.1', '--socket', '/run/h/hirad.sock')
-    assert path == ['virtio_uml.device=/run/h/vm-x.1.sock:19', 'iomem=mmapper,/dev/shm/hira-x.1'], path
+    assert path == ['virtio_uml.device=/run/h-vm/x.1.sock:19', 'iomem=mmapper,/dev/shm/hira-x.1'], path
     assert bridge[0] == os.path.realpath(BUILD + '/src/bridge/hira-bridge') or os.path.samefile(bridge[0], BUILD + '/src/bridge/hira-bridge')
-    assert bridge[1:] == ['--vm', '/run/h/vm-x.1.sock', '--cid', '4', '--hira', '10=/run/h/hirad.sock', '--region', '/dev/shm/hira-x.1,size=256M',
+    assert bridge[1:] == ['--vm', '/run/h-vm/x.1.sock', '--cid', '4', '--hira', '10=/run/h/hirad.sock', '--region', '/dev/shm/hira-x.1,size=256M',
                           '--relay', '4772=/run/h/hirad.sock'], bridge
     without = ['--name', 'x.1', '--socket', '/run/h/hirad.sock', '--shared', '0']
-    assert hira_vm('bridge', *without)[1:] == ['--vm', '/run/h/vm-x.1.sock', '--cid', '4', '--relay', '4772=/run/h/hirad.sock']
+    assert hira_vm('bridge', *without)[1:] == ['--vm', '/run/h-vm/x.1.sock', '--cid', '4', '--relay', '4772=/run/h/hirad.sock']
     assert hira_vm('args', '--uml', *without) == path[:1] and 'ivshmem' not in ' '.join(hira_vm('args', *without) + hira_vm('args', '--libvirt', *without))
     assert '<qemu:commandline>' in hira_vm('args', '--libvirt', '--socket', '/run/h/hirad.sock')
     for words in ([], ['args', 'more'], ['args', '--cid', '2'], ['args', '--shared', '100'], ['args', '--name', '../x'], ['args', '--socket', 'relative'], ['args', '--socket', '/a b'],
