@@ -420,20 +420,30 @@ static void emit_leave(struct emit *e, const struct lapis_function *f, const cha
         emit_line(e, "return failure;");
 }
 
-static void emit_send(struct emit *e, const struct lapis_function *f)
+/* Returns what the API has for a failure, unless this holds. */
+static void emit_unless(struct emit *e, const struct lapis_function *f, const char *holds)
 {
     bool plain = emit_is_void(&f->ret) || ((f->ret.kind == LAPIS_V_HANDLE || f->ret.ctype->kind != LAPIS_INT) && !emit_error_param(f));
     bool one = !emit_error_param(f) && !f->failed.text;
     if (one && !emit_is_void(&f->ret) && f->ret.ctype->kind == LAPIS_INT && !plain) {
-        emit_line(e, "if (!hira_call_send(&c)) return (%s)declined(&c, %s);", emit_type(e, f->ret.ctype), failure_of(f));
+        emit_line(e, "if (!%s) return (%s)declined(&c, %s);", holds, emit_type(e, f->ret.ctype), failure_of(f));
         return;
     }
-    emit_line(e, "if (!hira_call_send(&c))%s", one ? "" : " {");
+    emit_line(e, "if (!%s)%s", holds, one ? "" : " {");
     e->indent++;
     emit_leave(e, f, plain ? "0" : emit_format(e, "declined(&c, %s)", failure_of(f)));
     e->indent--;
     if (!one)
         emit_line(e, "}");
+}
+
+/* Whether it has memory that may be large and comes behind the reply. */
+static bool brings_memory(const struct lapis_function *f)
+{
+    for (size_t i = 0; i < f->n_params; i++)
+        if (f->params[i].kind == LAPIS_V_BUFFER && f->params[i].direction == LAPIS_OUT && !f->params[i].is_error && !emit_is_new(&f->params[i]))
+            return true;
+    return false;
 }
 
 /* ---- cached answers ---- */
@@ -581,6 +591,8 @@ static void emit_results(struct emit *e, const struct lapis_function *f)
         emit_line(e, "HIRA_UNUSED const void *const subject = (const void *)(uintptr_t)%s;", f->params[0].name);
     for (size_t i = 0; i < f->n_params; i++)
         take_out(e, &f->params[i]);
+    if (brings_memory(f))
+        emit_unless(e, f, "hira_call_whole(&c)");
     for (size_t i = 0; i < f->n_params; i++)
         if (emit_is_new(&f->params[i]))
             emit_line(e, "if (ok && %s) *%s = (%s)new_%s;", f->params[i].name, f->params[i].name,
@@ -640,7 +652,7 @@ static void emit_stub_body(struct emit *e, const struct lapis_function *f)
         put_value(e, &f->params[i], f->params[i].name, NULL, NULL, 0);
     if (f->ret.kind == LAPIS_V_HANDLE && f->ret.allocates)
         emit_line(e, "struct hira_object *new_ret = hira_put_new(&c, true, %s);", emit_type_id(e, f->ret.handle));
-    emit_send(e, f);
+    emit_unless(e, f, "hira_call_send(&c)");
     emit_pends(e, f);
     if (may_be_async(f))
         emit_async_return(e, f);

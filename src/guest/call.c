@@ -45,19 +45,29 @@ static bool begin_nothing(struct hira_call *c)
     return false;
 }
 
+/* A call was left in the middle of filling a block, by a signal handler that jumps. Its record passes as it is, and its reply finds nobody;
+ * the block stays taken, for the server may still read it. */
+static void abandon_flow(struct hira_guest_lane *lane)
+{
+    atomic_store_explicit(&hira_arena_block(arena(), lane->filling)->flow, UINT64_MAX, memory_order_release);
+    lane->filling = 0;
+}
+
 bool hira_call_begin(struct hira_call *c, unsigned function, unsigned how)
 {
     struct hira_guest_lane *lane = hira_lane();
     c->status = HIRA_REPLY_FAILED;
     c->invalid = 0;
     c->n_temps = c->next_temp = c->n_deps = c->n_news = 0;
-    c->more_output = false;
+    c->more_output = c->lost = false;
     c->rows.width = 0;
     c->spill = c->stream.block = HIRA_ARENA_NONE;
     if (hira_unlikely(!lane) || hira_unlikely(!function_known(function)))
         return begin_nothing(c);
     if (hira_unlikely(hira_pending_too_much()) && function < hira_guest_api.n_functions)
         hira_nop();
+    if (hira_unlikely(lane->filling))
+        abandon_flow(lane);
     c->lane = lane;
     c->record = hira_caller_reserve(&lane->caller);
     if (hira_unlikely(!c->record)) {
@@ -431,22 +441,40 @@ static void run_stream(struct hira_call *c)
 }
 
 /* Fills what the relay is already sending. */
-static void run_flows(struct hira_call *c)
+static void run_flow(struct hira_call *c, const struct hira_temp *t)
 {
-    for (struct hira_temp *t = c->temps; t < c->temps + c->n_temps; t++) {
-        char *at = hira_arena_at(arena(), t->block, t->size);
-        for (uint64_t done = 0, piece; t->from && done < t->size; done += piece) {
-            piece = HIRA_MIN(HIRA_STREAM_PIECE, t->size - done);
-            memcpy(at + done, (const char *)t->from + done, piece);
-            atomic_store_explicit(&hira_arena_block(arena(), t->block)->flow, done + piece, memory_order_release);
-        }
+    struct hira_block *block = hira_arena_block(arena(), t->block);
+    char *at = hira_arena_at(arena(), t->block, t->size);
+    c->lane->filling = t->block;
+    for (uint64_t done = 0, piece; done < t->size; done += piece) {
+        piece = HIRA_MIN(HIRA_STREAM_PIECE, t->size - done);
+        memcpy(at + done, (const char *)t->from + done, piece);
+        atomic_store_explicit(&block->flow, done + piece, memory_order_release);
     }
+    c->lane->filling = 0;
+}
+
+static void publish(struct hira_call *c, unsigned flags);
+
+static void publish_and_fill(struct hira_call *c, unsigned flags)
+{
+    HIRA_UNCANCELLED;
+    publish(c, flags);
+    for (const struct hira_temp *t = c->temps; t < c->temps + c->n_temps; t++)
+        if (t->from)
+            run_flow(c, t);
+}
+
+/* So many bytes are there. At one look, for another host may write anything here; at no more than there are. */
+static uint64_t flow_end(const struct hira_temp *t)
+{
+    return HIRA_MIN(atomic_load_explicit(&hira_arena_block(arena(), t->block)->flow, memory_order_acquire), t->size);
 }
 
 static bool flowed(void *context)
 {
     const struct hira_temp *t = context;
-    return atomic_load_explicit(&hira_arena_block(arena(), t->block)->flow, memory_order_acquire) > t->taken;
+    return flow_end(t) > t->taken;
 }
 
 /* What has come of an out memory, `taken` of it so far. False: nothing more will. */
@@ -457,8 +485,8 @@ static bool take_flow(struct hira_call *c, struct hira_temp *t, uint64_t *ret_en
         atomic_store_explicit(&hira_connection.dead, true, memory_order_relaxed);
         return false;
     }
-    *ret_end = HIRA_MIN(atomic_load_explicit(&hira_arena_block(arena(), t->block)->flow, memory_order_acquire), t->size);
-    return true;
+    *ret_end = flow_end(t);
+    return *ret_end > t->taken; /* an honest relay takes nothing back */
 }
 
 /* Copies the bytes that are valid as they come. */
@@ -466,8 +494,10 @@ static uint64_t copy_flow(struct hira_call *c, struct hira_temp *t, char *to, ui
 {
     const char *at = hira_arena_at(arena(), t->block, t->size);
     for (uint64_t end, piece; t->taken < valid; t->taken += piece) {
-        if (!take_flow(c, t, &end))
+        if (!take_flow(c, t, &end)) {
+            c->lost = true;
             return t->taken;
+        }
         piece = HIRA_MIN(end, valid) - t->taken;
         hira_stream_copy_out(to + t->taken, at + t->taken, piece);
     }
@@ -732,11 +762,13 @@ bool hira_call_sync(struct hira_call *c)
     if (hira_unlikely(c->failed || c->invalid))
         return give_up(c);
     struct hira_caller *caller = &c->lane->caller;
-    publish(c, c->quiet ? HIRA_RECORD_SYNC | HIRA_RECORD_QUIET : HIRA_RECORD_SYNC);
+    unsigned flags = c->quiet ? HIRA_RECORD_SYNC | HIRA_RECORD_QUIET : HIRA_RECORD_SYNC;
+    if (hira_unlikely(hira_connection.remote))
+        publish_and_fill(c, flags);
+    else
+        publish(c, flags);
     if (hira_unlikely(c->stream.block != HIRA_ARENA_NONE))
         run_stream(c);
-    if (hira_unlikely(hira_connection.remote))
-        run_flows(c);
     if (hira_unlikely(!wait_reply(c)))
         return give_up(c);
     if (hira_unlikely(c->spill != HIRA_ARENA_NONE)) {
@@ -765,6 +797,11 @@ bool hira_call_sync(struct hira_call *c)
 }
 
 static void take_more_output(void);
+
+bool hira_call_lost(struct hira_call *c)
+{
+    return give_up(c);
+}
 
 void hira_call_end(struct hira_call *c, bool ok)
 {

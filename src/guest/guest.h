@@ -138,6 +138,7 @@ struct hira_call {
     uint16_t function;
     uint8_t invalid;                 /* type of the first handle that was none */
     bool async, quiet, failed, creation_only, until_done, more_output;
+    bool lost;                       /* memory that was to come behind the reply has not */
     uint8_t n_temps, next_temp, n_deps, n_news;
     int64_t code;                    /* of a poisoned object */
     uint8_t status;                  /* HIRA_REPLY_* */
@@ -177,6 +178,13 @@ bool hira_call_async(struct hira_call *c);
 static inline bool hira_call_send(struct hira_call *c)
 {
     return c->async ? hira_call_async(c) : hira_call_sync(c);
+}
+
+/* Whether all that was taken has come. Else the call is over, and has failed as one that was not answered. */
+bool hira_call_lost(struct hira_call *c); /* its slow half: false */
+static inline bool hira_call_whole(struct hira_call *c)
+{
+    return hira_likely(!c->lost) || hira_call_lost(c);
 }
 
 /* Ends a sync call after its results were taken: `ok` when the API reported success; new objects come alive or go. */

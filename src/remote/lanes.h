@@ -36,6 +36,7 @@ struct relay_memory {
 /* Memories that a call which is not answered yet writes. */
 struct relay_outs {
     struct relay_outs *next; /* of the call around it, on the same lane */
+    unsigned depth;          /* so many are around it */
     int n;
     struct hira_record_memory memories[];
 };
@@ -58,7 +59,7 @@ int relay_memory_mark(struct relay_memory *m, uint64_t offset, uint32_t value);
 /* Whether a record may name it. */
 bool relay_memory_valid(const struct relay_memory *m, const struct hira_record_memory *memory);
 
-/* A call begins: what of these it writes by its reply. False: out of memory. */
+/* A call begins: what of these it writes by its reply. False: out of memory, or more calls inside each other than there can be. */
 bool relay_outs_push(struct relay_outs **outs, const struct hira_record_memory *memories, int n);
 /* The innermost call is answered, unless that brings a callback: NULL. The result is the caller's to free. */
 struct relay_outs *relay_outs_pop(struct relay_outs **outs, uint16_t status);

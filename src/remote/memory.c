@@ -2,6 +2,7 @@
  * Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "channel/stream.h"
 #include "remote/lanes.h"
@@ -24,6 +25,8 @@ bool relay_memory_valid(const struct relay_memory *m, const struct hira_record_m
     uint64_t size = HIRA_MEMORY_SIZE(memory->size_and_how), offset = memory->offset;
     if (!hira_arena_at(&m->arena, offset, size))
         return false;
+    if (memory->size_and_how & HIRA_MEMORY_FLOWS && size < HIRA_STREAM_LEAST)
+        return false;
     return !(memory->size_and_how & (HIRA_MEMORY_CELL | HIRA_MEMORY_FLOWS)) || (offset >= HIRA_CELL_BEFORE && offset % HIRA_CELL_BEFORE == 0);
 }
 
@@ -33,11 +36,20 @@ static _Atomic uint64_t *flow_of(const struct relay_memory *m, uint64_t offset)
     return &hira_arena_block(&m->arena, offset)->flow;
 }
 
-/* A guest that never goes on keeps nobody but this thread, and that is its own. */
-static void wait_filled(const _Atomic uint64_t *flow, uint64_t end)
+/* A guest that never goes on keeps nobody but this thread, which is its own, and looks ever more seldom. What was sent before does not
+ * wait for it. */
+static void wait_filled(struct relay_memory *m, const _Atomic uint64_t *flow, uint64_t end)
 {
-    for (unsigned n = 0; atomic_load_explicit(flow, memory_order_acquire) < end; n++)
-        hira_stream_pause(n);
+    for (unsigned n = 0, us = 0; atomic_load_explicit(flow, memory_order_acquire) < end; n++) {
+        if (n < 200) {
+            hira_relax();
+            continue;
+        }
+        if (n == 200)
+            relay_link_flush(m->link);
+        us = HIRA_MIN(us + 10, 5000u);
+        usleep(us);
+    }
 }
 
 /* `flow`: NULL where all is there. `how`: of the last piece. */
@@ -49,7 +61,7 @@ static void send_pieces(struct relay_memory *m, uint64_t offset, uint64_t size, 
     for (uint64_t piece; at && size; at += piece, offset += piece, size -= piece) {
         piece = HIRA_MIN(size, (uint64_t)RELAY_PIECE);
         if (flow)
-            wait_filled(flow, filled += piece);
+            wait_filled(m, flow, filled += piece);
         relay_link_send_data(m->link, offset, at, piece, scratch, size > piece ? 0 : how);
     }
 }
@@ -69,9 +81,12 @@ void relay_memory_send_flow(struct relay_memory *m, uint64_t offset, uint64_t si
 bool relay_outs_push(struct relay_outs **outs, const struct hira_record_memory *memories, int n)
 {
     struct relay_outs *o = malloc(sizeof *o + (size_t)n * sizeof *memories);
-    if (!o)
+    unsigned depth = *outs ? (*outs)->depth + 1 : 0;
+    if (!o || depth > 2 * HIRA_CALLBACK_DEPTH_MAX) {
+        free(o);
         return false;
-    *o = (struct relay_outs){.next = *outs};
+    }
+    *o = (struct relay_outs){.next = *outs, .depth = depth};
     for (int i = 0; i < n; i++)
         if ((memories[i].size_and_how & (HIRA_MEMORY_OUT | HIRA_MEMORY_CELL)) == HIRA_MEMORY_OUT)
             o->memories[o->n++] = memories[i];
@@ -109,7 +124,7 @@ void relay_memory_arrived(struct relay_memory *m, uint64_t offset, uint64_t size
         if (offset != f->offset + f->come || size > f->size - f->come)
             continue;
         f->come += size;
-        atomic_store_explicit(flow_of(m, f->offset), f->come, memory_order_seq_cst);
+        atomic_exchange_explicit(flow_of(m, f->offset), f->come, memory_order_seq_cst); /* before the sleep word is looked at */
         if (f->come == f->size || f->come % FLOW_WAKES < size)
             hira_wake(f->map, &f->map->control->caller_sleeps, HIRA_WANTS_REPLY);
         if (f->come == f->size) {

@@ -82,7 +82,7 @@ static void remember_outs(struct relay_source *s, const struct hira_record_memor
     bool ok = relay_outs_push(&s->outs, memories, n);
     pthread_mutex_unlock(&s->lock);
     if (!ok)
-        s->memory->link->owner->over(s->memory->link->context, "out of memory");
+        s->memory->link->owner->over(s->memory->link->context, "too many calls inside each other");
 }
 
 static void send_record(struct relay_source *s, struct hira_record *record)

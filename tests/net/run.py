@@ -1029,6 +1029,35 @@ def the_server_is_killed(place):
     p.wait(20)
 
 
+LOST = '''
+import ctypes
+lib, filled, n = ctypes.CDLL('libnull.so.1'), ctypes.c_uint32(), 12000000
+lib.nullNop()
+for k in range(60):
+    data = (ctypes.c_uint16 * n)()
+    status = lib.nullPattern(data, n, ctypes.byref(filled))
+    if status:
+        print('failed', k, status)
+        break
+    assert filled.value == n - n // 3 and data[filled.value - 1] == (filled.value - 1) * 7 % 65536, k
+'''
+
+
+@test
+def what_has_not_come_is_no_success(place):
+    """The server goes while what a call has written is on its way, behind the reply."""
+    r = place.router('--plain')
+    for i in range(4):
+        proxy = Proxy(r.port, rate=20e6 * (1 + i))
+        p = subprocess.Popen(place.command(proxy.port, sys.executable, '-c', LOST), env=dict(place.env, LD_LIBRARY_PATH=NULL), stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        wait_for(lambda: proxy.carried > (6 + 5 * i) * 1000000, 'some of it to come')
+        subprocess.run([HIRA, 'kill', '--socket', r.path, 'all'], env=place.env, check=True, stdout=subprocess.DEVNULL)
+        out, errors = p.communicate(timeout=60)
+        assert re.fullmatch(r'failed \d+ -10\n', out), (i, out, errors)
+        proxy.close()
+
+
 @test
 def hirad_is_replaced(place):
     r = place.router('--plain')

@@ -1,5 +1,9 @@
 /* Memory that a call reads, writes, and both, at the sizes where its way changes: 2048 and 4096 (inline), 8192 (record), 16384
  * (reply), 4 MiB (segment). Copyright the Hira authors. SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/mman.h>
+
 #include "t.h"
 
 static const size_t sizes[] = {0,    1,    7,    8,    9,     2039,  2040,  2047,  2048,    2049,    4088,    4095,    4096,    4097,
@@ -93,6 +97,36 @@ static void partly_large(void)
     for (size_t i = filled * sizeof(nullDeviceEntry); i < size; i++)
         CHECK(((unsigned char *)data)[i] == 0x55);
     free(data);
+}
+
+static sigjmp_buf out;
+
+static void leave(int signal)
+{
+    siglongjmp(out, signal);
+}
+
+/* A call whose memory cannot be read is left by a jump, and the thread goes on calling. */
+static void left(void)
+{
+    const size_t size = 8000000, hole = 4 << 20;
+    uint64_t sum = 0;
+    signal(SIGSEGV, leave);
+    unsigned char *data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(data != MAP_FAILED && mprotect(data + hole, 4096, PROT_NONE) == 0);
+    for (int i = 0; i < 3; i++) {
+        if (!sigsetjmp(out, 1)) {
+            nullSumBytes(data, size, &sum);
+            say("it was read");
+        }
+        OK(nullSumBytes(data, hole, &sum));
+        say("%016lx", sum);
+    }
+    CHECK(mprotect(data + hole, 4096, PROT_READ) == 0);
+    OK(nullSumBytes(data, size, &sum));
+    say("%016lx", sum);
+    munmap(data, size);
+    signal(SIGSEGV, SIG_DFL);
 }
 
 static void lists(void)
@@ -338,7 +372,7 @@ static void strings_of_objects(void)
 }
 
 const struct t_test memory_tests[] = {{"reads", reads},   {"writes", writes}, {"both", both},
-                                      {"nulls", nulls},   {"partly", partly}, {"partly_large", partly_large}, {"lists", lists},
+                                      {"nulls", nulls},   {"partly", partly}, {"partly_large", partly_large}, {"left", left}, {"lists", lists},
                                       {"rests", rests},   {"again_and_again", again_and_again}, {"rectangles", rectangles},
                                       {"maps", maps},     {"shared", shared}, {"lengths_not_said", lengths_not_said},
                                       {"strings_of_objects", strings_of_objects}, {NULL, NULL}};
