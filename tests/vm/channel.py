@@ -54,7 +54,7 @@ class Bridge:
         self.region = tempfile.mktemp(prefix='hira-vm-', dir=SHM)
         if argv:
             self.region = argv[argv.index('--region') + 1].split(',')[0] if '--region' in argv else None
-        with open(self.log_path, 'ab') as log:
+        with open(self.log_path, 'wb') as log:  # what an earlier one of this machine said is not that this one listens
             self.p = subprocess.Popen(argv or [BUILD + '/src/bridge/hira-bridge', '--vm', self.path, '--cid', str(cid), '--hira', f'{PORT}={hirad}',
                                                '--region', f'{self.region},size={size}M,slices={slices}', '--log-level', 'debug'], stderr=log, stdin=subprocess.DEVNULL)
         wait_for(lambda: self.p.poll() is not None or 'waits for' in self.log(), 'the bridge to listen')
