@@ -45,12 +45,12 @@ static bool begin_nothing(struct hira_call *c)
     return false;
 }
 
-/* A call was left in the middle of filling a block, by a signal handler that jumps. Its record passes as it is, and its reply finds nobody;
- * the block stays taken, for the server may still read it. */
-static void abandon_flow(struct hira_guest_lane *lane)
+/* A call was left in the middle of filling blocks, by a signal handler that jumps. Its record passes as it is, and its reply finds nobody;
+ * the blocks stay taken, for the server may still read them. */
+static void abandon_flows(struct hira_guest_lane *lane)
 {
-    atomic_store_explicit(&hira_arena_block(arena(), lane->filling)->flow, UINT64_MAX, memory_order_release);
-    lane->filling = 0;
+    for (; lane->filling != HIRA_ARENA_NONE; lane->filling = hira_arena_block(arena(), lane->filling)->next)
+        atomic_store_explicit(&hira_arena_block(arena(), lane->filling)->flow, UINT64_MAX, memory_order_release);
 }
 
 bool hira_call_begin(struct hira_call *c, unsigned function, unsigned how)
@@ -66,8 +66,8 @@ bool hira_call_begin(struct hira_call *c, unsigned function, unsigned how)
         return begin_nothing(c);
     if (hira_unlikely(hira_pending_too_much()) && function < hira_guest_api.n_functions)
         hira_nop();
-    if (hira_unlikely(lane->filling))
-        abandon_flow(lane);
+    if (hira_unlikely(lane->filling != HIRA_ARENA_NONE))
+        abandon_flows(lane);
     c->lane = lane;
     c->record = hira_caller_reserve(&lane->caller);
     if (hira_unlikely(!c->record)) {
@@ -445,13 +445,12 @@ static void run_flow(struct hira_call *c, const struct hira_temp *t)
 {
     struct hira_block *block = hira_arena_block(arena(), t->block);
     char *at = hira_arena_at(arena(), t->block, t->size);
-    c->lane->filling = t->block;
     for (uint64_t done = 0, piece; done < t->size; done += piece) {
         piece = HIRA_MIN(HIRA_STREAM_PIECE, t->size - done);
         memcpy(at + done, (const char *)t->from + done, piece);
         atomic_store_explicit(&block->flow, done + piece, memory_order_release);
     }
-    c->lane->filling = 0;
+    c->lane->filling = block->next;
 }
 
 static void publish(struct hira_call *c, unsigned flags);
@@ -459,6 +458,11 @@ static void publish(struct hira_call *c, unsigned flags);
 static void publish_and_fill(struct hira_call *c, unsigned flags)
 {
     HIRA_UNCANCELLED;
+    for (unsigned i = c->n_temps; i-- > 0;) /* the first is the first to be filled */
+        if (c->temps[i].from) {
+            hira_arena_block(arena(), c->temps[i].block)->next = c->lane->filling;
+            c->lane->filling = c->temps[i].block;
+        }
     publish(c, flags);
     for (const struct hira_temp *t = c->temps; t < c->temps + c->n_temps; t++)
         if (t->from)

@@ -366,7 +366,7 @@ static struct hira_guest_lane *open_lane(struct hira_connection *k)
     struct hira_guest_lane *lane = aligned_alloc(HIRA_CACHE_LINE, HIRA_ALIGN_UP(sizeof *lane, (size_t)HIRA_CACHE_LINE));
     if (!lane)
         return NULL;
-    *lane = (struct hira_guest_lane){.index = made.index, .caller.alive = hira_alive, .loans = HIRA_ARENA_NONE};
+    *lane = (struct hira_guest_lane){.index = made.index, .caller.alive = hira_alive, .loans = HIRA_ARENA_NONE, .filling = HIRA_ARENA_NONE};
     int error = k->transport.memory ? k->transport.ops->place_lane(&k->transport, &lane->caller.map, made.index, false)
                                     : k->transport.ops->map_lane(&k->transport, &lane->caller.map, fd);
     if (!error)

@@ -36,7 +36,7 @@ struct hira_guest_lane {
     uint32_t depth;                 /* callbacks that calls of this thread are waiting for, one inside the other */
     /* Arena blocks that the server may read until the record in their user[0] has retired, oldest first. */
     uint64_t loans, last_loan;
-    uint64_t filling;               /* the block that a call of this thread is filling while a relay sends it; 0: none */
+    uint64_t filling;               /* the blocks that a call of this thread is filling while a relay sends them, or HIRA_ARENA_NONE */
 };
 
 /* The connection: one for the life of a process (a forked child gets its own). */
