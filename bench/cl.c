@@ -38,35 +38,46 @@ static void open_queue(void)
     must(error, "clCreateCommandQueueWithProperties");
 }
 
-static void open_kernel(void)
+static void open_kernel(const char *name)
 {
-    const char *source = "kernel void nothing(global int *p) { if (get_global_id(0) == 12345) p[0] = 1; }";
+    const char *source = "kernel void nothing(global int *p) { if (get_global_id(0) == 12345) p[0] = 1; }"
+                         "kernel void work(global int *p) { int x = get_global_id(0); for (int i = 0; i < 400000; i++) x = x * 1103515245 + 12345;"
+                         "    if (x == 12345) p[0] = x; }";
     cl_int error;
     open_queue();
     cl_program program = clCreateProgramWithSource(context, 1, &source, NULL, &error);
     must(error, "clCreateProgramWithSource");
     must(clBuildProgram(program, 1, &device, "", NULL, NULL), "clBuildProgram");
-    kernel = clCreateKernel(program, "nothing", &error);
+    kernel = clCreateKernel(program, name, &error);
     must(error, "clCreateKernel");
     cl_mem p = clCreateBuffer(context, CL_MEM_READ_WRITE, 64, NULL, &error);
     must(clSetKernelArg(kernel, 0, sizeof p, &p), "clSetKernelArg");
 }
 
-static void launch(void)
+static void launch(size_t n)
 {
     const size_t one = 1;
-    must(clEnqueueNDRangeKernel(queue, kernel, 1, NULL, &one, &one, 0, NULL, NULL), "clEnqueueNDRangeKernel");
+    must(clEnqueueNDRangeKernel(queue, kernel, 1, NULL, &n, &one, 0, NULL, NULL), "clEnqueueNDRangeKernel");
 }
 
 static void kernels(void)
 {
-    open_kernel();
+    open_kernel("nothing");
     for (int i = 0; i < 100; i++) {
-        launch();
+        launch(1);
         clFinish(queue);
     }
-    bench_say("cl.kernel+finish", BENCH(60, 20, { launch(); clFinish(queue); }), "us");
-    bench_say("cl.1000-kernels", BENCH(15, 1, { for (int k = 0; k < 1000; k++) launch(); clFinish(queue); }) / 1000, "us");
+    bench_say("cl.kernel+finish", BENCH(60, 20, { launch(1); clFinish(queue); }), "us");
+    bench_say("cl.1000-kernels", BENCH(15, 1, { for (int k = 0; k < 1000; k++) launch(1); clFinish(queue); }) / 1000, "us");
+}
+
+/* Bound by the device, of some tens of milliseconds: what of a program is its own work. */
+static void compute(void)
+{
+    open_kernel("work");
+    launch(64);
+    clFinish(queue);
+    bench_say("cl.compute", BENCH(20, 1, { launch(64); clFinish(queue); }) / 1000, "ms");
 }
 
 static void small(void)
@@ -131,8 +142,8 @@ static void start(void)
 static void hold(void)
 {
     char c;
-    open_kernel();
-    launch();
+    open_kernel("nothing");
+    launch(1);
     clFinish(queue);
     bench_say("ready", 0, "");
     while (read(STDIN_FILENO, &c, 1) > 0)
@@ -142,7 +153,7 @@ static void hold(void)
 static const struct {
     const char *name;
     void (*run)(void);
-} measures[] = {{"kernels", kernels}, {"small", small}, {"bulk", bulk}, {"mapped", mapped}, {"start", start}, {"hold", hold}};
+} measures[] = {{"kernels", kernels}, {"compute", compute}, {"small", small}, {"bulk", bulk}, {"mapped", mapped}, {"start", start}, {"hold", hold}};
 
 int main(int argc, char **argv)
 {

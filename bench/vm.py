@@ -16,7 +16,7 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROUNDS = 3
 # measure: what to compare with, and by which factor. A measure that misses its target is to be explained, the target stays.
-TARGETS = {'null.sync': ('vm.pingpong', 2), 'null.woken': ('vm.vsock', 1.3), 'qemu.null.sync': ('qemu.vm.pingpong', 2)}
+TARGETS = {'cl.compute': ('local.cl.compute', 1.03), 'null.sync': ('vm.pingpong', 2), 'null.woken': ('vm.vsock', 1.3), 'qemu.null.sync': ('qemu.vm.pingpong', 2)}
 
 
 def alone(channel, place, build):
@@ -36,6 +36,22 @@ def alone(channel, place, build):
     finally:
         program.kill()
         program.wait()
+
+
+def opencl(channel, place, bridge, build):
+    """An OpenCL program in the machine, in turns with the same on the host, natively and as a guest."""
+    program = [build + '/bench/bench-cl']
+    libraries = {'native': {}, 'local': {'HIRA_SOCKET': place.routers[0].path, 'LD_LIBRARY_PATH': channel.LIBRARIES}}
+    lines = []
+    for _ in range(ROUNDS):
+        for what in ('compute', 'start'):
+            for where, env in libraries.items():
+                out = subprocess.run(program + [what], env=dict(os.environ, **env), stdout=subprocess.PIPE, text=True, check=True).stdout
+                lines.append({'status': 0, 'out': ''.join(f'{where}.{line}\n' for line in out.splitlines())})
+        m = channel.Machine(place, bridge, [{'argv': program + [what], 'env': {'LD_LIBRARY_PATH': channel.LIBRARIES}, 'tail': 2000} for what in ('compute', 'start')])
+        results = m.wait()
+        lines += [results[i] for i in range(2)]
+    return lines
 
 
 def in_qemu(channel, place, build):
@@ -91,6 +107,7 @@ def main():
         commands = [{'argv': [build + '/bench/bench-null-hira', what], 'tail': 2000} for what in ('sync', 'asleep', 'async', 'memory', 'objects')] * ROUNDS
         m = channel.Machine(place, bridge, commands)
         results += [m.wait()[i] for i in range(len(commands))]
+        results += opencl(channel, place, bridge, build)
         results += alone(channel, place, build)
         try:
             results += in_qemu(channel, place, build)
