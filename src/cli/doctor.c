@@ -622,6 +622,8 @@ int cli_doctor(int argc, char **argv)
         return cli_usage("doctor", "takes no arguments");
     if (!d.on && (d.remote.n || d.api))
         return cli_usage("doctor", "keys and an API are for another host: --on HOST");
+    if (d.on && (d.socket || d.server_dir))
+        return cli_usage("doctor", "--socket and --server-dir are this host's, which has no part in the way to another");
     if (d.api && !hira_api_name_valid(d.api))
         return cli_usage("doctor", "'%s' is no API's name", d.api);
     return diagnose(&d, json);

@@ -229,6 +229,12 @@ static int look_up(const char *text, const char *path, const char *name, struct 
     return ret;
 }
 
+/* A host's name that is not in the file has its keys on the command line; a channel of the host's own has none. */
+static bool needs_keys(const char *name, const struct cli_relay_options *o)
+{
+    return !o->keys && strcmp(name, "vsock") && strncmp(name, "vsock:", 6) && strncmp(name, "unix:", 5);
+}
+
 int cli_host_resolve(const char *name, struct cli_relay_options *o, char *error, size_t size)
 {
     char path[PATH_SIZE];
@@ -243,6 +249,12 @@ int cli_host_resolve(const char *name, struct cli_relay_options *o, char *error,
             ret = look_up(text.data ? text.data : "", path, name, o);
         if (ret == -ENOENT && said.size)
             ret = -EINVAL;
+    }
+    if (ret == -ENOENT && needs_keys(name, o)) {
+        if (access(path, F_OK) == 0)
+            hira_text_printf(&said, "no host in %s is named '%s'; ", path, name);
+        hira_text_printf(&said, "to speak to '%s' keys are needed: --psk, or --cert and --key\n", name);
+        ret = -EINVAL;
     }
     if (said.size)
         said.data[said.size - 1] = 0;

@@ -12,6 +12,10 @@
 #include "base/fd.h"
 #include "remote/session.h"
 
+#define RELAY_KEYS_NEXT                                                                                                \
+    "are the key's line, or the certificates' authority, the same on both hosts, and both of one kind? Has a "         \
+    "certificate expired, is it for another name? docs/remote.md; hirad's log there says more"
+
 #define ANSWER_MS 60000 /* a server may have to be started, whose vendor builds its kernels at the very first start */
 
 static int say(const char *state, const char *part, const char *text, const char *next)
@@ -66,8 +70,7 @@ static int say_hops(const struct relay_pipe *pipe, const struct relay_target *ta
         {RELAY_AT_PREFACE, "version", "Hira answers, of the same version",
          "install the same Hira on both hosts; is --plain given on both or on neither? Is the port another service's?"},
         {RELAY_AT_TLS, "keys", "that side has shown who it is",
-         "the key's line, or the certificate's authority, has to be the same on both hosts: docs/remote.md; hirad's "
-         "log there says more"},
+         RELAY_KEYS_NEXT},
     };
     for (size_t i = 0; i < HIRA_ARRAY_SIZE(hops); i++) {
         if (error && pipe->stage == hops[i].stage)
@@ -118,8 +121,7 @@ static int ask(struct relay_pipe *pipe, const char *api, char *text, size_t size
     if (error) {
         relay_pipe_why(pipe, error, text, size);
         return say("fail", "keys", text,
-                   "the key's line, or the certificate's authority, has to be the same on both hosts: docs/remote.md; hirad's log "
-                   "there says more");
+                   RELAY_KEYS_NEXT);
     }
     error = send_frame(pipe, RELAY_CONTROL, 1, &hello, sizeof hello);
     if (!error)

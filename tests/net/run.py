@@ -590,6 +590,17 @@ def hosts_have_names(place):
 
 
 @test
+def a_name_that_no_file_has_needs_keys(place):
+    path = hosts_file(place, 'host lab {\n  address = "127.0.0.1"\n  plain = "local"\n}\n')
+    for name in ('lab2', 'lab:4772'):
+        for verb in (['run', '--lib-dir', NULL, '--api', 'null', '--on', name, 'true'], ['doctor', '--on', name]):
+            p = subprocess.run([HIRA, *verb], env=dict(place.env, HOME=place.base), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            assert p.returncode == (125 if verb[0] == 'run' else 1) and f"no host in {path} is named '{name}'; to speak to '{name}' keys are needed" in p.stdout, p
+    p = subprocess.run([HIRA, 'doctor', '--on', 'lab', '--socket', '/x'], env=dict(place.env, HOME=place.base), stderr=subprocess.PIPE, text=True)
+    assert p.returncode == 2 and '--socket' in p.stderr, p
+
+
+@test
 def mistakes_in_hosts_have_their_line(place):
     whole = 'host a {\n  address = "x"\n  plain = "local"\n}\n'
     for text, words in (('host lab {\n  address = "a b"\n}\n', ':2: address: a name or an address'),
