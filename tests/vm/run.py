@@ -580,7 +580,7 @@ def answered(h, port):
     """The greeting of a relay that wants a session, and what it hears."""
     h.packet(REQUEST, port=port, to=RELAY)
     assert h.answers()[0][:2] == (RESPONSE, port)
-    h.packet(RW, struct.pack('<IHHHHI16s96s', 0x4e524948, 2, 1, 0, 0, 0, bytes(16), b''), port=port, to=RELAY)
+    h.packet(RW, struct.pack('<IHHHHI16s96s', 0x4e524948, 3, 1, 0, 0, 0, bytes(16), b''), port=port, to=RELAY)
     got = h.answers()
     data = b''.join(a[2] for a in got if a[:2] == (RW, port))
     assert len(data) == 128 and struct.unpack_from('<H', data, 10)[0] == 0, got
@@ -651,7 +651,7 @@ def command_lines(place):
     ok = ['--vm', place.base + '/x', '--cid', '4', '--port', '7=/x']
     for words, status in ((['--help'], 0), (['--version'], 0), ([], 2), (['--cid', '2'], 2), (ok[:4], 2), ([*ok, '--port', '0=/x'], 2), ([*ok, '--port', '7'], 2),
                           ([*ok, 'more'], 2), ([*ok, '--hira', '8=/x'], 2), ([*ok, '--relay', '8'], 2), ([*ok, '--relay', '8=/x', '--relay', '9=/x'], 2), ([*ok, '--region', '/x,size=3M'], 2),
-                          ([*ok, '--region', '/x'], 2), ([*ok, '--region', '/x,size=8M,slices=99'], 2), ([*ok, '--region', '/x,size=8M,slices=8'], 2), ([*ok, '--region', '/x,nice=1'], 2), (['--vm', place.base + '/absent/x', *ok[2:]], 1), (['--vm', place.base, *ok[2:]], 1)):
+                          ([*ok, '--region', '/x'], 2), ([*ok, '--region', '/x,size=8M,slices=99'], 2), ([*ok, '--region', '/x,size=8M,slices=8'], 2), ([*ok, '--region', '/x,nice=1'], 2), (['--vm', place.base + '/absent/more/x', *ok[2:]], 1), (['--vm', place.base, *ok[2:]], 1)):
         p = subprocess.run([BRIDGE, *words], capture_output=True, timeout=10)
         assert p.returncode == status and (p.stdout if status == 0 else p.stderr), (words, p)
     b = place.bridge()
