@@ -22,17 +22,23 @@ class Hirad:
     """One that listens with a key of this run; a guest that needs no key has one of its own."""
 
     def __init__(self, build, folder, *keys):
-        null = build + '/tests/nullapi'
+        null, opencl = build + '/tests/nullapi', build + '/specs/opencl'
         os.makedirs(folder + '/work')
+        os.makedirs(folder + '/servers')
+        for server in (null + '/hira-server-null', opencl + '/hira-server-opencl'):
+            if os.path.exists(server):
+                os.symlink(server, folder + '/servers/' + os.path.basename(server))
         self.log = folder + '/log'
-        self.p = subprocess.Popen([build + '/src/router/hirad', '--socket', folder + '/hirad.sock', '--server-dir', null, '--work-dir', folder + '/work',
+        self.p = subprocess.Popen([build + '/src/router/hirad', '--socket', folder + '/hirad.sock', '--server-dir', folder + '/servers', '--work-dir', folder + '/work',
                                    '--listen', '127.0.0.1:0', *keys], stderr=open(self.log, 'w'), stdin=subprocess.DEVNULL, env=dict(os.environ, LD_LIBRARY_PATH=null))
         while not re.search(r'come by port (\d+)', open(self.log).read()):
             if self.p.poll() is not None:
                 sys.exit(open(self.log).read())
             time.sleep(0.05)
         self.port = re.findall(r'come by port (\d+)', open(self.log).read())[-1]
-        self.command = [build + '/src/cli/hira', 'run', '--on', '127.0.0.1:' + self.port, *keys, '--lib-dir', null, '--api', 'null', '--', build + '/bench/bench-null-hira']
+        run = [build + '/src/cli/hira', 'run', '--on', '127.0.0.1:' + self.port, *keys]
+        self.command = run + ['--lib-dir', null, '--api', 'null', '--', build + '/bench/bench-null-hira']
+        self.opencl = run + ['--lib-dir', opencl, '--api', 'opencl', '--', build + '/bench/bench-cl']
 
     def stop(self):
         self.p.terminate()
@@ -53,6 +59,9 @@ def one_round(build, folder):
         try:
             for what in ('sync', 'bulk'):
                 found |= {name + ' ' + k: v for k, v in measures(h.command + [what], env).items()}
+            if os.path.exists(build + '/bench/bench-cl'):
+                found |= {'native ' + k: v for k, v in measures([build + '/bench/bench-cl', 'kernels'], env).items()}
+                found |= {name + ' ' + k: v for k, v in measures(h.opencl + ['kernels'], env).items()}
         finally:
             h.stop()
     return found
@@ -70,6 +79,10 @@ def rows(found):
         sync = found[way + ' null.sync']
         limit = found['native null.sync'] + 1.5 * ping
         yield f'{way}: a call that waits, us', ping, limit, sync, sync <= limit
+        if way + ' cl.kernel+finish' in found:
+            both = found['native cl.kernel+finish'] + 1.5 * ping, 1.5 * found['native cl.1000-kernels']
+            for name, words, limit in zip(('cl.kernel+finish', 'cl.1000-kernels'), ('empty kernel + clFinish, us', '1,000 kernels, each, us'), both):
+                yield f'{way}: {words}', found['native ' + name], limit, found[f'{way} {name}'], found[f'{way} {name}'] <= limit
         for direction, words in (('in', 'there'), ('out', 'back')):
             target, rate = rates(found, way, direction, share)
             yield f'{way}: 64 MiB {words}, GB/s', wire, target, rate, rate >= target
