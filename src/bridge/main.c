@@ -221,7 +221,6 @@ static void on_signal(struct bridge_watch *watch, uint32_t events)
     HIRA_CONTAINER_OF(watch, struct bridge, signals)->loop.ends = true;
 }
 
-/* Listens on --vm; a socket that a dead bridge left is replaced. */
 /* Who owns the folder decides who listens there. It is made where there is none: `hira vm` has one of its own for all machines. */
 static int find_folder(const char *socket)
 {
@@ -236,6 +235,7 @@ static int find_folder(const char *socket)
     return st.st_uid == 0 || st.st_uid == geteuid() ? 0 : -EPERM;
 }
 
+/* Listens on --vm; a socket that a dead bridge left is replaced. */
 static int listen_for_vm(struct bridge *b)
 {
     struct stat st;

@@ -261,7 +261,7 @@ static void mind_neighbour(struct hira_callee *c, uint64_t slept)
 
 /* What took little longer than the longest spin and a wake-up would have been there while spinning: were only spins that succeeded to
  * count, a side that has once gone to sleep would never see one again. */
-static void learn(struct hira_spin *spin, uint64_t waited)
+void hira_spin_learn(struct hira_spin *spin, uint64_t waited)
 {
     if (waited <= spin->soon)
         spin->limit += (spin->most - spin->limit) / 4 + (spin->limit < spin->most);
@@ -285,15 +285,10 @@ bool hira_spin(const struct hira_spin *spin, bool (*test)(void *context), void *
     return spin_for(hira_ticks(), spin->limit, test, context);
 }
 
-void hira_spin_learn(struct hira_spin *spin, uint64_t waited)
-{
-    learn(spin, waited);
-}
-
 int hira_callee_wait(struct hira_callee *c)
 {
     if (!c->beside && comes_at_once(c)) {
-        learn(&c->spin, 0);
+        hira_spin_learn(&c->spin, 0);
         return 0;
     }
     uint64_t begin = hira_ticks();
@@ -304,7 +299,7 @@ int hira_callee_wait(struct hira_callee *c)
         if (!c->map.far) /* a machine's cores have numbers of their own */
             mind_neighbour(c, hira_ticks() - asleep);
     }
-    learn(&c->spin, hira_ticks() - begin);
+    hira_spin_learn(&c->spin, hira_ticks() - begin);
     return error;
 }
 

@@ -146,11 +146,12 @@ void hira_lane_unmap(struct hira_lane_map *map);
 /* Calibrates the tick once; cheap afterwards. Spins at least `least_ns`, at most `most_ns`. */
 void hira_spin_init(struct hira_spin *spin, uint64_t least_ns, uint64_t most_ns);
 /* The same for a lane between two kernels, where waking takes longer. */
+void hira_spin_init_far(struct hira_spin *spin, uint64_t most_ns);
+
 /* For who waits for a lane otherwise than below: spins up to the limit. True: test() holds. */
 bool hira_spin(const struct hira_spin *spin, bool (*test)(void *context), void *context);
 /* What a wait took in the end, in ticks: moves the limit. */
 void hira_spin_learn(struct hira_spin *spin, uint64_t waited);
-void hira_spin_init_far(struct hira_spin *spin, uint64_t most_ns);
 
 /* Wakes the sleeper of a sleep word if it waits for this. What was published before must be ordered by a full fence, or
  * the sleeper be sure to look again. */

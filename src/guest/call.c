@@ -299,12 +299,10 @@ static bool flows(const struct hira_call *c, uint64_t size)
     return hira_unlikely(hira_connection.remote) && size >= HIRA_STREAM_LEAST && !c->async && !c->until_done && !c->rows.width;
 }
 
-static _Atomic uint64_t *begin_flow(struct hira_temp *t)
+static void begin_flow(struct hira_temp *t)
 {
-    _Atomic uint64_t *flow = &hira_arena_block(arena(), t->block)->flow;
     t->flows = true;
-    atomic_store_explicit(flow, 0, memory_order_relaxed); /* the record's stamp publishes it */
-    return flow;
+    atomic_store_explicit(&hira_arena_block(arena(), t->block)->flow, 0, memory_order_relaxed); /* the record's stamp publishes it */
 }
 
 static void copy_in(struct hira_call *c, char *to, const void *data, uint64_t size)
